@@ -1,0 +1,87 @@
+//! What every generated message implements, and the names its module uses.
+
+use std::ops::RangeInclusive;
+
+pub(crate) use bytes::Bytes;
+pub(crate) use naru_model::Uuid;
+
+pub(crate) use crate::{DecodeError, Reader, Writer};
+
+/// A structure that can be read and written at a version.
+pub trait Wire: Sized {
+    /// Reads the structure as `version` lays it out.
+    fn read(r: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
+    /// Writes the structure as `version` lays it out; fields that version lacks are left out.
+    fn write(&self, w: &mut Writer, version: i16);
+}
+
+/// A whole message: a request, a response, a record.
+pub trait Message: Wire + Default + Clone + std::fmt::Debug {
+    /// Kafka's name of it.
+    const NAME: &'static str;
+    /// Its API key or record type, -1 if it has none.
+    const KEY: i16;
+    /// The versions its schema covers.
+    const VERSIONS: RangeInclusive<i16>;
+    /// The first version with compact strings and tagged fields; `i16::MAX` if none.
+    const FLEXIBLE_SINCE: i16;
+
+    /// Reads a message that must stand at the start of `bytes`; what follows it is ignored, as
+    /// Kafka ignores it.
+    fn from_bytes(bytes: &Bytes, version: i16) -> Result<Self, DecodeError> {
+        Self::read(&mut Reader::new(bytes), version)
+    }
+
+    /// The message alone, without a header.
+    fn to_bytes(&self, version: i16) -> Vec<u8> {
+        let mut writer = Writer::default();
+        self.write(&mut writer, version);
+        writer.into_bytes()
+    }
+}
+
+/// A request and what answers it.
+pub trait Request: Message {
+    /// The answer's message.
+    type Response: Message;
+}
+
+/// Record bytes inside a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Records {
+    /// No records field at all.
+    #[default]
+    Null,
+    /// Bytes in memory; when read, a slice of the frame.
+    Inline(Bytes),
+    /// Bytes that whoever sends the frame splices in, such as a range of a file. The writer notes
+    /// where they belong ([`crate::External`]).
+    External {
+        /// How many bytes will be spliced in.
+        len: usize,
+    },
+}
+
+impl Records {
+    /// The bytes in memory; empty for null and external ones.
+    pub fn inline(&self) -> Bytes {
+        match self {
+            Self::Inline(bytes) => bytes.clone(),
+            Self::Null | Self::External { .. } => Bytes::new(),
+        }
+    }
+
+    /// Length in bytes, wherever they are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Null => 0,
+            Self::Inline(bytes) => bytes.len(),
+            Self::External { len } => *len,
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
