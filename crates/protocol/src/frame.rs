@@ -58,7 +58,12 @@ fn read_client_id(r: &mut Reader<'_>) -> Result<Option<String>, DecodeError> {
 }
 
 /// A request with header and length, ready to send.
-pub fn request<R: Request>(request: &R, version: i16, correlation_id: i32, client: &str) -> Vec<u8> {
+pub fn request<R: Request>(
+    request: &R,
+    version: i16,
+    correlation_id: i32,
+    client: &str,
+) -> Vec<u8> {
     let api = ApiKey::from_key(R::KEY).expect("every request has an API key");
     let header = RequestHeader {
         api_key: R::KEY,

@@ -10,6 +10,13 @@
 pub mod api;
 pub mod frame;
 #[path = "generated/mod.rs"]
+#[allow(
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "generated code keeps one shape for every message"
+)]
 pub mod messages;
 pub mod metadata;
 mod reader;

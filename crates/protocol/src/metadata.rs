@@ -67,9 +67,8 @@ macro_rules! metadata_records {
 pub(crate) use metadata_records;
 
 pub(crate) fn read_frame(r: &mut Reader<'_>) -> Result<(i16, i16), DecodeError> {
-    let small = |value: u32| {
-        i16::try_from(value).map_err(|_| DecodeError::BadLength(i64::from(value)))
-    };
+    let small =
+        |value: u32| i16::try_from(value).map_err(|_| DecodeError::BadLength(i64::from(value)));
     let frame_version = r.uvarint()?;
     if frame_version != FRAME_VERSION {
         return Err(DecodeError::UnknownVersion(small(frame_version)?));

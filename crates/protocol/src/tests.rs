@@ -95,9 +95,12 @@ fn decoded_structures_are_charged_against_the_size_of_the_frame() {
     // A metadata topic takes two bytes on the wire and dozens in memory.
     let topics = vec![MetadataRequestTopic::default(); 2_000_000];
     let request = MetadataRequest {
-        topics: Some(topics.into_iter().map(|t| MetadataRequestTopic {
-            name: Some(String::new()), ..t
-        }).collect()),
+        topics: Some(
+            topics
+                .into_iter()
+                .map(|t| MetadataRequestTopic { name: Some(String::new()), ..t })
+                .collect(),
+        ),
         ..Default::default()
     };
     let bytes = Bytes::from(request.to_bytes(1));
@@ -106,7 +109,8 @@ fn decoded_structures_are_charged_against_the_size_of_the_frame() {
 
 #[test]
 fn external_records_are_counted_in_the_frame_and_their_place_is_noted() {
-    let partition = PartitionData { records: Records::External { len: 1000 }, ..Default::default() };
+    let partition =
+        PartitionData { records: Records::External { len: 1000 }, ..Default::default() };
     let response = FetchResponse {
         responses: vec![FetchableTopicResponse {
             topic: "t".to_owned(),

@@ -110,10 +110,10 @@ impl Writer {
     /// An unsigned variable-length integer.
     pub fn uvarint(&mut self, mut value: u32) {
         while value >= 0x80 {
-            self.buffer.push((value & 0x7f) as u8 | 0x80);
+            self.buffer.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        self.buffer.push(value as u8);
+        self.buffer.push(value.to_le_bytes()[0]);
     }
 
     fn len_prefix(&mut self, len: Option<usize>, flexible: bool, short: bool) {
