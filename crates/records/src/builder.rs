@@ -87,12 +87,7 @@ impl BatchBuilder {
     }
 
     /// Appends a record without headers.
-    pub fn append_plain(
-        &mut self,
-        timestamp: Timestamp,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) {
+    pub fn append_plain(&mut self, timestamp: Timestamp, key: Option<&[u8]>, value: Option<&[u8]>) {
         self.append(timestamp, key, value, []);
     }
 

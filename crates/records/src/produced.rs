@@ -79,8 +79,7 @@ fn check_frame(bytes: &[u8], max_message_bytes: usize) -> Result<BatchHeader, In
     let header = BatchHeader::parse(bytes)?;
     let size = header.size();
     if size > bytes.len() {
-        let error =
-            BatchError::Truncated { needed: size as u64, available: bytes.len() as u64 };
+        let error = BatchError::Truncated { needed: size as u64, available: bytes.len() as u64 };
         return Err(error.into());
     }
     if size > max_message_bytes {

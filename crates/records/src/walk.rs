@@ -122,9 +122,7 @@ fn walk<S: Source>(
     }
     match source.is_at_end() {
         Ok(true) => Ok(()),
-        Ok(false) | Err(Stop::Shape(_)) => {
-            Err(BatchError::Leftover { count: header.record_count })
-        }
+        Ok(false) | Err(Stop::Shape(_)) => Err(BatchError::Leftover { count: header.record_count }),
         Err(Stop::Batch(error)) => Err(error),
     }
 }
