@@ -12,6 +12,8 @@ use crate::error::BatchError;
 pub const HEADER_LEN: usize = 61;
 /// Bytes of base offset and length, which the length does not count.
 pub const LOG_OVERHEAD: usize = 12;
+/// The length field of a batch without records: `HEADER_LEN - LOG_OVERHEAD`.
+const LENGTH_MIN: i32 = 49;
 
 const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
@@ -300,7 +302,7 @@ fn check_length_and_magic(length: i32, magic: i8) -> Result<(), BatchError> {
     if magic != 2 {
         return Err(BatchError::Magic(magic));
     }
-    if length < (HEADER_LEN - LOG_OVERHEAD) as i32 {
+    if length < LENGTH_MIN {
         return Err(BatchError::LengthTooSmall(length));
     }
     Ok(())

@@ -58,11 +58,11 @@ pub fn validate_produced(bytes: &[u8], limits: &ProduceLimits) -> Result<ValidBa
     walk_records(&header, bytes, limits.inflated_max, |index, seen| {
         let timestamp = header.base_timestamp.0.wrapping_add(seen.timestamp_delta);
         max_timestamp = max_timestamp.max(timestamp);
-        if let Some(problem) = rules.problem(index, timestamp, seen.has_key, seen.attributes) {
-            if refused.len() < RECORD_ERRORS_MAX {
-                let batch_index = i32::try_from(index).unwrap_or(i32::MAX);
-                refused.push(RecordError { batch_index, problem });
-            }
+        if let Some(problem) = rules.problem(index, timestamp, seen.has_key, seen.attributes)
+            && refused.len() < RECORD_ERRORS_MAX
+        {
+            let batch_index = i32::try_from(index).unwrap_or(i32::MAX);
+            refused.push(RecordError { batch_index, problem });
         }
     })?;
     if !refused.is_empty() {

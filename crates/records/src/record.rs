@@ -234,7 +234,7 @@ impl Iterator for OwnedRecords {
 }
 
 fn records_of<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<&'a [u8], BatchError> {
-    batch.get(HEADER_LEN..header.size()).ok_or(BatchError::Truncated {
+    batch.get(HEADER_LEN..header.size()).ok_or_else(|| BatchError::Truncated {
         needed: header.size() as u64,
         available: batch.len() as u64,
     })

@@ -1,5 +1,7 @@
 //! Batches that Apache Kafka 4.3.1's own classes wrote, one per codec, with the same 40 records.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 use bytes::Bytes;
 use naru_model::Timestamp;
 use naru_records::{

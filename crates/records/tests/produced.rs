@@ -1,5 +1,7 @@
 //! Every lie a client can tell in a batch, and the error code it gets.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 use naru_model::{ErrorCode, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use naru_records::{
     BatchBuilder, BatchOptions, Compression, HEADER_LEN, InvalidBatch, ProduceLimits,

@@ -86,10 +86,10 @@ impl Read for ZstdReader<'_> {
 
 impl Drop for ZstdReader<'_> {
     fn drop(&mut self) {
-        if self.inflated < KEEP_BELOW {
-            if let Some(decoder) = self.decoder.take() {
-                DECODER.set(Some(decoder));
-            }
+        if self.inflated < KEEP_BELOW
+            && let Some(decoder) = self.decoder.take()
+        {
+            DECODER.set(Some(decoder));
         }
     }
 }
