@@ -1,19 +1,39 @@
 //! `cargo xtask`: what the project does to itself.
 
 mod codegen;
+mod test;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-fn main() -> Result<()> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
+  codegen [--check]     Rust from the message schemas
+  schemas LIBS          the message schemas from Kafka's jars";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["schemas", libs] => codegen::schemas(&root, Path::new(libs)),
-        ["codegen"] => codegen::codegen(&root, false),
-        ["codegen", "--check"] => codegen::codegen(&root, true),
-        _ => bail!("usage: cargo xtask schemas LIBS | codegen [--check]"),
+        ["test", ref options @ ..] => return test::command(&root, options),
+        ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
+        ["codegen"] => codegen::codegen(&root, false)?,
+        ["codegen", "--check"] => codegen::codegen(&root, true)?,
+        _ => bail!("{USAGE}"),
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,129 @@
+//! `cargo xtask test`: every check of the project, one table, one exit code.
+//!
+//! Order: what fails fast comes first. Nothing is left behind: brokers, temporary folders and
+//! processes end with their suite, and only the build and the cache folder remain.
+
+mod advisories;
+mod cargo;
+mod layers;
+mod licences;
+mod options;
+mod sizes;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use naru_testkit::broker::System;
+use naru_testkit::cache::Cache;
+use naru_testkit::foreign::SUITES;
+use naru_testkit::install::Tools;
+use naru_testkit::outcome::{Outcome, Totals, report};
+use naru_testkit::scenario::SCENARIOS;
+
+use options::{Against, Options};
+
+/// A check that needs no broker.
+struct Check {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Path, &mut Outcome) -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "format", about: "rustfmt has nothing to change", run: cargo::format },
+    Check { name: "layers", about: "arrows between crates lead downward", run: layers::check },
+    Check { name: "licences", about: "every package's licence is allowed", run: licences::check },
+    Check { name: "advisories", about: "no package has a known hole", run: advisories::check },
+    Check { name: "sizes", about: "no source file is too long", run: sizes::check },
+    Check { name: "codegen", about: "generated code is not stale", run: cargo::codegen },
+    Check { name: "lints", about: "clippy has nothing to say", run: cargo::lints },
+    Check { name: "unit", about: "the crates' own tests", run: cargo::unit },
+];
+
+/// Runs the command; the exit code is 0 only if nothing failed.
+pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
+    let options = Options::parse(words)?;
+    if options.list {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcomes = run_all(root, &options)?;
+    let (text, totals) = report(&outcomes);
+    print!("\n{text}");
+    let nothing_ran = totals == Totals::default();
+    Ok(if totals.failed == 0 && !nothing_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_all(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
+    options.check_names(&all_names())?;
+    let mut outcomes = Vec::new();
+    let mut keep = |outcome: Outcome| {
+        println!("{:18} {} ({} s)", outcome.suite, outcome.totals(), outcome.took.as_secs());
+        let _ = std::io::stdout().flush();
+        outcomes.push(outcome);
+    };
+    if options.against == Against::Naru {
+        for check in CHECKS.iter().filter(|check| options.wants(check.name)) {
+            keep(run_check(root, check));
+        }
+    }
+    let wanted_suites = SUITES.iter().filter(|suite| options.wants(suite.name));
+    let wanted_scenarios = SCENARIOS.iter().filter(|scenario| options.wants(scenario.name));
+    if wanted_suites.clone().next().is_none() && wanted_scenarios.clone().next().is_none() {
+        return Ok(outcomes);
+    }
+    let tools = Tools::new(Cache::open()?);
+    let system = match system(root, &tools, &options.against) {
+        Ok(system) => system,
+        Err(error) => {
+            let mut build = Outcome::new("build");
+            build.add_result::<()>("the broker under test", &Err(error));
+            keep(build);
+            return Ok(outcomes);
+        }
+    };
+    for suite in wanted_suites {
+        keep(suite.run(&tools, &system));
+    }
+    for scenario in wanted_scenarios {
+        keep(scenario.run(&tools, &system, options.extent));
+    }
+    Ok(outcomes)
+}
+
+fn run_check(root: &Path, check: &Check) -> Outcome {
+    let began = Instant::now();
+    let mut outcome = Outcome::new(check.name);
+    if let Err(error) = (check.run)(root, &mut outcome) {
+        outcome.add_result::<()>(check.about, &Err(error));
+    }
+    outcome.took = began.elapsed();
+    outcome
+}
+
+/// The broker that the suites run against; for Naru this is where the release build happens.
+fn system(root: &Path, tools: &Tools, against: &Against) -> Result<System> {
+    Ok(match against {
+        Against::Apache => System::Apache { libs: tools.kafka_jars()? },
+        Against::Binary(binary) => System::Naru { binary: PathBuf::from(binary).canonicalize()? },
+        Against::Naru => System::Naru { binary: cargo::release_binary(root)? },
+    })
+}
+
+fn all_names() -> Vec<&'static str> {
+    let checks = CHECKS.iter().map(|check| check.name);
+    let suites = SUITES.iter().map(|suite| suite.name);
+    checks.chain(suites).chain(SCENARIOS.iter().map(|scenario| scenario.name)).collect()
+}
+
+fn list() {
+    let checks = CHECKS.iter().map(|check| (check.name, check.about));
+    let suites = SUITES.iter().map(|suite| (suite.name, suite.about));
+    let scenarios = SCENARIOS.iter().map(|scenario| (scenario.name, scenario.about));
+    for (name, about) in checks.chain(suites).chain(scenarios) {
+        println!("{name:18} {about}");
+    }
+}
