@@ -1,1 +1,44 @@
+//! The group coordinator: classic groups and committed offsets, as a pure state machine.
+//!
+//! One [`GroupShard`] owns the groups of one partition of `__consumer_offsets`. It decides what
+//! to append, which requests to answer and when to be woken; it never does I/O, never reads a
+//! clock and never draws randomness: time and ids are arguments.
+//! README.md of this crate says how a shell drives it.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod admin;
+mod command;
+mod config;
+mod error;
+mod group;
+mod join;
+mod member;
+mod membership;
+mod offset_api;
+mod offsets;
+mod partition;
+mod rebalance;
+mod records;
+mod reply;
+mod shard;
+mod state;
+mod step;
+mod subscription;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod writes;
+
+pub use command::{ClientContext, Command};
+pub use config::GroupConfig;
+pub use error::{GroupError, ReplayError};
+pub use offsets::OffsetAndMetadata;
+pub use partition::partition_for;
+pub use records::CoordinatorRecord;
+pub use reply::{Outcome, Reply, ReplyToken};
+pub use shard::{GroupShard, Replayed};
+pub use state::GroupState;
+pub use writes::{Write, WriteId};

@@ -1,0 +1,94 @@
+//! ListGroups (key 16, v0–v5), DescribeGroups (key 15, v0–v6), DeleteGroups (key 42, v0–v2).
+//! List v4 states, v5 types · Describe v6 GROUP_ID_NOT_FOUND.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use naru_model::ErrorCode;
+use naru_protocol::messages::delete_groups_response::DeletableGroupResult;
+use naru_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use naru_protocol::messages::list_groups_response::ListedGroup;
+
+use crate::group::ClassicGroup;
+use crate::state::GroupState;
+
+/// The group type of every group here; `consumer` and others are not served yet.
+const CLASSIC: &str = "classic";
+
+/// The groups whose state and type are asked for, by name.
+pub(crate) fn list_groups<'g>(
+    groups: impl Iterator<Item = &'g ClassicGroup>,
+    states: &[String],
+    types: &[String],
+) -> Vec<ListedGroup> {
+    let names = |filter: &[String]| -> HashSet<String> {
+        filter.iter().map(|name| name.trim().to_lowercase()).collect()
+    };
+    let (states, types) = (names(states), names(types));
+    if !types.is_empty() && !types.contains(CLASSIC) {
+        return Vec::new();
+    }
+    let mut listed: Vec<ListedGroup> = groups
+        .filter(|group| states.is_empty() || states.contains(&group.state.name().to_lowercase()))
+        .map(|group| ListedGroup {
+            group_id: group.id.to_string(),
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            group_state: group.state.name().to_owned(),
+            group_type: CLASSIC.to_owned(),
+        })
+        .collect();
+    listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+    listed
+}
+
+/// A group as `api_version` shows it; authorized operations are the caller's.
+pub(crate) fn describe_group(
+    group: Option<&ClassicGroup>,
+    api_version: i16,
+    group_id: String,
+) -> DescribedGroup {
+    let Some(group) = group else {
+        let dead = DescribedGroup {
+            group_state: GroupState::Dead.name().to_owned(),
+            ..Default::default()
+        };
+        return if api_version >= NOT_FOUND_SINCE {
+            DescribedGroup {
+                error_code: ErrorCode::GroupIdNotFound.code(),
+                error_message: Some(format!("Group {group_id} not found.")),
+                group_id,
+                ..dead
+            }
+        } else {
+            DescribedGroup { group_id, ..dead }
+        };
+    };
+    // Between generations members' metadata is in doubt, so nobody is shown it.
+    let is_stable = group.state == GroupState::Stable;
+    let protocol = group.protocol.as_deref().filter(|_| is_stable);
+    DescribedGroup {
+        group_id,
+        group_state: group.state.name().to_owned(),
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        protocol_data: protocol.unwrap_or_default().to_owned(),
+        members: group
+            .members()
+            .map(|member| DescribedGroupMember {
+                member_id: member.id.to_string(),
+                group_instance_id: member.instance_id.clone(),
+                client_id: member.client_id.clone(),
+                client_host: member.client_host.clone(),
+                member_metadata: if is_stable { member.metadata(protocol) } else { Bytes::new() },
+                member_assignment: member.assignment.clone(),
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn delete_result(group_id: String, error: ErrorCode) -> DeletableGroupResult {
+    DeletableGroupResult { group_id, error_code: error.code() }
+}
+
+/// From this version on an unknown group is an error (KIP-1043).
+const NOT_FOUND_SINCE: i16 = 6;

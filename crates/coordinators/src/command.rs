@@ -1,0 +1,88 @@
+//! What a shard is asked.
+
+use naru_model::Uuid;
+use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
+use naru_protocol::messages::join_group_request::JoinGroupRequest;
+use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
+use naru_protocol::messages::offset_commit_request::OffsetCommitRequest;
+use naru_protocol::messages::offset_delete_request::OffsetDeleteRequest;
+use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use naru_protocol::messages::sync_group_request::SyncGroupRequest;
+
+/// Who asks, and at which version of the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientContext {
+    /// Version of the request.
+    pub api_version: i16,
+    /// `client.id`, empty if the client has none.
+    pub client_id: String,
+    /// The client's address as Kafka shows it, such as `/127.0.0.1`.
+    pub client_host: String,
+}
+
+/// A request to the shard that owns the group. Requests are authorized before they come here;
+/// those that name several groups come as one command a group.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// JoinGroup. `member_uuid` becomes the new member's id if it needs one.
+    JoinGroup {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: JoinGroupRequest,
+        /// Random bits of the shell's.
+        member_uuid: Uuid,
+    },
+    /// SyncGroup.
+    SyncGroup(SyncGroupRequest),
+    /// Heartbeat.
+    Heartbeat(HeartbeatRequest),
+    /// LeaveGroup, v0 to v2 with `member_id`, later ones with `members`.
+    LeaveGroup {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: LeaveGroupRequest,
+    },
+    /// OffsetCommit of topics that exist; each topic carries its name, and its id if known.
+    OffsetCommit {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: OffsetCommitRequest,
+    },
+    /// One group of an OffsetFetch; `topics: None` asks for all of them.
+    OffsetFetch {
+        /// The group and its topics, by name.
+        group: OffsetFetchRequestGroup,
+        /// Accepted for transactions, which do not reach offsets yet.
+        require_stable: bool,
+    },
+    /// OffsetDelete.
+    OffsetDelete(OffsetDeleteRequest),
+    /// The shard's part of a ListGroups.
+    ListGroups {
+        /// State names, in any case; empty for all.
+        states_filter: Vec<String>,
+        /// Type names, in any case; empty for all.
+        types_filter: Vec<String>,
+    },
+    /// One group of a DescribeGroups.
+    DescribeGroup {
+        /// Version of the request.
+        api_version: i16,
+        /// The group.
+        group_id: String,
+    },
+    /// One group of a DeleteGroups.
+    DeleteGroup {
+        /// The group.
+        group_id: String,
+    },
+    /// Topics are gone: their offsets go too. Not a client's request; answered with
+    /// [`crate::Reply::Done`].
+    TopicsDeleted {
+        /// Names of the topics.
+        topics: Vec<String>,
+    },
+}

@@ -1,0 +1,351 @@
+//! OffsetCommit (key 8, v2–v10), OffsetFetch (key 9, v1–v10), OffsetDelete (key 47, v0), and the
+//! expiry of offsets and groups.
+//! Commit v2–v4 retention · v6 leader epoch · v7 static members · v9 GROUP_ID_NOT_FOUND ·
+//! v10 topic ids. Fetch v2 all topics · v7 stable offsets.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use naru_model::{ErrorCode, Timestamp, Uuid};
+use naru_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition,
+};
+use naru_protocol::messages::offset_commit_response::{
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use naru_protocol::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
+use naru_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use naru_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
+};
+
+use crate::error::GroupError;
+use crate::group::ClassicGroup;
+use crate::offsets::{GroupOffsets, OffsetAndMetadata, Offsets};
+use crate::records::Fact;
+use crate::reply::{Reply, ReplyToken};
+use crate::state::GroupState;
+use crate::step::Step;
+use crate::writes::Completion;
+
+impl Step<'_> {
+    pub(crate) fn commit(
+        &mut self,
+        group: Option<&ClassicGroup>,
+        token: ReplyToken,
+        api_version: i16,
+        request: &OffsetCommitRequest,
+    ) {
+        if let Err(error) = validate_commit(group, api_version, request) {
+            let response = refused_commit(request, error);
+            return self.out.reply(token, Reply::OffsetCommit(response));
+        }
+        if let Some(group) = group {
+            match group.state {
+                GroupState::Stable | GroupState::PreparingRebalance => {
+                    self.restart_session(group, &request.member_id);
+                }
+                GroupState::Empty | GroupState::CompletingRebalance | GroupState::Dead => {}
+            }
+        }
+        let group_id: Arc<str> =
+            group.map_or_else(|| request.group_id.as_str().into(), |group| Arc::clone(&group.id));
+        let expire_timestamp =
+            (request.retention_time_ms != -1).then(|| self.after(request.retention_time_ms));
+        let mut facts = Vec::new();
+        let mut commit_one = |topic: &str, id: Uuid, partition: &OffsetCommitRequestPartition| {
+            let metadata = partition.committed_metadata.clone().unwrap_or_default();
+            if utf16_len(&metadata) > self.config.offset_metadata_max_bytes {
+                return ErrorCode::from(GroupError::OffsetMetadataTooLarge);
+            }
+            facts.push(Fact::Offset {
+                group: Arc::clone(&group_id),
+                topic: topic.to_owned(),
+                partition: partition.partition_index,
+                value: Some(OffsetAndMetadata {
+                    offset: partition.committed_offset,
+                    leader_epoch: partition.committed_leader_epoch.max(-1),
+                    metadata,
+                    commit_timestamp: self.now,
+                    expire_timestamp,
+                    topic_id: id,
+                }),
+            });
+            ErrorCode::None
+        };
+        let response = commit_response(request, &mut commit_one);
+        let reply = Reply::OffsetCommit(response);
+        if facts.is_empty() {
+            self.out.reply(token, reply);
+        } else {
+            self.write(facts, Completion::Reply(token, reply));
+        }
+    }
+
+    pub(crate) fn delete_offsets(
+        &mut self,
+        group: Option<&ClassicGroup>,
+        offsets: &Offsets,
+        token: ReplyToken,
+        request: &OffsetDeleteRequest,
+    ) {
+        let group = match validate_delete(group, request) {
+            Ok(group) => group,
+            Err(error) => {
+                let error_code = ErrorCode::from(error).code();
+                let response = OffsetDeleteResponse { error_code, ..Default::default() };
+                return self.out.reply(token, Reply::OffsetDelete(response));
+            }
+        };
+        let known = self.known_offsets(&group.id, offsets.group(&group.id), |_| true);
+        let mut facts = Vec::new();
+        let mut delete_one = |topic: &OffsetDeleteRequestTopic| {
+            let error = if group.is_subscribed(&topic.name) {
+                ErrorCode::from(GroupError::GroupSubscribedToTopic)
+            } else {
+                let wanted = topic.partitions.iter().map(|partition| partition.partition_index);
+                let held = wanted.filter(|index| known.contains(&(topic.name.as_str(), *index)));
+                facts.extend(held.map(|index| tombstone(&group.id, &topic.name, index)));
+                ErrorCode::None
+            };
+            let partitions = topic
+                .partitions
+                .iter()
+                .map(|partition| OffsetDeleteResponsePartition {
+                    partition_index: partition.partition_index,
+                    error_code: error.code(),
+                })
+                .collect();
+            OffsetDeleteResponseTopic { name: topic.name.clone(), partitions }
+        };
+        let topics = request.topics.iter().map(&mut delete_one).collect();
+        let reply = Reply::OffsetDelete(OffsetDeleteResponse { topics, ..Default::default() });
+        self.write_all(facts, Completion::None, Some((token, reply)));
+    }
+
+    /// Writes `facts`, several batches of them if they are many, the last with the answer.
+    pub(crate) fn write_all(
+        &mut self,
+        mut facts: Vec<Fact>,
+        completion: Completion,
+        reply: Option<(ReplyToken, Reply)>,
+    ) {
+        while facts.len() > BATCH_RECORDS {
+            let rest = facts.split_off(BATCH_RECORDS);
+            self.write(std::mem::replace(&mut facts, rest), Completion::None);
+        }
+        match (reply, facts.is_empty()) {
+            (Some((token, reply)), true) => self.out.reply(token, reply),
+            (Some((token, reply)), false) => {
+                self.write(facts, Completion::Reply(token, reply));
+            }
+            (None, true) => {}
+            (None, false) => {
+                self.write(facts, completion);
+            }
+        }
+    }
+
+    /// The partitions of a group that hold an offset, or will when what is in flight is stored.
+    pub(crate) fn known_offsets<'o>(
+        &'o self,
+        group: &str,
+        offsets: Option<&'o GroupOffsets>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> HashSet<(&'o str, i32)> {
+        let held = offsets.into_iter().flatten().flat_map(|(topic, partitions)| {
+            partitions.keys().map(move |partition| (topic.as_str(), *partition))
+        });
+        let in_flight = self.writes.facts().filter_map(|fact| match fact {
+            Fact::Offset { group: owner, topic, partition, value: Some(_) }
+                if **owner == *group =>
+            {
+                Some((topic.as_str(), *partition))
+            }
+            Fact::Offset { .. } | Fact::Group { .. } | Fact::Unknown => None,
+        });
+        held.chain(in_flight).filter(|(topic, _)| wanted(topic)).collect()
+    }
+}
+
+/// Answers from what is committed; transactions do not reach offsets yet, so all are stable.
+pub(crate) fn fetch_offsets(
+    offsets: Option<&GroupOffsets>,
+    request: OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
+    let topics = match request.topics {
+        None => offsets
+            .into_iter()
+            .flatten()
+            .map(|(topic, partitions)| OffsetFetchResponseTopics {
+                name: topic.clone(),
+                partitions: partitions
+                    .iter()
+                    .map(|(partition, value)| fetched(*partition, Some(value)))
+                    .collect(),
+                ..Default::default()
+            })
+            .collect(),
+        Some(topics) => topics
+            .into_iter()
+            .map(|topic| {
+                let held = offsets.and_then(|topics| topics.get(&topic.name));
+                let partitions = topic
+                    .partition_indexes
+                    .iter()
+                    .map(|index| {
+                        let value = held.and_then(|partitions| partitions.get(index));
+                        fetched(*index, value.filter(|value| same_topic(value, topic.topic_id)))
+                    })
+                    .collect();
+                let (name, topic_id) = (topic.name, topic.topic_id);
+                OffsetFetchResponseTopics { name, topic_id, partitions }
+            })
+            .collect(),
+    };
+    OffsetFetchResponseGroup { group_id: request.group_id, topics, ..Default::default() }
+}
+
+/// A topic that was made again under its old name does not inherit offsets.
+fn same_topic(value: &OffsetAndMetadata, topic_id: Uuid) -> bool {
+    value.topic_id.is_zero() || topic_id.is_zero() || value.topic_id == topic_id
+}
+
+fn fetched(partition: i32, value: Option<&OffsetAndMetadata>) -> OffsetFetchResponsePartitions {
+    OffsetFetchResponsePartitions {
+        partition_index: partition,
+        committed_offset: value.map_or(-1, |value| value.offset),
+        committed_leader_epoch: value.map_or(-1, |value| value.leader_epoch),
+        metadata: Some(value.map(|value| value.metadata.clone()).unwrap_or_default()),
+        error_code: 0,
+    }
+}
+
+/// What of a group's offsets has expired at `now`, and whether nothing then remains.
+pub(crate) fn expired_offsets(
+    group: &ClassicGroup,
+    offsets: Option<&GroupOffsets>,
+    now: Timestamp,
+    retention_ms: i64,
+) -> (Vec<Fact>, bool) {
+    let Some(offsets) = offsets else { return (Vec::new(), true) };
+    // Since when an offset without an expiry of its own is not needed any more; a group whose
+    // topics are not known, or that is being rebalanced, needs all of them.
+    let unneeded_since: &dyn Fn(&OffsetAndMetadata) -> Timestamp = match group.state {
+        _ if group.protocol_type.is_none() => &|value| value.commit_timestamp,
+        GroupState::Empty => &|value| group.state_since.unwrap_or(value.commit_timestamp),
+        GroupState::Stable if group.uses_consumer_protocol() && group.subscribed.is_some() => {
+            &|value| value.commit_timestamp
+        }
+        GroupState::Stable
+        | GroupState::PreparingRebalance
+        | GroupState::CompletingRebalance
+        | GroupState::Dead => return (Vec::new(), false),
+    };
+    let expired = |value: &OffsetAndMetadata| match value.expire_timestamp {
+        Some(at) => now >= at,
+        None => now.get().saturating_sub(unneeded_since(value).get()) >= retention_ms,
+    };
+    let mut facts = Vec::new();
+    let mut held = 0;
+    for (topic, partitions) in offsets {
+        held += partitions.len();
+        if group.is_subscribed(topic) {
+            continue;
+        }
+        let gone = partitions.iter().filter(|(_, value)| expired(value));
+        facts.extend(gone.map(|(partition, _)| tombstone(&group.id, topic, *partition)));
+    }
+    let nothing_left = facts.len() == held;
+    (facts, nothing_left)
+}
+
+pub(crate) fn tombstone(group: &Arc<str>, topic: &str, partition: i32) -> Fact {
+    Fact::Offset { group: Arc::clone(group), topic: topic.to_owned(), partition, value: None }
+}
+
+fn validate_commit(
+    group: Option<&ClassicGroup>,
+    api_version: i16,
+    request: &OffsetCommitRequest,
+) -> Result<(), GroupError> {
+    let generation = request.generation_id_or_member_epoch;
+    let Some(group) = group else {
+        return match generation {
+            ..0 => Ok(()), // A simple consumer makes its group by committing.
+            _ if api_version >= GROUP_NOT_FOUND_SINCE => Err(GroupError::GroupIdNotFound),
+            _ => Err(GroupError::IllegalGeneration),
+        };
+    };
+    let is_empty = group.state == GroupState::Empty;
+    if generation < 0 && is_empty {
+        return Ok(());
+    }
+    let instance_id = request.group_instance_id.as_deref();
+    if generation >= 0 || !request.member_id.is_empty() || instance_id.is_some() {
+        group.validate_member(&request.member_id, instance_id)?;
+        if generation != group.generation {
+            return Err(GroupError::IllegalGeneration);
+        }
+    } else if !is_empty {
+        return Err(GroupError::UnknownMemberId);
+    }
+    if group.state == GroupState::CompletingRebalance {
+        return Err(GroupError::RebalanceInProgress);
+    }
+    Ok(())
+}
+
+fn validate_delete<'g>(
+    group: Option<&'g ClassicGroup>,
+    request: &OffsetDeleteRequest,
+) -> Result<&'g ClassicGroup, GroupError> {
+    if request.group_id.is_empty() {
+        return Err(GroupError::InvalidGroupId);
+    }
+    let group = group.ok_or(GroupError::GroupIdNotFound)?;
+    if group.state != GroupState::Empty && !group.uses_consumer_protocol() {
+        return Err(GroupError::NonEmptyGroup);
+    }
+    Ok(group)
+}
+
+fn refused_commit(request: &OffsetCommitRequest, error: GroupError) -> OffsetCommitResponse {
+    commit_response(request, &mut |_, _, _| error.into())
+}
+
+fn commit_response(
+    request: &OffsetCommitRequest,
+    commit: &mut dyn FnMut(&str, Uuid, &OffsetCommitRequestPartition) -> ErrorCode,
+) -> OffsetCommitResponse {
+    let topics = request
+        .topics
+        .iter()
+        .map(|topic| OffsetCommitResponseTopic {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| OffsetCommitResponsePartition {
+                    partition_index: partition.partition_index,
+                    error_code: commit(&topic.name, topic.topic_id, partition).code(),
+                })
+                .collect(),
+        })
+        .collect();
+    OffsetCommitResponse { topics, ..Default::default() }
+}
+
+/// Java's length of a string, which Kafka compares with `offset.metadata.max.bytes`.
+fn utf16_len(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// From this version on an unknown group is told as such (KIP-848).
+const GROUP_NOT_FOUND_SINCE: i16 = 9;
+/// Tombstones that go into one batch: far below any `max.message.bytes`.
+const BATCH_RECORDS: usize = 1_000;

@@ -1,0 +1,108 @@
+//! What a shard answers and what it wants done.
+
+use naru_model::ErrorCode;
+use naru_protocol::messages::delete_groups_response::DeletableGroupResult;
+use naru_protocol::messages::describe_groups_response::DescribedGroup;
+use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
+use naru_protocol::messages::join_group_response::JoinGroupResponse;
+use naru_protocol::messages::leave_group_response::LeaveGroupResponse;
+use naru_protocol::messages::list_groups_response::ListedGroup;
+use naru_protocol::messages::offset_commit_response::OffsetCommitResponse;
+use naru_protocol::messages::offset_delete_response::OffsetDeleteResponse;
+use naru_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use naru_protocol::messages::sync_group_response::SyncGroupResponse;
+
+use crate::writes::Write;
+
+/// The shell's name for a request that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReplyToken(pub u64);
+
+/// An answer, in the shape of the response it goes into. Throttle times and authorized
+/// operations are the shell's to fill in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To JoinGroup.
+    JoinGroup(JoinGroupResponse),
+    /// To SyncGroup.
+    SyncGroup(SyncGroupResponse),
+    /// To Heartbeat.
+    Heartbeat(HeartbeatResponse),
+    /// To LeaveGroup.
+    LeaveGroup(LeaveGroupResponse),
+    /// To OffsetCommit.
+    OffsetCommit(OffsetCommitResponse),
+    /// To one group of OffsetFetch.
+    OffsetFetch(OffsetFetchResponseGroup),
+    /// To OffsetDelete.
+    OffsetDelete(OffsetDeleteResponse),
+    /// To the shard's part of ListGroups.
+    ListGroups(Vec<ListedGroup>),
+    /// To one group of DescribeGroups.
+    DescribeGroup(DescribedGroup),
+    /// To one group of DeleteGroups.
+    DeleteGroup(DeletableGroupResult),
+    /// To what no client asked.
+    Done,
+}
+
+impl Reply {
+    /// The same answer after its records could not be appended.
+    pub(crate) fn failed(self, error: ErrorCode) -> Self {
+        let error_code = error.code();
+        match self {
+            Self::OffsetCommit(mut response) => {
+                let too_large = ErrorCode::MessageTooLarge.code();
+                let code = if error_code == too_large {
+                    ErrorCode::InvalidCommitOffsetSize.code()
+                } else {
+                    error_code
+                };
+                for topic in &mut response.topics {
+                    for partition in &mut topic.partitions {
+                        partition.error_code = code;
+                    }
+                }
+                Self::OffsetCommit(response)
+            }
+            Self::OffsetDelete(_) => {
+                Self::OffsetDelete(OffsetDeleteResponse { error_code, ..Default::default() })
+            }
+            Self::LeaveGroup(_) => {
+                Self::LeaveGroup(LeaveGroupResponse { error_code, ..Default::default() })
+            }
+            Self::DeleteGroup(result) => {
+                Self::DeleteGroup(DeletableGroupResult { error_code, ..result })
+            }
+            Self::JoinGroup(response) => {
+                Self::JoinGroup(JoinGroupResponse { error_code, ..response })
+            }
+            Self::SyncGroup(_) => {
+                Self::SyncGroup(SyncGroupResponse { error_code, ..Default::default() })
+            }
+            Self::Heartbeat(_) => {
+                Self::Heartbeat(HeartbeatResponse { error_code, ..Default::default() })
+            }
+            unchanged @ (Self::OffsetFetch(_)
+            | Self::ListGroups(_)
+            | Self::DescribeGroup(_)
+            | Self::Done) => unchanged,
+        }
+    }
+}
+
+/// What one step wants done: answers to send now, and records to append.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Answers that wait for nothing.
+    pub replies: Vec<(ReplyToken, Reply)>,
+    /// Batches to append in this order; each one's result comes back by
+    /// [`crate::GroupShard::on_written`].
+    pub writes: Vec<Write>,
+}
+
+impl Outcome {
+    pub(crate) fn reply(&mut self, token: ReplyToken, reply: Reply) {
+        self.replies.push((token, reply));
+    }
+}

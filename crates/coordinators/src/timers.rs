@@ -1,0 +1,129 @@
+//! Deadlines of one shard.
+//!
+//! A deadline that moves later, as each heartbeat's does, costs one map write: the queue keeps
+//! the old place and is corrected when it comes up. At most one queued place per timer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use naru_model::Timestamp;
+
+/// What a deadline is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A member (also a pending one) must be heard of.
+    Session { group: Arc<str>, member: Arc<str> },
+    /// Members must have joined.
+    Join { group: Arc<str> },
+    /// Members must have asked for their assignment.
+    Sync { group: Arc<str> },
+    /// Expired offsets and empty groups are looked for.
+    Expiry,
+}
+
+#[derive(Debug)]
+struct Deadline {
+    at: Timestamp,
+    queued: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    deadlines: HashMap<Timer, Deadline>,
+    queue: BTreeSet<(Timestamp, Timer)>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, at: Timestamp) {
+        if let Some(deadline) = self.deadlines.get_mut(&timer) {
+            deadline.at = at;
+            if deadline.queued <= at {
+                return;
+            }
+            let queued = std::mem::replace(&mut deadline.queued, at);
+            self.queue.remove(&(queued, timer.clone()));
+        } else {
+            self.deadlines.insert(timer.clone(), Deadline { at, queued: at });
+        }
+        self.queue.insert((at, timer));
+    }
+
+    pub(crate) fn cancel(&mut self, timer: &Timer) {
+        if let Some(deadline) = self.deadlines.remove(timer) {
+            self.queue.remove(&(deadline.queued, timer.clone()));
+        }
+    }
+
+    /// When to look again; may be earlier than the next deadline, never later.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Takes a timer whose deadline is not after `now`.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        while self.next()? <= now {
+            let (_, timer) = self.queue.pop_first()?;
+            let deadline = self.deadlines.get_mut(&timer)?;
+            if deadline.at <= now {
+                self.deadlines.remove(&timer);
+                return Some(timer);
+            }
+            deadline.queued = deadline.at;
+            self.queue.insert((deadline.at, timer));
+        }
+        None
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.deadlines.clear();
+        self.queue.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        assert_eq!(self.deadlines.len(), self.queue.len());
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(member: &str) -> Timer {
+        Timer::Session { group: "g".into(), member: member.into() }
+    }
+
+    #[test]
+    fn a_deadline_moved_later_fires_at_its_new_time_only() {
+        let mut timers = Timers::default();
+        timers.set(session("a"), Timestamp(10));
+        timers.set(session("a"), Timestamp(30));
+        assert_eq!(timers.next(), Some(Timestamp(10)));
+        assert_eq!(timers.pop_due(Timestamp(29)), None);
+        assert_eq!(timers.next(), Some(Timestamp(30)));
+        assert_eq!(timers.pop_due(Timestamp(30)), Some(session("a")));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_deadline_moved_earlier_keeps_one_queued_place() {
+        let mut timers = Timers::default();
+        for at in (1..100).rev() {
+            timers.set(session("a"), Timestamp(at));
+        }
+        assert_eq!(timers.len(), 1);
+        assert_eq!(timers.pop_due(Timestamp(1)), Some(session("a")));
+        assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn a_cancelled_timer_never_fires() {
+        let mut timers = Timers::default();
+        timers.set(session("a"), Timestamp(1));
+        timers.set(session("b"), Timestamp(2));
+        timers.cancel(&session("a"));
+        assert_eq!(timers.pop_due(Timestamp(9)), Some(session("b")));
+        assert_eq!(timers.pop_due(Timestamp(9)), None);
+    }
+}

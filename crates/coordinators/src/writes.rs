@@ -1,0 +1,104 @@
+//! Batches handed to the shell whose fate is not known yet.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::group::ClassicGroup;
+use crate::member::Member;
+use crate::records::{CoordinatorRecord, Fact};
+use crate::reply::{Reply, ReplyToken};
+
+/// Names a batch of records in flight; later batches have higher numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct WriteId(pub u64);
+
+/// Records to append as one batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Write {
+    /// To give back with the result.
+    pub id: WriteId,
+    /// Never empty.
+    pub records: Vec<CoordinatorRecord>,
+}
+
+/// What is to be done when a batch is committed or has failed.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    /// Nothing waits.
+    None,
+    /// An answer is due.
+    Reply(ReplyToken, Reply),
+    /// A new group was announced for the member that created it.
+    NewGroup { group: Arc<str>, token: ReplyToken },
+    /// The leader's assignment.
+    Sync { group: Arc<str>, generation: i32, assignment: HashMap<String, Bytes> },
+    /// A static member came back with a new id.
+    StaticReplaced(Box<StaticReplaced>),
+    /// A group was deleted; it comes back if that failed.
+    Deleted { group: Box<ClassicGroup>, reply: Option<(ReplyToken, Reply)> },
+}
+
+#[derive(Debug)]
+pub(crate) struct StaticReplaced {
+    pub(crate) group: Arc<str>,
+    pub(crate) token: ReplyToken,
+    pub(crate) api_version: i16,
+    pub(crate) new_id: Arc<str>,
+    /// The member as it was, to be put back if the append fails.
+    pub(crate) old: Member,
+    /// The leader before the replacement.
+    pub(crate) old_leader: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) id: WriteId,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) completion: Completion,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    last: WriteId,
+    queue: VecDeque<InFlight>,
+}
+
+impl Writes {
+    /// The id that the next batch will get.
+    pub(crate) fn next_id(&self) -> WriteId {
+        WriteId(self.last.0 + 1)
+    }
+
+    pub(crate) fn push(&mut self, facts: Vec<Fact>, completion: Completion) -> WriteId {
+        self.last = self.next_id();
+        self.queue.push_back(InFlight { id: self.last, facts, completion });
+        self.last
+    }
+
+    /// Lets `token` wait for a batch that nothing waits for yet.
+    pub(crate) fn answer_with(&mut self, id: WriteId, token: ReplyToken, reply: Reply) {
+        if let Some(write) = self.queue.iter_mut().rev().find(|write| write.id == id) {
+            write.completion = Completion::Reply(token, reply);
+        }
+    }
+
+    pub(crate) fn take(&mut self, id: WriteId) -> Option<InFlight> {
+        let at = self.queue.binary_search_by_key(&id, |write| write.id).ok()?;
+        self.queue.remove(at)
+    }
+
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = InFlight> + '_ {
+        self.queue.drain(..)
+    }
+
+    /// Every fact in flight, oldest first.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.queue.iter().flat_map(|write| &write.facts)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
