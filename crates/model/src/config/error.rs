@@ -1,0 +1,104 @@
+//! What can be wrong with a configuration, in the words Kafka's clients see.
+
+use crate::ErrorCode;
+
+/// A configuration that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// One value does not fit its key.
+    #[error("Invalid value {value} for configuration {name}: {reason}")]
+    Value {
+        /// The key.
+        name: String,
+        /// The value, as Kafka would print it.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A list breaks a rule of lists.
+    #[error("Configuration '{name}' {problem}")]
+    Entries {
+        /// The key.
+        name: String,
+        /// The rule broken.
+        problem: String,
+    },
+    /// A value whose message has its own form.
+    #[error("{text}")]
+    Form {
+        /// The key.
+        name: String,
+        /// The whole message.
+        text: String,
+    },
+    /// No topic config has this name.
+    #[error("Unknown topic config name: {0}")]
+    UnknownTopicKey(String),
+    /// No group config has this name.
+    #[error("Unknown group config name: {0}")]
+    UnknownGroupKey(String),
+    /// Broker keys that only a restart can change.
+    #[error("Cannot update these configs dynamically: [{0}]")]
+    NotDynamic(String),
+    /// Broker keys that must be set for one broker.
+    #[error(
+        "Cannot update these configs at default cluster level, broker id must be specified: [{0}]"
+    )]
+    NotClusterWide(String),
+    /// Security keys that must carry a listener's prefix.
+    #[error(
+        "These security configs can be dynamically updated only per-listener using the listener \
+         prefix: [{0}]"
+    )]
+    NeedsListenerPrefix(String),
+    /// Two topic configs contradict each other.
+    #[error("conflict topic config setting {low} ({low_value}) > {high} ({high_value})")]
+    Conflict {
+        /// The key that must not be larger.
+        low: &'static str,
+        /// Its value.
+        low_value: i64,
+        /// The key that must not be smaller.
+        high: &'static str,
+        /// Its value.
+        high_value: i64,
+    },
+    /// Keys that together describe no node that could start.
+    #[error("{key}: {problem}")]
+    Node {
+        /// The key to look at.
+        key: String,
+        /// What is wrong, and what to write instead.
+        problem: String,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn value(
+        name: &str,
+        value: impl std::fmt::Display,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Value { name: name.to_owned(), value: value.to_string(), reason: reason.into() }
+    }
+
+    pub(super) fn node(key: &str, problem: impl Into<String>) -> Self {
+        Self::Node { key: key.to_owned(), problem: problem.into() }
+    }
+
+    /// The code a client gets. Every variant is the requester's fault.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotDynamic(_) | Self::NotClusterWide(_) | Self::NeedsListenerPrefix(_) => {
+                ErrorCode::InvalidRequest
+            }
+            Self::Value { .. }
+            | Self::Entries { .. }
+            | Self::Form { .. }
+            | Self::UnknownTopicKey(_)
+            | Self::UnknownGroupKey(_)
+            | Self::Conflict { .. }
+            | Self::Node { .. } => ErrorCode::InvalidConfig,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Kafka's configuration, declared once.
+//!
+//! Owns the tables of all keys (`tables`), the reading and checking of one value (`check`), the
+//! layers that decide which value counts (`layers`), the answer to DescribeConfigs (`describe`),
+//! the typed structs (`TopicConfig`, `BrokerConfig`), and the reading of properties text and
+//! `KAFKA_*` variables (`load`). Never touches a file or the environment: texts are handed in.
+//! Invariant: a key's name, type, default and bounds stand in its row and nowhere else.
+
+mod broker_config;
+mod check;
+mod error;
+mod layers;
+mod listener;
+mod row;
+mod tables;
+mod topic_config;
+
+pub use broker_config::{
+    BrokerConfig, FetchConfig, GroupsConfig, LogManagerConfig, MetadataLogConfig, OffsetsConfig,
+    SocketConfig, TopicDefaults, Voter,
+};
+pub use check::ConfigValue;
+pub use error::ConfigError;
+pub use layers::{Layers, Props, broker_row, stand_ins};
+pub use listener::{Endpoint, Listeners, Roles, SecurityProtocol};
+pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Validator};
+pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
+pub use topic_config::{CleanupPolicy, Durability, TimestampType, TopicCompression, TopicConfig};

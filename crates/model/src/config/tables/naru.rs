@@ -1,0 +1,18 @@
+//! Our own broker configs, all under `naru.`.
+//!
+//! Kept few: whatever Kafka has a key for is steered by Kafka's key.
+
+use super::DURABILITY;
+use crate::config::row::Validator::{Any, AtLeast};
+use crate::config::row::config_rows;
+
+config_rows! {
+    NARU
+
+    /// What a stored batch has survived when it is acknowledged: fsync (power cut) or os (process).
+    "naru.durability": String = "fsync", DURABILITY, ClusterWide, SERVED;
+    /// Address of the HTTP listener for the console, metrics and health, as host:port.
+    "naru.http.listener": String = null, Any, ReadOnly, SERVED;
+    /// Most bytes one batch may inflate to when the broker has to look inside.
+    "naru.decode.inflated.bytes.max": Int = "104857600", AtLeast(1), ReadOnly, SERVED;
+}

@@ -1,0 +1,58 @@
+//! TLS.
+//!
+//! Rows only; names, types, defaults and bounds are facts of Apache Kafka 4.3.1.
+
+use super::ENTRIES;
+use crate::config::row::Validator::{Any, OneOf};
+use crate::config::row::config_rows;
+
+config_rows! {
+    TLS
+
+    /// Whether clients must, may or need not show a certificate.
+    "ssl.client.auth": String = "none", OneOf(&["required", "requested", "none"]), PerBroker, SECURITY;
+    /// TLS version of the context.
+    "ssl.protocol": String = "TLSv1.3", Any, PerBroker, SECURITY;
+    /// Java security provider for TLS.
+    "ssl.provider": String = null, Any, PerBroker, JAVA;
+    /// TLS versions offered.
+    "ssl.enabled.protocols": List = "TLSv1.2,TLSv1.3", ENTRIES, PerBroker, SECURITY;
+    /// Cipher suites offered; empty means all.
+    "ssl.cipher.suites": List = "", ENTRIES, PerBroker, SECURITY;
+    /// Format of the key store: JKS, PKCS12 or PEM.
+    "ssl.keystore.type": String = "JKS", Any, PerBroker, SECURITY;
+    /// File of the key store.
+    "ssl.keystore.location": String = null, Any, PerBroker, SECURITY;
+    /// Password of the key store.
+    "ssl.keystore.password": Password = null, Any, PerBroker, SECURITY;
+    /// Private key as PEM text.
+    "ssl.keystore.key": Password = null, Any, PerBroker, SECURITY;
+    /// Certificate chain as PEM text.
+    "ssl.keystore.certificate.chain": Password = null, Any, PerBroker, SECURITY;
+    /// Password of the private key.
+    "ssl.key.password": Password = null, Any, PerBroker, SECURITY;
+    /// Format of the trust store: JKS, PKCS12 or PEM.
+    "ssl.truststore.type": String = "JKS", Any, PerBroker, SECURITY;
+    /// File of the trust store.
+    "ssl.truststore.location": String = null, Any, PerBroker, SECURITY;
+    /// Password of the trust store.
+    "ssl.truststore.password": Password = null, Any, PerBroker, SECURITY;
+    /// Trusted certificates as PEM text.
+    "ssl.truststore.certificates": Password = null, Any, PerBroker, SECURITY;
+    /// Java key manager algorithm.
+    "ssl.keymanager.algorithm": String = "SunX509", Any, PerBroker, JAVA;
+    /// Java trust manager algorithm.
+    "ssl.trustmanager.algorithm": String = "PKIX", Any, PerBroker, JAVA;
+    /// Java random source for TLS.
+    "ssl.secure.random.implementation": String = null, Any, PerBroker, JAVA;
+    /// Java class that makes TLS engines.
+    "ssl.engine.factory.class": Class = null, Any, PerBroker, JAVA;
+    /// How a server's name is checked; empty means not at all.
+    "ssl.endpoint.identification.algorithm": String = "https", Any, PerBroker, SECURITY;
+    /// Rules that turn a certificate's name into a principal.
+    "ssl.principal.mapping.rules": String = "DEFAULT", Any, ReadOnly, SECURITY;
+    /// Whether a reloaded certificate may change its distinguished name.
+    "ssl.allow.dn.changes": Boolean = "false", Any, ReadOnly, SECURITY;
+    /// Whether a reloaded certificate may lose alternative names.
+    "ssl.allow.san.changes": Boolean = "false", Any, ReadOnly, SECURITY;
+}
