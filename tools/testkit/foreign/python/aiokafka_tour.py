@@ -12,6 +12,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
+    for_code,
 )
 
 import report
@@ -41,7 +42,10 @@ async def topic(text, partitions=1, **configs):
     try:
         values = {key.replace("_", "."): str(value) for key, value in configs.items()}
         new = NewTopic(name(text), partitions, 1, topic_configs=values)
-        await admin.create_topics([new])
+        said = await admin.create_topics([new])
+        for error in said.topic_errors:
+            if error[1]:
+                raise for_code(error[1])(error[2])
     finally:
         await admin.close()
     return name(text)
@@ -203,9 +207,9 @@ async def _():
         await admin.close()
 
 
-def member(group, where, **conf):
+def member(group, *topics, **conf):
     return AIOKafkaConsumer(
-        where,
+        *topics,
         bootstrap_servers=B,
         group_id=group,
         auto_offset_reset="earliest",
@@ -289,8 +293,7 @@ async def _():
         async def on_partitions_assigned(self, assigned):
             seen.append(("assigned", len(assigned)))
 
-    first = member(name("listen"), where)
-    first.unsubscribe()
+    first = member(name("listen"))
     first.subscribe([where], listener=Listener())
     await first.start()
     await settled([first], [2])

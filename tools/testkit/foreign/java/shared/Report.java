@@ -16,6 +16,7 @@ public class Report {
   private static final long PATIENCE_MS = Long.getLong("case.seconds", 120) * 1000;
   private final PrintStream out = System.out;
   private final Map<Pattern, String> later = new LinkedHashMap<>();
+  private final String only = System.getenv("ONLY");
   private int passed;
   private int failed;
   private int skipped;
@@ -30,6 +31,7 @@ public class Report {
   }
 
   public void run(String name, Case body) throws InterruptedException {
+    if (only != null && !name.contains(only)) return;
     for (Map.Entry<Pattern, String> entry : later.entrySet()) {
       if (entry.getKey().matcher(name).find()) {
         skipped++;

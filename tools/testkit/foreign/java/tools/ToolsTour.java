@@ -10,6 +10,7 @@ import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Exit;
@@ -34,6 +35,7 @@ public class ToolsTour {
   static class Case {
     String name;
     String tool;
+    boolean ownJvm;
     List<String> arguments = new ArrayList<>();
     String input = "";
     int exitCode;
@@ -113,7 +115,8 @@ public class ToolsTour {
       String rest = line.length() > 2 ? fill(line.substring(2)) : "";
       switch (line.charAt(0)) {
         case '[' -> c.name = line.substring(1, line.length() - 1);
-        case '$' -> {
+        case '$', '%' -> {
+          c.ownJvm = line.charAt(0) == '%';
           String[] words = rest.split(" ");
           c.tool = words[0];
           for (int i = 1; i < words.length; i++) c.arguments.add(argument(words[i]));
@@ -168,8 +171,26 @@ public class ToolsTour {
     throw new ClassNotFoundException(tool);
   }
 
+  /** For a tool that ends its work in the JVM's own shutdown. */
+  static String runProcess(Case c, int[] code) throws Exception {
+    List<String> command = new ArrayList<>(List.of("java", "-XX:TieredStopAtLevel=1", "-cp"));
+    command.addAll(List.of(System.getProperty("java.class.path"), find(c.tool).getName()));
+    command.addAll(c.arguments);
+    Path output = Files.createTempFile("tour", ".out");
+    Process process =
+        new ProcessBuilder(command)
+            .redirectErrorStream(true)
+            .redirectOutput(output.toFile())
+            .start();
+    boolean ended = process.waitFor(PATIENCE_MS, TimeUnit.MILLISECONDS);
+    if (!ended) process.destroyForcibly().waitFor();
+    code[0] = ended ? process.exitValue() : 124;
+    return Files.readString(output);
+  }
+
   /** Runs the tool's main with its own standard streams; returns all that it printed. */
   static String runTool(Case c, int[] code) throws Exception {
+    if (c.ownJvm) return runProcess(c, code);
     ByteArrayOutputStream printed = new ByteArrayOutputStream();
     PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
     PrintStream errors = System.err;
