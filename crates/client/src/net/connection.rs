@@ -1,0 +1,339 @@
+//! One TCP connection: requests go out in order, answers come back in the same order.
+//!
+//! Two tasks own the socket's halves, so a caller that gives up waiting never leaves half a frame
+//! behind. Memory grows with the bytes received, not with the length announced.
+//!
+//! Invariant: `awaited` holds one entry for each request written and not yet answered, in the
+//! order of writing.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use naru_model::ErrorCode;
+use naru_protocol::api::ApiKey;
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
+use naru_protocol::messages::api_versions_response::ApiVersionsResponse;
+use naru_protocol::{Message, Request, frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::Versions;
+use crate::error::{Error, Result};
+
+/// Requests written and not answered; more wait in `call`.
+const IN_FLIGHT_MAX: usize = 64;
+/// Answers longer than this break the connection.
+const RESPONSE_MAX: usize = 512 << 20;
+/// Bytes that are reserved for an answer at once, whatever length it announces.
+const READ_STEP: usize = 256 << 10;
+
+/// What a connection needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) client_id: String,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+}
+
+/// A live connection whose versions have been negotiated.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    address: String,
+    options: ConnectionOptions,
+    versions: Versions,
+    shared: Arc<Shared>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
+    tasks: [AbortHandle; 2],
+}
+
+#[derive(Debug)]
+struct Shared {
+    closed: AtomicBool,
+    next_correlation_id: AtomicI32,
+    /// Held by both tasks for moments only, never across an await.
+    awaited: Mutex<VecDeque<Awaited>>,
+    in_flight: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    correlation_id: i32,
+    reply: oneshot::Sender<Bytes>,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    frame: Vec<u8>,
+    then: Then,
+}
+
+#[derive(Debug)]
+enum Then {
+    Await(Awaited),
+    /// Nothing comes back; told once it is written.
+    Written(oneshot::Sender<()>),
+}
+
+impl Connection {
+    /// Connects and negotiates versions.
+    pub(crate) async fn open(address: &str, options: ConnectionOptions) -> Result<Self> {
+        let unreachable = |source: io::Error| Error::Unreachable {
+            address: address.to_owned(),
+            source: Arc::new(source),
+        };
+        let stream = tokio::time::timeout(options.connect_timeout, TcpStream::connect(address))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let (read, write) = stream.into_split();
+        let shared = Arc::new(Shared {
+            closed: AtomicBool::new(false),
+            next_correlation_id: AtomicI32::new(0),
+            awaited: Mutex::new(VecDeque::new()),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        });
+        let (outgoing, queue) = mpsc::unbounded_channel();
+        let writer = tokio::spawn(write_frames(write, queue, Arc::clone(&shared))).abort_handle();
+        let reader = tokio::spawn(read_frames(read, Arc::clone(&shared))).abort_handle();
+        let mut connection = Self {
+            address: address.to_owned(),
+            options,
+            versions: Versions::default(),
+            shared,
+            outgoing,
+            tasks: [writer, reader],
+        };
+        connection.versions = connection.negotiate().await?;
+        Ok(connection)
+    }
+
+    /// What the broker speaks.
+    pub(crate) const fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether it can no longer be used.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Acquire)
+    }
+
+    /// Sends a request and waits for its answer. A timeout closes the connection: answers come in
+    /// order, so those behind the missing one would not come either.
+    pub(crate) async fn call<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        extra_wait: Duration,
+    ) -> Result<R::Response> {
+        let bytes = self.exchange(request, version, extra_wait).await?;
+        let (_, response) = frame::read_response::<R>(&bytes, version).map_err(|source| {
+            Error::Decode { api: api_of::<R>(), source }
+        })?;
+        Ok(response)
+    }
+
+    /// Sends a request that is not answered (Produce with acks=0).
+    pub(crate) async fn send_only<R: Request>(&self, request: &R, version: i16) -> Result<()> {
+        let (done, written) = oneshot::channel();
+        let frame = frame::request(request, version, self.next_id(), &self.options.client_id);
+        self.outgoing
+            .send(Outgoing { frame, then: Then::Written(done) })
+            .map_err(|_| self.disconnected())?;
+        written.await.map_err(|_| self.disconnected())
+    }
+
+    async fn exchange<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        extra_wait: Duration,
+    ) -> Result<Bytes> {
+        let permit = Arc::clone(&self.shared.in_flight)
+            .acquire_owned()
+            .await
+            .map_err(|_| self.disconnected())?;
+        if self.is_closed() {
+            return Err(self.disconnected());
+        }
+        let (reply, answer) = oneshot::channel();
+        let correlation_id = self.next_id();
+        let frame = frame::request(request, version, correlation_id, &self.options.client_id);
+        let awaited = Awaited { correlation_id, reply, _permit: permit };
+        self.outgoing
+            .send(Outgoing { frame, then: Then::Await(awaited) })
+            .map_err(|_| self.disconnected())?;
+        let wait = self.options.request_timeout + extra_wait;
+        match tokio::time::timeout(wait, answer).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(_)) => Err(self.disconnected()),
+            Err(_) => {
+                self.shared.close();
+                let what = format!("{} at {}", api_of::<R>().name(), self.address);
+                Err(Error::Timeout { what, after: wait })
+            }
+        }
+    }
+
+    /// ApiVersions, down to version 0 if the broker does not know ours (KIP-511).
+    async fn negotiate(&self) -> Result<Versions> {
+        let request = ApiVersionsRequest {
+            client_software_name: "naru".to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let mut version = *ApiVersionsRequest::VERSIONS.end();
+        loop {
+            let bytes = self.exchange(&request, version, Duration::ZERO).await?;
+            let refused = is_unsupported(&bytes);
+            let body_version = if refused { 0 } else { version };
+            let (_, response) = frame::read_response::<ApiVersionsRequest>(&bytes, body_version)
+                .map_err(|source| Error::Decode { api: ApiKey::ApiVersions, source })?;
+            if !refused {
+                Error::check(response.error_code)?;
+                return Ok(Versions::of(&response));
+            }
+            if version == 0 {
+                return Err(Error::code_only(ErrorCode::UnsupportedVersion));
+            }
+            version = next_lower(&response, version);
+        }
+    }
+
+    fn next_id(&self) -> i32 {
+        self.shared.next_correlation_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn disconnected(&self) -> Error {
+        Error::Disconnected { address: self.address.clone() }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.close();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    /// Everybody who waits for an answer learns that none will come.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.in_flight.close();
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Awaited>> {
+        // A panic elsewhere cannot leave the queue half changed: each use is one operation.
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn api_of<R: Request>() -> ApiKey {
+    ApiKey::from_key(R::KEY).unwrap_or(ApiKey::ApiVersions)
+}
+
+/// Whether an ApiVersions answer (after the correlation id) begins with UNSUPPORTED_VERSION.
+fn is_unsupported(frame: &Bytes) -> bool {
+    frame.get(4..6) == Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes())
+}
+
+/// The version to try next: what the refusal names, or 0.
+fn next_lower(refusal: &ApiVersionsResponse, tried: i16) -> i16 {
+    refusal
+        .api_keys
+        .iter()
+        .find(|api| api.api_key == ApiVersionsRequest::KEY)
+        .map_or(0, |api| api.max_version.clamp(0, tried - 1))
+}
+
+async fn write_frames(
+    mut socket: OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    shared: Arc<Shared>,
+) {
+    let mut buffer = Vec::new();
+    let mut written = Vec::new();
+    while let Some(first) = queue.recv().await {
+        buffer.clear();
+        let mut next = Some(first);
+        // Frames that are ready leave in one write, as long as they are small together.
+        while let Some(Outgoing { frame, then }) = next {
+            if buffer.is_empty() {
+                buffer = frame;
+            } else {
+                buffer.extend_from_slice(&frame);
+            }
+            match then {
+                Then::Await(awaited) => shared.lock().push_back(awaited),
+                Then::Written(done) => written.push(done),
+            }
+            next = if buffer.len() < READ_STEP { queue.try_recv().ok() } else { None };
+        }
+        if socket.write_all(&buffer).await.is_err() || shared.closed.load(Ordering::Acquire) {
+            break;
+        }
+        for done in written.drain(..) {
+            // Whoever has stopped waiting does not need to know.
+            let _ = done.send(());
+        }
+    }
+    shared.close();
+}
+
+async fn read_frames(mut socket: OwnedReadHalf, shared: Arc<Shared>) {
+    let mut buffer = BytesMut::with_capacity(16 << 10);
+    while let Ok(Some(frame)) = read_frame(&mut socket, &mut buffer).await {
+        let Some(awaited) = shared.lock().pop_front() else { break };
+        let id = frame.first_chunk::<4>().map(|id| i32::from_be_bytes(*id));
+        if id != Some(awaited.correlation_id) {
+            tracing::warn!(?id, expected = awaited.correlation_id, "answer out of order");
+            break;
+        }
+        // Whoever has stopped waiting does not need the answer.
+        let _ = awaited.reply.send(frame);
+    }
+    shared.close();
+}
+
+async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
+    if !fill(socket, buffer, 4).await? {
+        return Ok(None);
+    }
+    let length = buffer.first_chunk::<4>().map_or(0, |length| i32::from_be_bytes(*length));
+    let length = usize::try_from(length)
+        .ok()
+        .filter(|length| (4..=RESPONSE_MAX).contains(length))
+        .ok_or(io::ErrorKind::InvalidData)?;
+    if !fill(socket, buffer, 4 + length).await? {
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(4 + length);
+    Ok(Some(frame.split_off(4).freeze()))
+}
+
+/// Reads until `buffer` holds `wanted` bytes; false at the end of the stream.
+async fn fill(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, wanted: usize) -> io::Result<bool> {
+    while buffer.len() < wanted {
+        buffer.reserve((wanted - buffer.len()).min(READ_STEP.max(buffer.len())));
+        if socket.read_buf(buffer).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
