@@ -1,1 +1,10 @@
-//! Tests of the shard as a whole.
+//! Tests of the shard as a whole, through its public face.
+
+mod admin;
+mod bench;
+mod golden;
+mod joining;
+mod offsets;
+mod properties;
+mod static_members;
+mod syncing;
