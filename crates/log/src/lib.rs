@@ -1,1 +1,46 @@
+//! One partition's log on disk, in Apache Kafka's own formats.
+//!
+//! Segments of record batches as received, offset and time indexes, leader epochs, producer
+//! snapshots, and the directory around them. Knows nothing of replication, the network or the
+//! controller; never asks for the time and never starts a thread: what takes long (syncing,
+//! removing files, recovering many logs) is handed to the caller. Reaches the disk only through
+//! [`Disk`].
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod append;
+mod checkpoint;
+mod config;
+mod disk;
+mod entries;
+mod epochs;
+mod error;
+mod log;
+mod names;
+mod producers;
+mod reader;
+mod recovery;
+mod replay;
+mod retention;
+mod roll;
+mod scan;
+mod segment;
+mod shared;
+mod snapshot;
+mod sync;
+mod truncate;
+mod verify;
+
+pub use append::{Appended, Followed, NewBatch};
+pub use checkpoint::OffsetCheckpoint;
+pub use config::LogConfig;
+pub use disk::{Disk, DiskFile, Entry, OsDisk};
+pub use epochs::{EpochEnd, LeaderEpochs};
+pub use error::{AppendError, ReadError, StorageError};
+pub use log::{Log, ProducerInfo};
+pub use producers::Origin;
+pub use reader::{LogOffsets, LogReader, OffsetMetadata, Slice, TimedOffset};
+pub use recovery::{OpenOptions, Recovery};
+pub use retention::{DeletedSegments, Reason, Retention, SegmentFacts, deletable};
+pub use sync::SyncPlan;

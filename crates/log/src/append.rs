@@ -1,0 +1,441 @@
+//! Appending: judge, place, write, publish.
+//!
+//! Batches are written as they were received. Only the header is copied, patched (offset and
+//! epoch, which the checksum does not cover; the time of the append where the topic asks for it)
+//! and written before the untouched rest. Batches given together go into one write.
+
+use std::io::{self, IoSlice};
+
+use naru_model::{LeaderEpoch, Offset, ProducerId, Timestamp};
+use naru_records::{
+    BatchError, BatchHeader, ControlRecord, HEADER_LEN, Records, TimestampType, ValidBatch,
+    batches, patch_max_timestamp, patch_placement,
+};
+
+use crate::error::{AppendError, Context, StorageError};
+use crate::log::Log;
+use crate::producers::{Origin, ProducerEntry, Verdict};
+use crate::segment::Placed;
+use crate::shared::TailBatch;
+
+/// Positions in an index are 32 bits and signed in Kafka's readers.
+const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// A batch to append.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBatch<'a> {
+    bytes: &'a [u8],
+    valid: ValidBatch,
+}
+
+impl<'a> NewBatch<'a> {
+    /// A batch that `validate_produced` has accepted.
+    pub const fn validated(bytes: &'a [u8], valid: ValidBatch) -> Self {
+        Self { bytes, valid }
+    }
+
+    /// A batch that this process has built.
+    pub fn built(bytes: &'a [u8]) -> Result<Self, BatchError> {
+        let header = BatchHeader::parse(bytes)?;
+        if header.size() != bytes.len() {
+            let (needed, available) = (header.size() as u64, bytes.len() as u64);
+            return Err(BatchError::Truncated { needed, available });
+        }
+        Ok(Self { bytes, valid: ValidBatch { header, max_timestamp: header.max_timestamp } })
+    }
+}
+
+/// Where a batch stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of its last record.
+    pub last_offset: Offset,
+    /// The time of the append, if the topic uses that.
+    pub log_append_time: Option<Timestamp>,
+    /// The log start at that moment.
+    pub log_start: Offset,
+    /// It had been appended before; these are the offsets it got then.
+    pub is_duplicate: bool,
+}
+
+/// What a follower has appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// Log end before.
+    pub from: Offset,
+    /// Log end after.
+    pub log_end: Offset,
+}
+
+/// Placed batches that have not been written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    batches: Vec<Staged>,
+    bytes: u64,
+    /// Producers as they were before the staged batches, oldest first.
+    undo: Vec<(ProducerId, Option<ProducerEntry>)>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    header: [u8; HEADER_LEN],
+    /// Index among the batches given.
+    given: usize,
+    first: Offset,
+    placed: Placed,
+}
+
+impl Log {
+    /// Appends batches as the partition's leader in epoch `epoch`, giving them the next offsets.
+    ///
+    /// `results` gets one entry per batch, in order: a refused batch does not hold back those
+    /// after it. If the disk refuses, every batch of the same write fails and none is there.
+    pub fn append_as_leader(
+        &mut self,
+        given: &[NewBatch<'_>],
+        origin: Origin,
+        epoch: LeaderEpoch,
+        now: Timestamp,
+        results: &mut Vec<Result<Appended, AppendError>>,
+    ) {
+        let log_start = match self.begin_leader_append(epoch) {
+            Ok(log_start) => log_start,
+            Err(error) => {
+                fail_all(results, given.len(), &error);
+                return;
+            }
+        };
+        let first_result = results.len();
+        let mut next = self.log_end;
+        for (index, batch) in given.iter().enumerate() {
+            let header = &batch.valid.header;
+            let size = batch.bytes.len() as u64;
+            let last = Offset(next.0 + i64::from(header.last_offset_delta));
+            let verdict = match self.admit(batch, origin) {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    results.push(Err(error));
+                    continue;
+                }
+            };
+            if let Verdict::Duplicate(known) = verdict {
+                let appends = self.config.timestamp_type == TimestampType::LogAppendTime;
+                results.push(Ok(Appended {
+                    first_offset: known.first_offset(),
+                    last_offset: known.last_offset,
+                    log_append_time: appends.then_some(known.timestamp),
+                    log_start,
+                    is_duplicate: true,
+                }));
+                continue;
+            }
+            let (max_timestamp, log_append_time) = match self.config.timestamp_type {
+                TimestampType::LogAppendTime => (now, Some(now)),
+                TimestampType::CreateTime => (batch.valid.max_timestamp, None),
+            };
+            if self.must_roll(size, last, max_timestamp, now) {
+                let rolled = self.write_staged(given).and_then(|()| Ok(self.roll(next, now)?));
+                if let Err(error) = rolled {
+                    results.truncate(first_result);
+                    fail_all(results, given.len(), &error);
+                    return;
+                }
+            }
+            let mut patched = *batch.bytes.first_chunk::<HEADER_LEN>().unwrap_or(&[0; HEADER_LEN]);
+            if max_timestamp != header.max_timestamp
+                || self.config.timestamp_type != header.timestamp_type()
+            {
+                let records = &batch.bytes[HEADER_LEN.min(batch.bytes.len())..];
+                let timestamp_type = self.config.timestamp_type;
+                patch_max_timestamp(&mut patched, records, timestamp_type, max_timestamp);
+            }
+            patch_placement(&mut patched, next, epoch);
+            let position = self.position + self.staging.bytes;
+            let placed = Placed { last_offset: last, max_timestamp, position, size };
+            self.stage(Staged { header: patched, given: index, first: next, placed });
+            self.note_producer(header, batch.bytes, next, last, max_timestamp);
+            results.push(Ok(Appended {
+                first_offset: next,
+                last_offset: last,
+                log_append_time,
+                log_start,
+                is_duplicate: false,
+            }));
+            next = last.plus(1);
+        }
+        if let Err(error) = self.write_staged(given) {
+            results.truncate(first_result);
+            fail_all(results, given.len(), &error);
+        }
+    }
+
+    /// Appends one batch as leader; see [`Log::append_as_leader`].
+    pub fn append_one(
+        &mut self,
+        batch: NewBatch<'_>,
+        origin: Origin,
+        epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let mut results = Vec::with_capacity(1);
+        self.append_as_leader(&[batch], origin, epoch, now, &mut results);
+        results.pop().unwrap_or_else(|| Err(AppendError::Failed("no result".to_owned())))
+    }
+
+    /// Appends what the leader has sent, with the offsets and epochs it has given.
+    ///
+    /// Every batch is verified. A partial last batch is left out; a bad batch ends the append
+    /// with an error, after the good ones before it have been appended.
+    pub fn append_as_follower(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<Followed, AppendError> {
+        self.check_open()?;
+        let from = self.log_end;
+        let mut given: Vec<NewBatch<'_>> = Vec::new();
+        let mut next = self.log_end;
+        let mut trouble = None;
+        for item in batches(bytes) {
+            let checked = item.and_then(|(header, batch)| {
+                header.check_crc(batch)?;
+                NewBatch::built(batch)
+            });
+            let batch = match checked {
+                Ok(batch) => batch,
+                Err(error) => {
+                    trouble = Some(AppendError::Damaged { at: next, error });
+                    break;
+                }
+            };
+            let header = batch.valid.header;
+            if header.base_offset < next || header.last_offset_delta < 0 {
+                let first = header.base_offset;
+                trouble = Some(AppendError::OffsetsOutOfOrder { first, log_end: next });
+                break;
+            }
+            next = header.next_offset();
+            if let Err(error) = self.follow(&given, &batch, now) {
+                self.undo_staged();
+                return Err(error);
+            }
+            given.push(batch);
+        }
+        self.write_staged(&given)?;
+        match trouble {
+            Some(error) => Err(error),
+            None => Ok(Followed { from, log_end: self.log_end }),
+        }
+    }
+
+    fn follow(
+        &mut self,
+        before: &[NewBatch<'_>],
+        batch: &NewBatch<'_>,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let header = batch.valid.header;
+        let size = batch.bytes.len() as u64;
+        let (first, last) = (header.base_offset, header.last_offset());
+        if self.must_roll(size, last, header.max_timestamp, now) {
+            self.write_staged(before)?;
+            self.roll(first, now)?;
+        }
+        if self.shared.lock().epochs.assign(header.partition_leader_epoch, first) {
+            self.write_epochs()?;
+        }
+        let position = self.position + self.staging.bytes;
+        let max_timestamp = header.max_timestamp;
+        let placed = Placed { last_offset: last, max_timestamp, position, size };
+        let header_bytes = *batch.bytes.first_chunk().unwrap_or(&[0; HEADER_LEN]);
+        self.stage(Staged { header: header_bytes, given: before.len(), first, placed });
+        self.note_producer(&header, batch.bytes, first, last, max_timestamp);
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), AppendError> {
+        match &self.failed {
+            Some(why) => Err(AppendError::Failed(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn begin_leader_append(&mut self, epoch: LeaderEpoch) -> Result<Offset, AppendError> {
+        self.check_open()?;
+        if self.latest_epoch != Some(epoch) {
+            if let Some(current) = self.latest_epoch
+                && epoch < current
+            {
+                return Err(AppendError::EpochWentBack { request: epoch, current });
+            }
+            // Before the records: an epoch that turns out to have none is dropped at opening.
+            if self.shared.lock().epochs.assign(epoch, self.log_end) {
+                self.write_epochs()?;
+            }
+        }
+        Ok(self.shared.lock().log_start)
+    }
+
+    fn admit(&self, batch: &NewBatch<'_>, origin: Origin) -> Result<Verdict, AppendError> {
+        let (bytes, max) = (batch.bytes.len() as u64, self.config.segment_bytes);
+        if bytes > max.min(SEGMENT_BYTES_MAX) {
+            return Err(AppendError::LargerThanSegment { bytes, max });
+        }
+        match batch.valid.header.producer() {
+            Some(stamp) => self.producers.check(&batch.valid.header, &stamp, origin),
+            None => Ok(Verdict::New),
+        }
+    }
+
+    /// Whether a batch belongs into a new segment.
+    fn must_roll(&self, size: u64, last: Offset, latest: Timestamp, now: Timestamp) -> bool {
+        let there = self.position + self.staging.bytes;
+        if there == 0 {
+            // A base far behind the first offset would not fit the index.
+            return i32::try_from(last.0 - self.active.base.0).is_err();
+        }
+        let limit = self.config.segment_bytes.min(SEGMENT_BYTES_MAX);
+        let waits = self.config.segment_ms.saturating_sub(self.config.segment_jitter_ms);
+        there + size > limit
+            || self.active.is_full(&self.config, last)
+            || self.active.age(now, latest) > waits
+    }
+
+    fn stage(&mut self, staged: Staged) {
+        self.staging.bytes += staged.placed.size;
+        self.staging.batches.push(staged);
+    }
+
+    fn note_producer(
+        &mut self,
+        header: &BatchHeader,
+        bytes: &[u8],
+        first: Offset,
+        last: Offset,
+        timestamp: Timestamp,
+    ) {
+        let Some(stamp) = header.producer() else { return };
+        self.staging.undo.push((stamp.id, self.producers.entry(stamp.id).copied()));
+        if !header.is_control() {
+            self.producers.note_data(header, &stamp, first, last, timestamp);
+        } else if let Some(marker) = end_of_transaction(bytes) {
+            self.producers.note_marker(&stamp, marker, timestamp);
+        }
+    }
+
+    /// Writes the staged batches in one go and publishes them.
+    fn write_staged(&mut self, given: &[NewBatch<'_>]) -> Result<(), AppendError> {
+        if self.staging.batches.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.write_bytes(given) {
+            self.undo_staged();
+            self.cut_back(&error);
+            return Err(error.into());
+        }
+        let interval = self.config.index_interval_bytes;
+        for staged in &self.staging.batches {
+            self.active.note(&staged.placed, interval);
+        }
+        self.position += self.staging.bytes;
+        if let Some(staged) = self.staging.batches.last() {
+            self.log_end = staged.placed.last_offset.plus(1);
+        }
+        let mut published = self.shared.lock();
+        self.active.set_size(self.position);
+        published.log_end = self.log_end;
+        published.first_unstable = self.producers.first_unstable();
+        for staged in &self.staging.batches {
+            published.push_tail(TailBatch {
+                base: staged.first,
+                last: staged.placed.last_offset,
+                position: staged.placed.position,
+                end: staged.placed.position + staged.placed.size,
+            });
+        }
+        drop(published);
+        self.staging.batches.clear();
+        self.staging.undo.clear();
+        self.staging.bytes = 0;
+        Ok(())
+    }
+
+    fn write_bytes(&self, given: &[NewBatch<'_>]) -> Result<(), StorageError> {
+        let file = self.active.file()?;
+        let rest = |staged: &Staged| given.get(staged.given).map_or(&[][..], NewBatch::rest);
+        let wrote = match self.staging.batches.as_slice() {
+            // The common case needs no allocation.
+            [one] => file.write_all_at(
+                &mut [IoSlice::new(&one.header), IoSlice::new(rest(one))],
+                self.position,
+            ),
+            many => {
+                let mut parts = Vec::with_capacity(many.len() * 2);
+                for staged in many {
+                    parts.push(IoSlice::new(&staged.header));
+                    parts.push(IoSlice::new(rest(staged)));
+                }
+                file.write_all_at(&mut parts, self.position)
+            }
+        };
+        wrote.context("write", self.active.path())
+    }
+
+    /// Takes back what the staged batches have changed in memory.
+    fn undo_staged(&mut self) {
+        while let Some((id, entry)) = self.staging.undo.pop() {
+            self.producers.restore(id, entry);
+        }
+        self.staging.batches.clear();
+        self.staging.bytes = 0;
+    }
+
+    /// Cuts off what a failed write may have left behind the last batch.
+    fn cut_back(&mut self, error: &StorageError) {
+        let cut = self
+            .active
+            .file()
+            .and_then(|file| file.set_len(self.position).context("truncate", self.active.path()));
+        if let Err(second) = cut {
+            self.failed = Some(format!("{error}; then {second}"));
+        }
+    }
+}
+
+impl<'a> NewBatch<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+}
+
+/// The marker in a control batch that ends a transaction.
+pub(crate) fn end_of_transaction(batch: &[u8]) -> Option<naru_records::EndTxnMarker> {
+    let mut scratch = Vec::new();
+    let record = Records::open(batch, 1 << 20, &mut scratch).ok()?.next()?.ok()?;
+    match ControlRecord::read(&record)? {
+        ControlRecord::EndTxn(marker) => Some(marker),
+        _ => None,
+    }
+}
+
+/// The same failure for each of several batches.
+fn fail_all(results: &mut Vec<Result<Appended, AppendError>>, count: usize, error: &AppendError) {
+    for _ in 0..count {
+        results.push(Err(match error {
+            AppendError::Storage(error) => AppendError::Storage(StorageError {
+                action: error.action,
+                path: error.path.clone(),
+                source: match error.source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(error.source.kind(), error.source.to_string()),
+                },
+            }),
+            AppendError::EpochWentBack { request, current } => {
+                AppendError::EpochWentBack { request: *request, current: *current }
+            }
+            other => AppendError::Failed(other.to_string()),
+        }));
+    }
+}

@@ -1,0 +1,67 @@
+//! What a topic's configuration says about its logs, as plain values.
+
+use naru_records::TimestampType;
+
+/// The settings of one log; the broker fills them in from the topic's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`.
+    pub segment_bytes: u64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+    /// Drawn once per segment by the broker from `segment.jitter.ms`; taken off `segment_ms`.
+    pub segment_jitter_ms: i64,
+    /// `index.interval.bytes`.
+    pub index_interval_bytes: u64,
+    /// `segment.index.bytes`.
+    pub index_bytes_max: u64,
+    /// `retention.ms`; none keeps for ever.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; none keeps any size.
+    pub retention_bytes: Option<u64>,
+    /// `max.message.bytes`.
+    pub max_message_bytes: usize,
+    /// `flush.messages`: sync when this many records are not synced.
+    pub flush_messages: i64,
+    /// `flush.ms`: sync when a record has not been synced for so long.
+    pub flush_ms: i64,
+    /// `file.delete.delay.ms`: how long the caller keeps the files of deleted segments.
+    pub file_delete_delay_ms: i64,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `cleanup.policy` has compact.
+    pub compact: bool,
+    /// `cleanup.policy` has delete.
+    pub delete: bool,
+    /// `producer.id.expiration.ms` of the broker.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 604_800_000,
+            segment_jitter_ms: 0,
+            index_interval_bytes: 4096,
+            index_bytes_max: 10 << 20,
+            retention_ms: Some(604_800_000),
+            retention_bytes: None,
+            max_message_bytes: 1_048_588,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            file_delete_delay_ms: 60_000,
+            timestamp_type: TimestampType::CreateTime,
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 3_600_000,
+            compact: false,
+            delete: true,
+            producer_id_expiration_ms: 86_400_000,
+        }
+    }
+}

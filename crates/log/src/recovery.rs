@@ -1,0 +1,426 @@
+//! Opening a log, and recovering it after a crash.
+//!
+//! After a clean stop only the tail is verified: the batches after the last index entry of the
+//! active segment. After a crash everything from the recovery point on is. Whatever follows the
+//! last good batch is cut off. Indexes that are missing, short or wrong are built anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use naru_model::{Offset, Timestamp};
+
+use crate::append::Staging;
+use crate::checkpoint::read_if_there;
+use crate::config::LogConfig;
+use crate::disk::Disk;
+use crate::epochs::LeaderEpochs;
+use crate::error::{Context, ReadError, StorageError};
+use crate::log::{Log, remove_if_there};
+use crate::names;
+use crate::replay::{load_snapshot, replay_producers};
+use crate::segment::{FileLens, Placed, Segment};
+use crate::shared::{Published, Shared};
+use crate::sync::Loose;
+use crate::verify::verify;
+
+/// What the directory knows about a log that is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The topic's settings.
+    pub config: LogConfig,
+    /// Whether the directory was shut down cleanly.
+    pub clean: bool,
+    /// From `recovery-point-offset-checkpoint`; everything before it is known to be synced.
+    pub recovery_point: Option<Offset>,
+    /// From `log-start-offset-checkpoint`.
+    pub log_start: Option<Offset>,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// What opening a log has found and done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Bytes that were verified.
+    pub bytes_verified: u64,
+    /// Bytes that were cut off or deleted because a batch before them was bad.
+    pub bytes_cut: u64,
+    /// Segments that were deleted for that reason.
+    pub segments_removed: usize,
+    /// Segments whose indexes were built anew.
+    pub indexes_rebuilt: usize,
+}
+
+impl Recovery {
+    /// Whether anything had to be mended.
+    pub const fn mended(&self) -> bool {
+        self.bytes_cut > 0 || self.segments_removed > 0 || self.indexes_rebuilt > 0
+    }
+
+    /// Adds up the reports of several logs.
+    pub const fn add(&mut self, other: &Self) {
+        self.bytes_verified += other.bytes_verified;
+        self.bytes_cut += other.bytes_cut;
+        self.segments_removed += other.segments_removed;
+        self.indexes_rebuilt += other.indexes_rebuilt;
+    }
+}
+
+impl Log {
+    /// Opens the log in `dir`, or makes an empty one. `progress` is told of every few bytes that
+    /// are verified, so that a start can show how far it is.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: OpenOptions,
+        progress: &dyn Fn(u64),
+    ) -> Result<(Self, Recovery), ReadError> {
+        let dir: Arc<Path> = Arc::from(dir);
+        disk.create_dir_all(&dir).context("create", &dir)?;
+        let mut opening = Opening {
+            report: Recovery::default(),
+            epochs: LeaderEpochs::default(),
+            producers_seen: false,
+            verified_from: Offset(i64::MAX),
+            buffer: Vec::new(),
+            disk,
+            dir,
+            options,
+            progress,
+        };
+        let mut found = opening.look_around()?;
+        opening.read_epochs()?;
+        let recovered = opening.recover_segments(&mut found)?;
+        opening.finish(found, recovered)
+    }
+}
+
+/// A log on its way to being open.
+struct Opening<'p> {
+    disk: Arc<dyn Disk>,
+    dir: Arc<Path>,
+    options: OpenOptions,
+    progress: &'p dyn Fn(u64),
+    report: Recovery,
+    epochs: LeaderEpochs,
+    /// Whether a verified batch had a producer id.
+    producers_seen: bool,
+    /// Offset from which every batch to the end has been verified.
+    verified_from: Offset,
+    buffer: Vec<u8>,
+}
+
+/// What the folder holds.
+struct Found {
+    segments: Vec<Arc<Segment>>,
+    /// Base offsets of the segments that lack an index file.
+    lacking: BTreeSet<Offset>,
+    snapshots: BTreeSet<Offset>,
+}
+
+/// What came out of the segments.
+struct Recovered {
+    log_end: Offset,
+    /// The end up to which the log is known to be on the disk.
+    synced_end: Offset,
+}
+
+impl Opening<'_> {
+    fn look_around(&mut self) -> Result<Found, StorageError> {
+        self.complete_swaps()?;
+        let mut logs: BTreeMap<Offset, FileLens> = BTreeMap::new();
+        let mut indexes: Vec<(Offset, &str, u64)> = Vec::new();
+        let mut snapshots = BTreeSet::new();
+        for entry in self.disk.list(&self.dir).context("list", &self.dir)? {
+            let name = entry.name.as_str();
+            if name.ends_with(names::DELETED) || name.ends_with(names::CLEANED) {
+                remove_if_there(&*self.disk, &self.dir.join(name))?;
+            } else if let Some(base) = names::offset_in(name, names::LOG) {
+                let lens = logs.entry(base).or_default();
+                (lens.log, lens.modified) = (entry.len, entry.modified);
+            } else if let Some(offset) = names::offset_in(name, names::SNAPSHOT) {
+                snapshots.insert(offset);
+            } else {
+                for suffix in [names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX] {
+                    if let Some(base) = names::offset_in(name, suffix) {
+                        indexes.push((base, suffix, entry.len));
+                    }
+                }
+            }
+        }
+        for (base, suffix, len) in indexes {
+            match logs.get_mut(&base) {
+                Some(lens) if suffix == names::OFFSET_INDEX => lens.offsets = Some(len),
+                Some(lens) if suffix == names::TIME_INDEX => lens.times = Some(len),
+                Some(_) => {}
+                // An index without its log.
+                None => remove_if_there(&*self.disk, &names::path(&self.dir, base, suffix))?,
+            }
+        }
+        let lacks = |lens: &FileLens| {
+            lens.log > 0
+                && !matches!((lens.offsets, lens.times), (Some(o), Some(t))
+                    if o % 8 == 0 && t % 12 == 0)
+        };
+        let lacking = logs.iter().filter(|(_, l)| lacks(l)).map(|(base, _)| *base).collect();
+        let segments = logs
+            .into_iter()
+            .map(|(base, lens)| Arc::new(Segment::with(&self.disk, &self.dir, base, lens)))
+            .collect();
+        Ok(Found { segments, lacking, snapshots })
+    }
+
+    /// A crash in the middle of compaction leaves `.swap` files, which are complete: they
+    /// replace every segment whose offsets they cover.
+    fn complete_swaps(&self) -> Result<(), StorageError> {
+        let entries = self.disk.list(&self.dir).context("list", &self.dir)?;
+        let swapped = |name: &str| name.strip_suffix(names::SWAP).map(str::to_owned);
+        let bases = |names: &mut dyn Iterator<Item = String>| -> BTreeSet<Offset> {
+            names.filter_map(|name| names::offset_in(&name, names::LOG)).collect()
+        };
+        let swaps = bases(&mut entries.iter().filter_map(|e| swapped(&e.name)));
+        let logs = bases(&mut entries.iter().map(|e| e.name.clone()));
+        for base in &swaps {
+            let swap = names::with_suffix(&names::path(&self.dir, *base, names::LOG), names::SWAP);
+            let last = self.last_offset_in(&swap)?.unwrap_or(*base);
+            for old in logs.range(base.plus(1)..).take_while(|old| **old <= last) {
+                for suffix in names::OF_SEGMENT {
+                    remove_if_there(&*self.disk, &names::path(&self.dir, *old, suffix))?;
+                }
+            }
+        }
+        for entry in &entries {
+            if let Some(name) = swapped(&entry.name) {
+                let (from, to) = (self.dir.join(&entry.name), self.dir.join(name));
+                self.disk.rename(&from, &to).context("rename", &from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn last_offset_in(&self, path: &Path) -> Result<Option<Offset>, StorageError> {
+        let file = self.disk.open(path, false).context("open", path)?;
+        let len = file.len().context("measure", path)?;
+        let mut last = None;
+        verify(&*file, path, 0, len, &mut Vec::new(), &|_| {}, |batch| {
+            last = Some(batch.header.last_offset());
+            true
+        })?;
+        Ok(last)
+    }
+
+    fn read_epochs(&mut self) -> Result<(), StorageError> {
+        let path = self.dir.join(names::LEADER_EPOCHS);
+        let bytes = read_if_there(&*self.disk, &path)?;
+        let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        // Without the file everything is verified below, and the epochs come from the batches.
+        match text.and_then(LeaderEpochs::from_text) {
+            Some(epochs) => self.epochs = epochs,
+            None => {
+                self.options.clean = false;
+                self.options.recovery_point = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn recover_segments(&mut self, found: &mut Found) -> Result<Recovered, ReadError> {
+        let known_synced = match (self.options.clean, self.options.recovery_point) {
+            (true, _) => Offset(i64::MAX),
+            (false, point) => point.unwrap_or(Offset::ZERO),
+        };
+        let mut log_end = None;
+        let mut synced_end = Offset::ZERO;
+        let mut index = 0;
+        while let Some(segment) = found.segments.get(index).cloned() {
+            let next_base = found.segments.get(index + 1).map(|next| next.base);
+            let is_active = next_base.is_none();
+            let lacks_index = found.lacking.contains(&segment.base);
+            let trusted = next_base.is_some_and(|next| next <= known_synced);
+            if trusted && !lacks_index && (self.options.clean || segment.indexes_look_sane()?) {
+                index += 1;
+                continue;
+            }
+            let verify_all = lacks_index || trusted;
+            let (end, whole) = self.recover_segment(&segment, known_synced, verify_all)?;
+            if !is_active {
+                segment.finish()?;
+            }
+            log_end = Some(end);
+            synced_end = if self.options.clean { end } else { known_synced.min(end) };
+            index += 1;
+            if !whole {
+                self.remove_from(found, index)?;
+            }
+        }
+        let log_end = log_end.unwrap_or(Offset::ZERO);
+        Ok(Recovered { log_end, synced_end })
+    }
+
+    /// Verifies what is not known to be good, cuts the rest off, completes the indexes. Returns
+    /// the offset after the last batch, and whether the segment was whole.
+    fn recover_segment(
+        &mut self,
+        segment: &Arc<Segment>,
+        known_synced: Offset,
+        verify_all: bool,
+    ) -> Result<(Offset, bool), ReadError> {
+        let file = segment.file()?;
+        let size = segment.size();
+        let from = if verify_all { None } else { resume_at(segment, known_synced)? };
+        if from.is_none() {
+            segment.clear_indexes()?;
+            // A segment that was too small for an entry never had one.
+            if size > self.options.config.index_interval_bytes {
+                self.report.indexes_rebuilt += 1;
+            }
+        }
+        let from = from.unwrap_or(0);
+        let interval = self.options.config.index_interval_bytes;
+        let mut next = segment.base;
+        let mut first = None;
+        let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
+        let outcome =
+            verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
+                let header = &batch.header;
+                if header.base_offset < next || header.last_offset_delta < 0 {
+                    return false;
+                }
+                first.get_or_insert(header.base_offset);
+                next = header.next_offset();
+                epochs.assign(header.partition_leader_epoch, header.base_offset);
+                *producers_seen |= header.producer().is_some();
+                segment.note(
+                    &Placed {
+                        last_offset: header.last_offset(),
+                        max_timestamp: header.max_timestamp,
+                        position: batch.position,
+                        size: header.size() as u64,
+                    },
+                    interval,
+                );
+                true
+            })?;
+        self.verified_from = self.verified_from.min(first.unwrap_or(next));
+        self.report.bytes_verified += outcome.end - from;
+        if outcome.end < size {
+            self.report.bytes_cut += size - outcome.end;
+            tracing::warn!(
+                path = %segment.path().display(),
+                cut = size - outcome.end,
+                fault = ?outcome.fault,
+                "cut a damaged tail"
+            );
+            segment.set_size(outcome.end);
+            file.set_len(outcome.end).context("truncate", segment.path())?;
+        }
+        Ok((next, outcome.fault.is_none()))
+    }
+
+    fn remove_from(&mut self, found: &mut Found, index: usize) -> Result<(), StorageError> {
+        for segment in found.segments.drain(index..) {
+            self.report.bytes_cut += segment.size();
+            self.report.segments_removed += 1;
+            for suffix in names::OF_SEGMENT {
+                remove_if_there(&*self.disk, &names::path(&self.dir, segment.base, suffix))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        mut found: Found,
+        recovered: Recovered,
+    ) -> Result<(Log, Recovery), ReadError> {
+        let asked_start = self.options.log_start.unwrap_or(Offset::ZERO);
+        let mut log_end = recovered.log_end;
+        let starts_anew = found.segments.is_empty() || log_end < asked_start;
+        if starts_anew {
+            // Nothing of what remains may be read any more.
+            self.remove_from(&mut found, 0)?;
+            log_end = asked_start;
+            let now = self.options.now;
+            let fresh = Segment::create(&self.disk, &self.dir, log_end, now)?;
+            found.segments.push(Arc::new(fresh));
+        }
+        let first_base = found.segments.first().map_or(log_end, |segment| segment.base);
+        let log_start = asked_start.max(first_base);
+        let before = self.epochs.clone();
+        self.epochs.truncate_from_end(log_end);
+        self.epochs.truncate_from_start(log_start);
+
+        for ahead in found.snapshots.split_off(&log_end.plus(1)) {
+            remove_if_there(&*self.disk, &names::path(&self.dir, ahead, names::SNAPSHOT))?;
+        }
+        let (mut producers, from) =
+            load_snapshot(&*self.disk, &self.dir, &mut found.snapshots, log_end)?;
+        // When every batch after the snapshot was verified just now, it is known whether any
+        // of them has a producer.
+        let nothing_new =
+            from.is_some_and(|from| from >= self.verified_from) && !self.producers_seen;
+        if !nothing_new && from != Some(log_end) {
+            let range = (first_base, log_end);
+            let snapshots = &mut found.snapshots;
+            (producers, _) =
+                replay_producers(&*self.disk, &self.dir, snapshots, &found.segments, range)?;
+        }
+        producers.expire(self.options.now, self.options.config.producer_id_expiration_ms);
+
+        let active = Arc::clone(found.segments.last().expect("there is at least one"));
+        let report = self.report;
+        let epochs_changed = self.epochs != before || self.epochs.entries().is_empty();
+        let published = Published {
+            segments: found.segments,
+            log_start,
+            log_end,
+            synced_end: recovered.synced_end.min(log_end).max(log_start.min(log_end)),
+            first_unstable: producers.first_unstable(),
+            epochs: self.epochs,
+            tail: std::collections::VecDeque::new(),
+        };
+        let unsynced = published.segments.iter().rev().skip(1).cloned();
+        let synced_end = published.synced_end;
+        let unsynced = unsynced.take_while(|segment| segment.base >= synced_end).collect();
+        let mut log = Log {
+            dir: self.dir,
+            disk: self.disk,
+            config: self.options.config,
+            position: active.size(),
+            active,
+            log_end,
+            latest_epoch: published.epochs.latest(),
+            shared: Arc::new(Shared::new(published)),
+            producers,
+            snapshots: found.snapshots,
+            unsynced,
+            loose: Loose::default(),
+            generation: 0,
+            failed: None,
+            staging: Staging::default(),
+        };
+        log.loose.renamed();
+        if epochs_changed || starts_anew {
+            log.write_epochs()?;
+        }
+        Ok((log, report))
+    }
+}
+
+/// The batch boundary from which a segment is verified: that of the last index entry before the
+/// recovery point. None if the index is of no use, and the whole segment must be.
+fn resume_at(segment: &Segment, known_synced: Offset) -> Result<Option<u64>, ReadError> {
+    if segment.size() == 0 {
+        return Ok(None);
+    }
+    if !segment.trim_after(known_synced)? {
+        return Ok(None);
+    }
+    let Some((offset, position)) = segment.last_indexed()? else { return Ok(None) };
+    match segment.scan_from(position)?.next() {
+        Ok(Some((header, _))) if header.last_offset() == offset => Ok(Some(position)),
+        Ok(_) | Err(ReadError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,63 @@
+//! Closing the active segment and opening the next one.
+
+use std::sync::Arc;
+
+use naru_model::{Offset, Timestamp};
+
+use crate::checkpoint::Durable;
+use crate::error::StorageError;
+use crate::log::Log;
+use crate::segment::Segment;
+
+impl Log {
+    /// Makes a new active segment whose first offset is `next`, which is the log end or, on a
+    /// follower of a compacted log, later.
+    ///
+    /// The segment that is closed stays in the next sync plan.
+    pub(crate) fn roll(&mut self, next: Offset, now: Timestamp) -> Result<(), StorageError> {
+        let next = next.max(self.log_end);
+        if self.position == 0 && self.active.base == next {
+            return Ok(());
+        }
+        // An incomplete index is no reason to stop: opening completes it.
+        let _ = self.active.finish();
+        let before = std::mem::replace(&mut self.log_end, next);
+        let fresh = match self
+            .write_snapshot(Durable::No)
+            .and_then(|()| Segment::create(&self.disk, &self.dir, next, now))
+        {
+            Ok(fresh) => Arc::new(fresh),
+            Err(error) => {
+                self.log_end = before;
+                return Err(error);
+            }
+        };
+        self.loose.renamed();
+        let closed = std::mem::replace(&mut self.active, Arc::clone(&fresh));
+        let was_empty = self.position == 0;
+        self.position = 0;
+
+        let mut published = self.shared.lock();
+        if was_empty {
+            published.segments.pop();
+        }
+        published.segments.push(fresh);
+        published.log_end = next;
+        published.tail.clear();
+        drop(published);
+
+        // What cannot be removed now is removed by the next roll or the next start.
+        if was_empty {
+            let _ = self.remove_segment_files(&closed);
+        } else {
+            self.unsynced.push(closed);
+        }
+        let _ = self.remove_stray_snapshots();
+        Ok(())
+    }
+
+    /// Rolls unless the active segment is empty, whatever its size.
+    pub fn roll_now(&mut self, now: Timestamp) -> Result<(), StorageError> {
+        self.roll(self.log_end, now)
+    }
+}

@@ -1,0 +1,514 @@
+//! One segment: a `.log` file with its offset index and its time index.
+//!
+//! Shared between the writer and all readers. The bytes below [`Segment::size`] never change
+//! except by truncation; files are opened when first needed.
+//!
+//! Invariants: index positions are below the size; an offset-index entry names the last offset
+//! of the batch that begins at its position, as Kafka's does.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use naru_model::{Offset, Timestamp};
+use naru_records::BatchHeader;
+
+use crate::config::LogConfig;
+use crate::disk::{Disk, DiskFile};
+use crate::entries::Entries;
+use crate::error::{Context, ReadError, StorageError};
+use crate::names;
+use crate::scan::HeaderScan;
+
+/// Lengths of the files of a segment as a folder's listing tells them; none where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct FileLens {
+    pub(crate) log: u64,
+    pub(crate) offsets: Option<u64>,
+    pub(crate) times: Option<u64>,
+    pub(crate) modified: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base: Offset,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    size: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: Option<Arc<dyn DiskFile>>,
+    offsets: Entries<8>,
+    times: Entries<12>,
+    max: Greatest,
+    /// Max timestamp of the first batch, from which `segment.ms` counts.
+    first_timestamp: Option<Timestamp>,
+    bytes_since_entry: u64,
+    index_is_bad: bool,
+    modified: Timestamp,
+}
+
+/// The greatest timestamp, with the last offset of the batch that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greatest {
+    /// Not looked up yet: it is the last entry of the time index.
+    InIndex,
+    Known(Option<(Timestamp, Offset)>),
+}
+
+/// What the indexes remember of an appended batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub(crate) last_offset: Offset,
+    pub(crate) max_timestamp: Timestamp,
+    pub(crate) position: u64,
+    pub(crate) size: u64,
+}
+
+impl Segment {
+    /// A new, empty segment; its `.log` file is created.
+    pub(crate) fn create(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        base: Offset,
+        now: Timestamp,
+    ) -> Result<Self, StorageError> {
+        let path = names::path(dir, base, names::LOG);
+        let file = disk.open(&path, true).context("create", &path)?;
+        file.set_len(0).context("truncate", &path)?;
+        let lens = FileLens { modified: now, ..FileLens::default() };
+        let segment = Self::with(disk, dir, base, lens);
+        let mut inner = segment.lock();
+        inner.file = Some(file);
+        inner.max = Greatest::Known(None);
+        // Stale index files of this name can only be left from a crash.
+        for suffix in [names::OFFSET_INDEX, names::TIME_INDEX] {
+            let stale = names::path(dir, base, suffix);
+            match disk.remove_file(&stale) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).context("remove", &stale);
+                }
+                _ => {}
+            }
+        }
+        drop(inner);
+        Ok(segment)
+    }
+
+    /// A segment that is on the disk already; nothing is opened or read.
+    pub(crate) fn with(disk: &Arc<dyn Disk>, dir: &Path, base: Offset, lens: FileLens) -> Self {
+        let index = |suffix| names::path(dir, base, suffix);
+        Self {
+            base,
+            path: index(names::LOG),
+            disk: Arc::clone(disk),
+            size: AtomicU64::new(lens.log),
+            inner: Mutex::new(Inner {
+                file: None,
+                offsets: Entries::existing(index(names::OFFSET_INDEX), lens.offsets.unwrap_or(0)),
+                times: Entries::existing(index(names::TIME_INDEX), lens.times.unwrap_or(0)),
+                max: Greatest::InIndex,
+                first_timestamp: None,
+                bytes_since_entry: 0,
+                index_is_bad: false,
+                modified: lens.modified,
+            }),
+        }
+    }
+
+    /// Bytes of whole batches that readers may see.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_size(&self, size: u64) {
+        self.size.store(size, Ordering::Release);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the log file and both indexes.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        let inner = self.lock();
+        self.size() + inner.offsets.bytes() + inner.times.bytes()
+    }
+
+    /// The log file, opened if it is not yet.
+    pub(crate) fn file(&self) -> Result<Arc<dyn DiskFile>, StorageError> {
+        let mut inner = self.lock();
+        if let Some(file) = &inner.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.disk.open(&self.path, false).context("open", &self.path)?;
+        inner.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Lets go of the file descriptors until they are needed again.
+    pub(crate) fn release_files(&self) {
+        let mut inner = self.lock();
+        inner.file = None;
+        inner.offsets.release();
+        inner.times.release();
+    }
+
+    /// The open index files, which are synced when a segment is closed.
+    pub(crate) fn index_files(&self) -> Vec<Arc<dyn DiskFile>> {
+        let inner = self.lock();
+        inner.offsets.open_file().into_iter().chain(inner.times.open_file()).cloned().collect()
+    }
+
+    /// Remembers an appended batch in the indexes, at most one entry per interval.
+    pub(crate) fn note(&self, placed: &Placed, interval: u64) {
+        let mut inner = self.lock();
+        inner.first_timestamp.get_or_insert(placed.max_timestamp);
+        let greatest = inner.greatest(&*self.disk, self.base).unwrap_or(None);
+        let rises = greatest.is_none_or(|(max, _)| placed.max_timestamp > max);
+        if rises && placed.max_timestamp.0 >= 0 {
+            inner.max = Greatest::Known(Some((placed.max_timestamp, placed.last_offset)));
+        } else {
+            inner.max = Greatest::Known(greatest);
+        }
+        if inner.bytes_since_entry > interval {
+            inner.append_offset(self.base, placed.last_offset, placed.position);
+            inner.append_time(&*self.disk, self.base);
+            inner.bytes_since_entry = 0;
+            if inner.offsets.wants_write() {
+                // What cannot be written now stays pending; recovery can do without it.
+                let _ = inner.write(&*self.disk);
+            }
+        }
+        inner.bytes_since_entry += placed.size;
+    }
+
+    /// Whether another index entry would be more than `segment.index.bytes` allows, or the
+    /// offset is too far from the base for an entry.
+    pub(crate) fn is_full(&self, config: &LogConfig, last_offset: Offset) -> bool {
+        let inner = self.lock();
+        let relative = last_offset.0 - self.base.0;
+        inner.offsets.count() >= (config.index_bytes_max / 8).max(1)
+            || inner.times.count() + 1 >= (config.index_bytes_max / 12).max(2)
+            || i32::try_from(relative).is_err()
+    }
+
+    /// How long the segment has waited to be rolled, by its records' time if they have one.
+    pub(crate) fn age(&self, now: Timestamp, latest: Timestamp) -> i64 {
+        let mut inner = self.lock();
+        if inner.first_timestamp.is_none() && self.size() > 0 {
+            drop(inner);
+            let first = self.read_first_timestamp();
+            inner = self.lock();
+            inner.first_timestamp = first;
+        }
+        match inner.first_timestamp {
+            Some(first) if first.0 >= 0 => latest.0.saturating_sub(first.0),
+            _ => now.0.saturating_sub(inner.modified.0),
+        }
+    }
+
+    /// The greatest timestamp with the last offset of its batch.
+    pub(crate) fn greatest_timestamp(&self) -> Result<Option<(Timestamp, Offset)>, StorageError> {
+        self.lock().greatest(&*self.disk, self.base)
+    }
+
+    /// What retention goes by: the greatest timestamp, or when the file was written.
+    pub(crate) fn retention_timestamp(&self) -> Result<Timestamp, StorageError> {
+        let mut inner = self.lock();
+        Ok(inner.greatest(&*self.disk, self.base)?.map_or(inner.modified, |(time, _)| time))
+    }
+
+    /// The position from which a scan finds the batch that has `offset`, and the last offset of
+    /// the batch there if an index entry says so.
+    fn lookup(&self, offset: Offset) -> Result<(u64, Option<Offset>), StorageError> {
+        let mut inner = self.lock();
+        if inner.index_is_bad {
+            return Ok((0, None));
+        }
+        let Ok(relative) = u32::try_from(offset.0 - self.base.0) else { return Ok((0, None)) };
+        let disk = &*self.disk;
+        let count = inner.offsets.partition_point(disk, |e| relative_of(e) <= relative)?;
+        let Some(at) = count.checked_sub(1) else { return Ok((0, None)) };
+        let entry = inner.offsets.entry(disk, at)?;
+        Ok((position_of(&entry), Some(self.base.plus(i64::from(relative_of(&entry))))))
+    }
+
+    /// The greatest indexed batch boundary that is at most `limit`.
+    pub(crate) fn boundary_below(&self, limit: u64) -> Result<Option<u64>, StorageError> {
+        let mut inner = self.lock();
+        if inner.index_is_bad {
+            return Ok(None);
+        }
+        let disk = &*self.disk;
+        let count = inner.offsets.partition_point(disk, |e| position_of(e) <= limit)?;
+        let Some(at) = count.checked_sub(1) else { return Ok(None) };
+        Ok(Some(position_of(&inner.offsets.entry(disk, at)?)))
+    }
+
+    /// The first batch whose last offset is `offset` or more, with its position.
+    pub(crate) fn find(&self, offset: Offset) -> Result<Option<(BatchHeader, u64)>, ReadError> {
+        let mut scan = self.scan_to(offset)?;
+        while let Some((header, position)) = scan.next()? {
+            if header.last_offset() >= offset {
+                return Ok(Some((header, position)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A walk that begins at or before the batch that has `offset`. What the index says is
+    /// checked against the batch it points to; a lie sends the walk to the beginning.
+    fn scan_to(&self, offset: Offset) -> Result<HeaderScan<'_>, ReadError> {
+        let (position, last_offset) = self.lookup(offset)?;
+        let Some(last_offset) = last_offset else { return Ok(self.scan_from(0)?) };
+        match self.scan_from(position)?.next() {
+            Ok(Some((header, _))) if header.last_offset() == last_offset => {
+                Ok(self.scan_from(position)?)
+            }
+            Ok(_) | Err(ReadError::Damaged { .. }) => {
+                self.lock().index_is_bad = true;
+                Ok(self.scan_from(0)?)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Walks the headers from a batch boundary on.
+    pub(crate) fn scan_from(&self, position: u64) -> Result<HeaderScan<'_>, StorageError> {
+        Ok(HeaderScan::new(self.file()?, &self.path, position, self.size()))
+    }
+
+    /// A walk that begins before every record as late as `time`.
+    pub(crate) fn scan_to_time(&self, time: Timestamp) -> Result<HeaderScan<'_>, ReadError> {
+        let offset = {
+            let mut inner = self.lock();
+            let disk = &*self.disk;
+            let count = inner.times.partition_point(disk, |e| timestamp_of(e) < time)?;
+            match count.checked_sub(1) {
+                None => None,
+                Some(at) => {
+                    let relative = time_relative_of(&inner.times.entry(disk, at)?);
+                    Some(self.base.plus(i64::from(relative)))
+                }
+            }
+        };
+        match offset {
+            Some(offset) => self.scan_to(offset),
+            None => Ok(self.scan_from(0)?),
+        }
+    }
+
+    /// Cuts the segment at a batch boundary; `last` is the last offset that remains, if any.
+    pub(crate) fn truncate(&self, size: u64, end: Offset) -> Result<(), StorageError> {
+        let file = self.file()?;
+        self.set_size(size);
+        file.set_len(size).context("truncate", &self.path)?;
+        let mut inner = self.lock();
+        let disk = &*self.disk;
+        let relative_end = u32::try_from(end.0 - self.base.0).unwrap_or(0);
+        let keep = inner
+            .offsets
+            .partition_point(disk, |e| relative_of(e) < relative_end && position_of(e) < size)?;
+        inner.offsets.truncate(disk, keep)?;
+        let keep = inner.times.partition_point(disk, |e| time_relative_of(e) < relative_end)?;
+        inner.times.truncate(disk, keep)?;
+        inner.max = Greatest::InIndex;
+        if size == 0 {
+            inner.first_timestamp = None;
+        }
+        inner.bytes_since_entry = 0;
+        Ok(())
+    }
+
+    /// Writes the pending index entries.
+    pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
+        self.lock().write(&*self.disk)
+    }
+
+    /// Completes the indexes of a segment that gets no more appends: the greatest timestamp is
+    /// the last entry, the files have no more than their entries.
+    pub(crate) fn finish(&self) -> Result<(), StorageError> {
+        let mut inner = self.lock();
+        let disk = &*self.disk;
+        inner.append_time(disk, self.base);
+        inner.offsets.finish(disk)?;
+        inner.times.finish(disk)
+    }
+
+    /// Empties both indexes, before they are built anew.
+    pub(crate) fn clear_indexes(&self) -> Result<(), StorageError> {
+        let mut inner = self.lock();
+        let disk = &*self.disk;
+        inner.offsets.clear(disk)?;
+        inner.times.clear(disk)?;
+        inner.max = Greatest::Known(None);
+        inner.first_timestamp = None;
+        inner.bytes_since_entry = 0;
+        inner.index_is_bad = false;
+        Ok(())
+    }
+
+    /// Drops the index entries of batches that end at or after `offset`, and what a crash of a
+    /// program that preallocates has left behind the last real entry. False if what remains
+    /// cannot be right.
+    pub(crate) fn trim_after(&self, offset: Offset) -> Result<bool, StorageError> {
+        let mut inner = self.lock();
+        let disk = &*self.disk;
+        let size = self.size();
+        let bound = offset.0.saturating_sub(self.base.0).clamp(0, i64::from(u32::MAX));
+        let bound = u32::try_from(bound).unwrap_or(u32::MAX);
+        // Zeros behind the real entries are the only way an entry can be all zero: no entry
+        // is written for the first batch of a segment.
+        let real = inner.offsets.partition_point(disk, |e| *e != [0; 8])?;
+        inner.offsets.truncate(disk, real)?;
+        let keep = inner
+            .offsets
+            .partition_point(disk, |e| relative_of(e) < bound && position_of(e) < size)?;
+        inner.offsets.truncate(disk, keep)?;
+        let last = match keep.checked_sub(1) {
+            Some(at) => Some(relative_of(&inner.offsets.entry(disk, at)?)),
+            None => None,
+        };
+        let real = inner.times.partition_point(disk, |e| *e != [0; 12])?;
+        inner.times.truncate(disk, real)?;
+        // A time entry past the last offset entry is for batches that are looked at again.
+        let times = match last {
+            Some(last) => inner.times.partition_point(disk, |e| time_relative_of(e) <= last)?,
+            None => 0,
+        };
+        inner.times.truncate(disk, times)?;
+        inner.max = Greatest::InIndex;
+        inner.bytes_since_entry = 0;
+        inner.ends_plausibly(disk, size)
+    }
+
+    /// The position of the last offset-index entry and its offset.
+    pub(crate) fn last_indexed(&self) -> Result<Option<(Offset, u64)>, StorageError> {
+        let mut inner = self.lock();
+        let last = inner.offsets.last(&*self.disk)?;
+        Ok(last.map(|e| (self.base.plus(i64::from(relative_of(&e))), position_of(&e))))
+    }
+
+    /// Whether the last entries could be right, without reading the log file.
+    pub(crate) fn indexes_look_sane(&self) -> Result<bool, StorageError> {
+        self.lock().ends_plausibly(&*self.disk, self.size())
+    }
+
+    /// Whether a reader has met an index entry that is wrong.
+    pub(crate) fn index_is_bad(&self) -> bool {
+        self.lock().index_is_bad
+    }
+
+    fn read_first_timestamp(&self) -> Option<Timestamp> {
+        let (header, _) = self.scan_from(0).ok()?.next().ok()??;
+        Some(header.max_timestamp)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change of the inner state is complete before anything can panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn greatest(
+        &mut self,
+        disk: &dyn Disk,
+        base: Offset,
+    ) -> Result<Option<(Timestamp, Offset)>, StorageError> {
+        if let Greatest::Known(known) = self.max {
+            return Ok(known);
+        }
+        let last = self.times.last(disk)?;
+        let known = last.map(|e| (timestamp_of(&e), base.plus(i64::from(time_relative_of(&e)))));
+        self.max = Greatest::Known(known);
+        Ok(known)
+    }
+
+    fn append_offset(&mut self, base: Offset, last_offset: Offset, position: u64) {
+        let relative = u32::try_from(last_offset.0 - base.0);
+        let position = u32::try_from(position);
+        // Neither can overflow: the segment rolls first.
+        if let (Ok(relative), Ok(position)) = (relative, position) {
+            let mut entry = [0; 8];
+            entry[..4].copy_from_slice(&relative.to_be_bytes());
+            entry[4..].copy_from_slice(&position.to_be_bytes());
+            self.offsets.append(entry);
+        }
+    }
+
+    /// Appends the greatest timestamp so far, unless the last entry has it.
+    fn append_time(&mut self, disk: &dyn Disk, base: Offset) {
+        let Ok(Some((time, offset))) = self.greatest(disk, base) else { return };
+        let last = self.times.last(disk).unwrap_or(None);
+        if last.is_some_and(|e| timestamp_of(&e) >= time) {
+            return;
+        }
+        if let Ok(relative) = u32::try_from(offset.0 - base.0) {
+            let mut entry = [0; 12];
+            entry[..8].copy_from_slice(&time.0.to_be_bytes());
+            entry[8..].copy_from_slice(&relative.to_be_bytes());
+            self.times.append(entry);
+        }
+    }
+
+    fn write(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        self.offsets.write(disk)?;
+        self.times.write(disk)
+    }
+
+    /// Looks at the last two entries of each index only.
+    fn ends_plausibly(&mut self, disk: &dyn Disk, size: u64) -> Result<bool, StorageError> {
+        if let Some(at) = self.offsets.count().checked_sub(1) {
+            let last = self.offsets.entry(disk, at)?;
+            if position_of(&last) >= size || position_of(&last) == 0 {
+                return Ok(false);
+            }
+            if let Some(at) = at.checked_sub(1) {
+                let before = self.offsets.entry(disk, at)?;
+                let rises = relative_of(&before) < relative_of(&last)
+                    && position_of(&before) < position_of(&last);
+                if !rises {
+                    return Ok(false);
+                }
+            }
+        }
+        if let Some(at) = self.times.count().checked_sub(1) {
+            let last = self.times.entry(disk, at)?;
+            if timestamp_of(&last).0 < 0 {
+                return Ok(false);
+            }
+            if let Some(at) = at.checked_sub(1) {
+                let before = self.times.entry(disk, at)?;
+                let rises = timestamp_of(&before) < timestamp_of(&last)
+                    && time_relative_of(&before) <= time_relative_of(&last);
+                if !rises {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn relative_of(entry: &[u8; 8]) -> u32 {
+    u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]])
+}
+
+fn position_of(entry: &[u8; 8]) -> u64 {
+    u64::from(u32::from_be_bytes([entry[4], entry[5], entry[6], entry[7]]))
+}
+
+fn timestamp_of(entry: &[u8; 12]) -> Timestamp {
+    let [time @ .., _, _, _, _] = *entry;
+    Timestamp(i64::from_be_bytes(time))
+}
+
+fn time_relative_of(entry: &[u8; 12]) -> u32 {
+    let [_, _, _, _, _, _, _, _, relative @ ..] = *entry;
+    u32::from_be_bytes(relative)
+}

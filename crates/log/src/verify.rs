@@ -1,0 +1,93 @@
+//! Verifying a segment's bytes: large sequential reads, one checksum per batch.
+
+use std::path::Path;
+
+use naru_records::{BatchError, BatchHeader};
+
+use crate::disk::DiskFile;
+use crate::error::{Context, StorageError};
+
+/// How much is read at once; a larger batch is read whole.
+const CHUNK_LEN: usize = 1 << 20;
+
+/// A batch that has been verified.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) header: BatchHeader,
+    pub(crate) position: u64,
+}
+
+/// Where verification ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The position after the last good batch.
+    pub(crate) end: u64,
+    /// Why it ended before the end of the file, if it did.
+    pub(crate) fault: Option<BatchError>,
+}
+
+/// Walks the batches from `from` to `to`, checks each and hands it to `visit`, which says whether
+/// its offsets are right. `progress` is told how many bytes each step was.
+pub(crate) fn verify(
+    file: &dyn DiskFile,
+    path: &Path,
+    from: u64,
+    to: u64,
+    buffer: &mut Vec<u8>,
+    progress: &dyn Fn(u64),
+    mut visit: impl FnMut(&Verified) -> bool,
+) -> Result<Outcome, StorageError> {
+    // `buffer[..filled]` holds the file from `base` on; batches before `at` are done.
+    let (mut base, mut filled, mut at) = (from, 0usize, 0usize);
+    loop {
+        let position = base + at as u64;
+        let parsed = BatchHeader::parse(&buffer[at..filled]);
+        let needed = match &parsed {
+            Ok(header) => header.size(),
+            Err(BatchError::Truncated { needed, .. }) => usize::try_from(*needed).unwrap_or(0),
+            Err(_) => 0,
+        };
+        if needed > filled - at {
+            let left = to - position;
+            if (needed as u64) > left {
+                let fault = BatchError::Truncated { needed: needed as u64, available: left };
+                return Ok(Outcome { end: position, fault: (left > 0).then_some(fault) });
+            }
+            progress(at as u64);
+            // A header's length is believed only as far as the file goes.
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_LEN.max(needed));
+            if buffer.len() < want {
+                buffer.resize(want, 0);
+            }
+            buffer.copy_within(at..filled, 0);
+            filled -= at;
+            (base, at) = (position, 0);
+            while filled < want {
+                let took = file
+                    .read_at(&mut buffer[filled..want], base + filled as u64)
+                    .context("read", path)?;
+                if took == 0 {
+                    let source = std::io::ErrorKind::UnexpectedEof.into();
+                    return Err(StorageError { action: "read", path: path.into(), source });
+                }
+                filled += took;
+            }
+            continue;
+        }
+        let batch = &buffer[at..at + needed];
+        let checked = parsed.and_then(|header| header.check_crc(batch).map(|()| header));
+        let fault = match checked {
+            Ok(header) => {
+                if visit(&Verified { header, position }) {
+                    at += needed;
+                    continue;
+                }
+                let (count, last_offset_delta) = (header.record_count, header.last_offset_delta);
+                BatchError::Count { count, last_offset_delta }
+            }
+            Err(error) => error,
+        };
+        progress(at as u64);
+        return Ok(Outcome { end: position, fault: Some(fault) });
+    }
+}
