@@ -51,12 +51,10 @@ pub(crate) struct ClassicGroup {
     pub(crate) subscribed: Option<HashSet<String>>,
     /// The leader's assignment of this generation is being appended.
     pub(crate) sync_write: Option<WriteId>,
-    /// The first batch that may speak of this incarnation of the group.
-    pub(crate) born: WriteId,
 }
 
 impl ClassicGroup {
-    pub(crate) fn new(id: Arc<str>, born: WriteId, since: Option<Timestamp>) -> Self {
+    pub(crate) fn new(id: Arc<str>, since: Option<Timestamp>) -> Self {
         Self {
             id,
             state: GroupState::Empty,
@@ -77,7 +75,6 @@ impl ClassicGroup {
             initial_delay: None,
             subscribed: None,
             sync_write: None,
-            born,
         }
     }
 
@@ -85,7 +82,7 @@ impl ClassicGroup {
     pub(crate) fn from_record(id: Arc<str>, value: GroupMetadataValue) -> Self {
         let since = (value.current_state_timestamp != -1)
             .then_some(Timestamp(value.current_state_timestamp));
-        let mut group = Self::new(id, WriteId(0), since);
+        let mut group = Self::new(id, since);
         group.generation = value.generation;
         group.protocol_type = Some(value.protocol_type).filter(|name| !name.is_empty());
         group.protocol = value.protocol;
@@ -168,13 +165,6 @@ impl ClassicGroup {
         self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL)
     }
 
-    /// Only offsets, never members: a consumer that assigns itself.
-    pub(crate) fn is_simple(&self) -> bool {
-        self.protocol_type.is_none()
-            && self.state == GroupState::Empty
-            && self.pending_joins.is_empty()
-    }
-
     /// Whether offsets of `topic` are in use; unknown subscriptions count as using it.
     pub(crate) fn is_subscribed(&self, topic: &str) -> bool {
         self.subscribed
@@ -206,11 +196,7 @@ impl ClassicGroup {
                 Some(_) => {}
             }
         }
-        if self.members.contains_key(member_id) {
-            Ok(())
-        } else {
-            Err(GroupError::UnknownMemberId)
-        }
+        if self.members.contains_key(member_id) { Ok(()) } else { Err(GroupError::UnknownMemberId) }
     }
 
     /// Whether a member with these protocols can be in the group.
@@ -276,7 +262,11 @@ impl ClassicGroup {
     }
 
     /// Changes a member through `change`, keeping the counters right.
-    pub(crate) fn update<R>(&mut self, id: &str, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
+    pub(crate) fn update<R>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut Member) -> R,
+    ) -> Option<R> {
         let mut member = self.members.remove(id)?;
         self.uncount(&member);
         let result = change(&mut member);

@@ -14,8 +14,8 @@ use crate::config::GroupConfig;
 use crate::error::{GroupError, append_error};
 use crate::group::ClassicGroup;
 use crate::member::{Member, largest, owned_protocols};
-use crate::records::Fact;
 use crate::rebalance::joined_response;
+use crate::records::Fact;
 use crate::reply::ReplyToken;
 use crate::state::GroupState;
 use crate::step::{Step, session};
@@ -114,8 +114,8 @@ impl Step<'_> {
             join.request.protocols.iter().map(|p| p.metadata.len()).max().unwrap_or_default();
         // A member that grows a little must be able to; one that would leave the group's record
         // without room must not come in, or no generation could be stored any more.
-        let fits = offered <= own
-            || group.record_bytes() - own + offered <= self.config.max_record_bytes;
+        let fits =
+            offered <= own || group.record_bytes() - own + offered <= self.config.max_record_bytes;
         by_count && fits
     }
 
@@ -280,7 +280,7 @@ impl Step<'_> {
 
     /// Announces a group that a join has created.
     pub(crate) fn announce(&mut self, group: &ClassicGroup, token: ReplyToken) {
-        let empty = ClassicGroup::new(Arc::clone(&group.id), group.born, Some(self.now));
+        let empty = ClassicGroup::new(Arc::clone(&group.id), Some(self.now));
         let value = Some(empty.to_record(&HashMap::new()));
         let facts = vec![Fact::Group { group: Arc::clone(&group.id), value }];
         self.write(facts, Completion::NewGroup { group: Arc::clone(&group.id), token });

@@ -13,7 +13,9 @@ use naru_protocol::messages::offset_commit_request::{
 use naru_protocol::messages::offset_commit_response::{
     OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use naru_protocol::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
+use naru_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequest, OffsetDeleteRequestTopic,
+};
 use naru_protocol::messages::offset_delete_response::{
     OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };

@@ -162,8 +162,7 @@ impl Step<'_> {
 
 /// A member's part in the current generation; the leader also learns who the members are.
 pub(crate) fn joined_response(group: &ClassicGroup, member_id: &str) -> JoinGroupResponse {
-    let members =
-        if group.is_leader(member_id) { group.join_members() } else { Vec::new() };
+    let members = if group.is_leader(member_id) { group.join_members() } else { Vec::new() };
     JoinGroupResponse {
         generation_id: group.generation,
         protocol_type: group.protocol_type.clone(),

@@ -76,7 +76,7 @@ impl GroupShard {
             Fact::Group { group, value: None } => {
                 self.groups.remove(&group);
             }
-            fact @ Fact::Offset { .. } => self.apply(fact, WriteId(0)),
+            fact @ Fact::Offset { .. } => self.apply(fact),
         }
         Ok(Replayed::Applied)
     }
@@ -118,7 +118,7 @@ impl GroupShard {
         let Some(write) = self.writes.take(id) else { return out };
         if result.is_ok() {
             for fact in write.facts {
-                self.apply(fact, id);
+                self.apply(fact);
             }
         }
         self.complete(now, write.completion, result, &mut out);
@@ -201,7 +201,12 @@ impl GroupShard {
     }
 
     /// A committed position.
-    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<&OffsetAndMetadata> {
+    pub fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Option<&OffsetAndMetadata> {
         self.offsets.get(group, topic, partition)
     }
 
@@ -248,13 +253,7 @@ impl GroupShard {
         Some(act(&mut Step { now, config, timers, writes, out }, group))
     }
 
-    fn dispatch(
-        &mut self,
-        now: Timestamp,
-        token: ReplyToken,
-        command: Command,
-        out: &mut Outcome,
-    ) {
+    fn dispatch(&mut self, now: Timestamp, token: ReplyToken, command: Command, out: &mut Outcome) {
         match command {
             Command::JoinGroup { context, request, member_uuid } => {
                 self.join(now, Join { token, context: &context, request, member_uuid }, out);
@@ -337,7 +336,7 @@ impl GroupShard {
                 return out.reply(join.token, Reply::JoinGroup(refused));
             }
             let id: Arc<str> = join.request.group_id.as_str().into();
-            let group = ClassicGroup::new(Arc::clone(&id), self.writes.next_id(), Some(now));
+            let group = ClassicGroup::new(Arc::clone(&id), Some(now));
             self.groups.insert(id, group);
         }
         let id = join.request.group_id.clone();
@@ -490,12 +489,13 @@ impl GroupShard {
     }
 
     /// Makes a committed fact part of the state.
-    fn apply(&mut self, fact: Fact, id: WriteId) {
+    fn apply(&mut self, fact: Fact) {
         match fact {
             Fact::Offset { group, topic, partition, value: Some(value) } => {
-                let since = value.commit_timestamp;
-                if !self.groups.contains_key(&group) {
-                    let simple = ClassicGroup::new(Arc::clone(&group), id, Some(since));
+                // A deletion that is in flight already ends this offset too.
+                if !self.groups.contains_key(&group) && !self.writes.buries(&group) {
+                    let simple =
+                        ClassicGroup::new(Arc::clone(&group), Some(value.commit_timestamp));
                     self.groups.insert(Arc::clone(&group), simple);
                 }
                 self.offsets.put(&group, topic, partition, value);
@@ -503,16 +503,8 @@ impl GroupShard {
             Fact::Offset { group, topic, partition, value: None } => {
                 self.offsets.remove(&group, &topic, partition);
             }
-            // A live group is ahead of its records, unless it is one that an offset brought back
-            // between the decision to delete it and now.
-            Fact::Group { group, value: None } => {
-                let revived =
-                    self.groups.get(&group).is_some_and(|g| g.born < id && g.is_simple());
-                if revived {
-                    self.groups.remove(&group);
-                }
-            }
-            Fact::Group { value: Some(_), .. } | Fact::Unknown => {}
+            // A live group is ahead of its records, and a deleted one is gone already.
+            Fact::Group { .. } | Fact::Unknown => {}
         }
     }
 
@@ -545,7 +537,8 @@ impl GroupShard {
                 });
             }
             Completion::Deleted { group, reply } => {
-                if result.is_err() && !self.groups.contains_key(&group.id) {
+                let replaced = self.groups.contains_key(&group.id) || self.writes.buries(&group.id);
+                if result.is_err() && !replaced {
                     self.groups.insert(Arc::clone(&group.id), *group);
                 }
                 if let Some((token, reply)) = reply {
@@ -575,9 +568,14 @@ impl GroupShard {
             assert_eq!(*id, group.id);
             group.check_invariants();
         }
-        assert!(self.timers.len() <= 1 + self.groups.values().map(|g| {
-            2 + g.len() + g.pending_joins.len()
-        }).sum::<usize>());
+        assert!(
+            self.timers.len()
+                <= 1 + self
+                    .groups
+                    .values()
+                    .map(|g| { 2 + g.len() + g.pending_joins.len() })
+                    .sum::<usize>()
+        );
     }
 
     /// What of the shard a reload must bring back: offsets, and every settled group's record.
@@ -593,7 +591,11 @@ impl GroupShard {
             let mut record = group.to_record(&group.assignments());
             // When a group became Stable is read back as when its record was made.
             record.current_state_timestamp = 0;
-            format!("{:?} {record:?} {:?}", group.state, group.subscribed.as_ref().map(HashSet::len))
+            format!(
+                "{:?} {record:?} {:?}",
+                group.state,
+                group.subscribed.as_ref().map(HashSet::len)
+            )
         };
         (&self.offsets, settled.map(|group| (group.id.to_string(), text(group))).collect())
     }

@@ -66,13 +66,8 @@ pub(crate) struct Writes {
 }
 
 impl Writes {
-    /// The id that the next batch will get.
-    pub(crate) fn next_id(&self) -> WriteId {
-        WriteId(self.last.0 + 1)
-    }
-
     pub(crate) fn push(&mut self, facts: Vec<Fact>, completion: Completion) -> WriteId {
-        self.last = self.next_id();
+        self.last = WriteId(self.last.0 + 1);
         self.queue.push_back(InFlight { id: self.last, facts, completion });
         self.last
     }
@@ -91,6 +86,13 @@ impl Writes {
 
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = InFlight> + '_ {
         self.queue.drain(..)
+    }
+
+    /// Whether the deletion of a group is in flight.
+    pub(crate) fn buries(&self, group: &str) -> bool {
+        self.facts().any(
+            |fact| matches!(fact, Fact::Group { group: buried, value: None } if **buried == *group),
+        )
     }
 
     /// Every fact in flight, oldest first.

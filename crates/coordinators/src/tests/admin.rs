@@ -69,7 +69,10 @@ fn a_group_between_generations_hides_metadata() {
     let ids = bench.stable(2);
     bench.join(&ids[0]);
     let group = describe(&mut bench, 5, GROUP);
-    assert_eq!((group.group_state.as_str(), group.protocol_data.as_str()), ("PreparingRebalance", ""));
+    assert_eq!(
+        (group.group_state.as_str(), group.protocol_data.as_str()),
+        ("PreparingRebalance", "")
+    );
     assert!(group.members.iter().all(|member| member.member_metadata.is_empty()));
     assert_eq!(group.members.len(), 2);
 }
@@ -139,4 +142,32 @@ fn a_group_of_many_offsets_is_deleted_in_several_batches() {
     assert_eq!(bench.in_flight.len(), 3);
     bench.settle(Ok(()));
     assert_eq!((bench.shard.offset_count(), bench.shard.group_count()), (0, 0));
+}
+
+#[test]
+fn a_commit_in_flight_does_not_revive_a_group_that_is_being_deleted() {
+    let mut bench = Bench::new();
+    bench.commit_as(9, commit_request("", -1, 0, 1));
+    bench.auto_commit = false;
+    let request = commit_request("", -1, 0, 2);
+    bench.send(Command::OffsetCommit { context: context(9), request });
+    bench.send(Command::DeleteGroup { group_id: GROUP.into() });
+    bench.settle_one(Ok(()));
+    assert_eq!(bench.shard.group_count(), 0);
+    let token = bench.join("");
+    assert_eq!(code(bench.joined(token).error_code), ErrorCode::MemberIdRequired);
+    assert_eq!(bench.in_flight.len(), 2, "the new group is announced behind the old one's end");
+}
+
+#[test]
+fn a_failed_deletion_does_not_bring_back_what_a_later_one_deletes() {
+    let mut bench = Bench::new();
+    bench.commit_as(9, commit_request("", -1, 0, 1));
+    bench.auto_commit = false;
+    bench.send(Command::DeleteGroup { group_id: GROUP.into() });
+    bench.join("");
+    bench.send(Command::DeleteGroup { group_id: GROUP.into() });
+    bench.settle_one(Err(ErrorCode::NotEnoughReplicas));
+    bench.settle(Ok(()));
+    assert_eq!((bench.shard.group_count(), bench.position(0)), (0, None));
 }

@@ -51,7 +51,10 @@ fn a_generation_reads_and_writes_as_kafkas() {
     let Fact::Group { group, value: Some(value) } = fact else {
         panic!("a group: {fact:?}");
     };
-    assert_eq!((&*group, value.generation, value.protocol.as_deref()), ("g-java", 1, Some("range")));
+    assert_eq!(
+        (&*group, value.generation, value.protocol.as_deref()),
+        ("g-java", 1, Some("range"))
+    );
     let member = &value.members[0];
     assert_eq!(member.group_instance_id.as_deref(), Some("st1"));
     assert_eq!(member.client_host, "/127.0.0.1");

@@ -200,10 +200,8 @@ fn a_full_group_takes_no_more_members() {
 fn a_group_whose_record_would_not_fit_takes_no_more_members() {
     let mut bench = Bench::new();
     let ids = bench.stable(1);
-    let garbage = JoinGroupRequestProtocol {
-        name: "range".into(),
-        metadata: vec![b'm'; 1_048_580].into(),
-    };
+    let garbage =
+        JoinGroupRequestProtocol { name: "range".into(), metadata: vec![b'm'; 1_048_580].into() };
     let request = JoinGroupRequest { protocols: vec![garbage], ..join_request("") };
     assert_eq!(refusal(&mut bench, 3, request), ErrorCode::GroupMaxSizeReached);
     assert_eq!(bench.state(), (GroupState::Stable, 1));
@@ -308,11 +306,8 @@ fn the_last_member_leaves_an_empty_group_and_is_answered_when_that_is_stored() {
     let ids = bench.stable(1);
     bench.auto_commit = false;
     let member = MemberIdentity { member_id: ids[0].clone(), ..Default::default() };
-    let request = LeaveGroupRequest {
-        group_id: GROUP.into(),
-        members: vec![member],
-        ..Default::default()
-    };
+    let request =
+        LeaveGroupRequest { group_id: GROUP.into(), members: vec![member], ..Default::default() };
     let token = bench.send(Command::LeaveGroup { context: context(5), request });
     assert_eq!(bench.state(), (GroupState::Empty, 2));
     assert!(bench.waiting.contains(&token));
@@ -327,9 +322,8 @@ fn one_members_fault_does_not_keep_others_from_leaving() {
     let mut bench = Bench::new();
     let ids = bench.stable(2);
     let names = [ids[0].as_str(), "stranger", ""];
-    let members = names
-        .map(|id| MemberIdentity { member_id: id.into(), ..Default::default() })
-        .to_vec();
+    let members =
+        names.map(|id| MemberIdentity { member_id: id.into(), ..Default::default() }).to_vec();
     let response = bench.leave_batch(members);
     let codes: Vec<ErrorCode> = response.members.iter().map(|m| code(m.error_code)).collect();
     let unknown = ErrorCode::UnknownMemberId;

@@ -26,8 +26,7 @@ fn fetch(bench: &mut Bench, topics: Option<&[(&str, Uuid, &[i32])]>) -> OffsetFe
             })
             .collect()
     });
-    let group =
-        OffsetFetchRequestGroup { group_id: GROUP.into(), topics, ..Default::default() };
+    let group = OffsetFetchRequestGroup { group_id: GROUP.into(), topics, ..Default::default() };
     match bench.ask(Command::OffsetFetch { group, require_stable: true }) {
         Reply::OffsetFetch(response) => response,
         other => panic!("not to a fetch: {other:?}"),
@@ -294,8 +293,7 @@ fn offsets_of_topics_no_longer_subscribed_expire_in_a_live_group() {
 #[test]
 fn a_request_may_bring_its_own_retention() {
     let mut bench = Bench::new();
-    let request =
-        OffsetCommitRequest { retention_time_ms: DAY_MS, ..commit_request("", -1, 0, 1) };
+    let request = OffsetCommitRequest { retention_time_ms: DAY_MS, ..commit_request("", -1, 0, 1) };
     bench.commit_as(4, request);
     bench.crash();
     bench.advance(DAY_MS - 1);

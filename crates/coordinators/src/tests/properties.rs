@@ -88,7 +88,8 @@ impl Life {
                 let is_static =
                     if member_id.is_empty() { is_static } else { self.clients[client].is_static };
                 self.clients[client].is_static = is_static;
-                let names: &[&str] = [["a", "b"], ["b", "a"], ["a", "c"]][usize::from(names)].as_slice();
+                let names: &[&str] =
+                    [["a", "b"], ["b", "a"], ["a", "c"]][usize::from(names)].as_slice();
                 let request = JoinGroupRequest {
                     protocols: protocols(names),
                     group_instance_id: is_static.then(|| format!("i{client}")),

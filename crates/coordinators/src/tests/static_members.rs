@@ -165,11 +165,11 @@ fn an_administrator_removes_a_static_member_by_its_instance() {
         group_instance_id: Some(instance.into()),
         ..Default::default()
     };
-    let members = vec![by_instance("nobody", ""), by_instance(&name, "old"), by_instance(&name, "")];
+    let members =
+        vec![by_instance("nobody", ""), by_instance(&name, "old"), by_instance(&name, "")];
     let response = bench.leave_batch(members);
     let codes: Vec<ErrorCode> = response.members.iter().map(|m| code(m.error_code)).collect();
-    let expected =
-        [ErrorCode::UnknownMemberId, ErrorCode::FencedInstanceId, ErrorCode::None];
+    let expected = [ErrorCode::UnknownMemberId, ErrorCode::FencedInstanceId, ErrorCode::None];
     assert_eq!(codes, expected);
     assert_eq!(static_heartbeat(&mut bench, &name, &id), ErrorCode::UnknownMemberId);
 }
