@@ -124,7 +124,7 @@ impl Step<'_> {
         if let Some(instance_id) = &join.request.group_instance_id {
             match group.static_member(instance_id).cloned() {
                 Some(old_id) => self.replace_static(group, join, &old_id, new_id),
-                None => self.add_member(group, join, new_id),
+                None => self.add_member(group, join, &new_id),
             }
         } else if join.context.api_version >= MEMBER_ID_REQUIRED_SINCE {
             if group.pending_joins.len() >= self.config.max_pending_members {
@@ -135,7 +135,7 @@ impl Step<'_> {
             self.refuse_join(join.token, &new_id, GroupError::MemberIdRequired);
             group.pending_joins.insert(new_id);
         } else {
-            self.add_member(group, join, new_id);
+            self.add_member(group, join, &new_id);
         }
     }
 
@@ -143,7 +143,7 @@ impl Step<'_> {
         let member_id = &join.request.member_id;
         let instance_id = join.request.group_instance_id.as_deref();
         if instance_id.is_none() && group.pending_joins.contains(member_id.as_str()) {
-            return self.add_member(group, join, Arc::from(member_id.as_str()));
+            return self.add_member(group, join, &Arc::from(member_id.as_str()));
         }
         if let Err(error) = group.validate_member(member_id, instance_id) {
             return self.refuse_join(join.token, member_id, error);
@@ -163,9 +163,9 @@ impl Step<'_> {
         self.rebalance_or_complete_join(group);
     }
 
-    fn add_member(&mut self, group: &mut ClassicGroup, join: &Join<'_>, id: Arc<str>) {
+    fn add_member(&mut self, group: &mut ClassicGroup, join: &Join<'_>, id: &Arc<str>) {
         let mut member = Member {
-            id: Arc::clone(&id),
+            id: Arc::clone(id),
             instance_id: join.request.group_instance_id.clone(),
             client_id: join.context.client_id.clone(),
             client_host: join.context.client_host.clone(),
@@ -183,7 +183,7 @@ impl Step<'_> {
         }
         group.add(member, &join.request.protocol_type);
         let at = self.after(self.config.new_member_join_timeout_ms);
-        self.timers.set(session(group, &id), at);
+        self.timers.set(session(group, id), at);
         self.rebalance_or_complete_join(group);
     }
 

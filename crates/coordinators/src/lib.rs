@@ -11,6 +11,7 @@
 mod admin;
 mod command;
 mod config;
+mod deletion;
 mod error;
 mod group;
 mod join;

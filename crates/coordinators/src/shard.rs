@@ -4,7 +4,9 @@
 //! committed, in log order; every token is answered exactly once, at the latest by
 //! [`GroupShard::unload`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+#[cfg(test)]
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,14 +15,14 @@ use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
 
-use crate::admin::{delete_result, describe_group, list_groups};
+use crate::admin::{describe_group, list_groups};
 use crate::command::{ClientContext, Command};
 use crate::config::GroupConfig;
 use crate::error::{GroupError, ReplayError, append_error};
 use crate::group::ClassicGroup;
 use crate::join::Join;
 use crate::membership::{leave_response, leaving_members};
-use crate::offset_api::{expired_offsets, fetch_offsets, tombstone};
+use crate::offset_api::fetch_offsets;
 use crate::offsets::{OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
@@ -41,11 +43,11 @@ pub enum Replayed {
 /// The groups and offsets of one partition. README.md says how to drive it.
 #[derive(Debug)]
 pub struct GroupShard {
-    config: GroupConfig,
-    groups: HashMap<Arc<str>, ClassicGroup>,
-    offsets: Offsets,
-    timers: Timers,
-    writes: Writes,
+    pub(crate) config: GroupConfig,
+    pub(crate) groups: HashMap<Arc<str>, ClassicGroup>,
+    pub(crate) offsets: Offsets,
+    pub(crate) timers: Timers,
+    pub(crate) writes: Writes,
     skipped: u64,
 }
 
@@ -235,7 +237,7 @@ impl GroupShard {
         self.skipped
     }
 
-    fn step<'a>(&'a mut self, now: Timestamp, out: &'a mut Outcome) -> Step<'a> {
+    pub(crate) fn step<'a>(&'a mut self, now: Timestamp, out: &'a mut Outcome) -> Step<'a> {
         let Self { config, timers, writes, .. } = self;
         Step { now, config, timers, writes, out }
     }
@@ -256,13 +258,13 @@ impl GroupShard {
     fn dispatch(&mut self, now: Timestamp, token: ReplyToken, command: Command, out: &mut Outcome) {
         match command {
             Command::JoinGroup { context, request, member_uuid } => {
-                self.join(now, Join { token, context: &context, request, member_uuid }, out);
+                let join = Join { token, context: &context, request, member_uuid };
+                self.join(now, &join, out);
             }
             Command::SyncGroup(request) => {
                 let error = unknown_unless_empty_id(&request.group_id);
-                let id = request.group_id.clone();
-                let found = self.with_group(now, out, &id, |step, group| {
-                    step.sync(group, token, request);
+                let found = self.with_group(now, out, &request.group_id, |step, group| {
+                    step.sync(group, token, &request);
                 });
                 if found.is_none() {
                     self.step(now, out).refuse_sync(token, error);
@@ -316,7 +318,7 @@ impl GroupShard {
         }
     }
 
-    fn join(&mut self, now: Timestamp, join: Join<'_>, out: &mut Outcome) {
+    fn join(&mut self, now: Timestamp, join: &Join<'_>, out: &mut Outcome) {
         let member_id = join.request.member_id.as_str();
         if let Err(error) = join.validate(&self.config) {
             return out.reply(join.token, Reply::JoinGroup(join_error(member_id, error.into())));
@@ -339,12 +341,11 @@ impl GroupShard {
             let group = ClassicGroup::new(Arc::clone(&id), Some(now));
             self.groups.insert(id, group);
         }
-        let id = join.request.group_id.clone();
-        self.with_group(now, out, &id, |step, group| {
+        self.with_group(now, out, &join.request.group_id, |step, group| {
             if is_new {
                 step.announce(group, join.token);
             }
-            step.join(group, &join);
+            step.join(group, join);
         });
     }
 
@@ -384,108 +385,6 @@ impl GroupShard {
             Some(write) => self.writes.answer_with(write.id, token, reply),
             None => out.reply(token, reply),
         }
-    }
-
-    fn delete_group(
-        &mut self,
-        now: Timestamp,
-        token: ReplyToken,
-        group_id: String,
-        out: &mut Outcome,
-    ) {
-        let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
-            None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
-            Some(GroupState::Empty) => None,
-            Some(
-                GroupState::Stable
-                | GroupState::PreparingRebalance
-                | GroupState::CompletingRebalance,
-            ) => Some(GroupError::NonEmptyGroup),
-        };
-        if let Some(error) = error {
-            let result = delete_result(group_id, error.into());
-            return out.reply(token, Reply::DeleteGroup(result));
-        }
-        let reply = Reply::DeleteGroup(delete_result(group_id.clone(), ErrorCode::None));
-        let facts = {
-            let known = self.offsets.group(&group_id);
-            let id: Arc<str> = group_id.as_str().into();
-            let Self { config, timers, writes, .. } = self;
-            let step = Step { now, config, timers, writes, out };
-            let mut known: Vec<(&str, i32)> =
-                step.known_offsets(&group_id, known, |_| true).into_iter().collect();
-            known.sort_unstable();
-            known.into_iter().map(|(topic, at)| tombstone(&id, topic, at)).collect()
-        };
-        self.bury(now, &group_id, facts, Some((token, reply)), out);
-    }
-
-    /// Takes an empty group away and writes its tombstones behind those of its offsets.
-    fn bury(
-        &mut self,
-        now: Timestamp,
-        group_id: &str,
-        mut facts: Vec<Fact>,
-        reply: Option<(ReplyToken, Reply)>,
-        out: &mut Outcome,
-    ) {
-        let Some(mut group) = self.groups.remove(group_id) else { return };
-        facts.push(Fact::Group { group: Arc::clone(&group.id), value: None });
-        let mut step = self.step(now, out);
-        step.cancel_group_timers(&group);
-        group.pending_joins.clear();
-        step.write_all(facts, Completion::Deleted { group: Box::new(group), reply }, None);
-    }
-
-    fn delete_topics(
-        &mut self,
-        now: Timestamp,
-        token: ReplyToken,
-        topics: Vec<String>,
-        out: &mut Outcome,
-    ) {
-        let topics: HashSet<String> = topics.into_iter().collect();
-        let mut facts: Vec<Fact> = Vec::new();
-        for (group, held) in self.offsets.iter() {
-            for (topic, partitions) in held.iter().filter(|(topic, _)| topics.contains(*topic)) {
-                facts.extend(partitions.keys().map(|at| tombstone(group, topic, *at)));
-            }
-        }
-        for fact in self.writes.facts() {
-            if let Fact::Offset { group, topic, partition, value: Some(_) } = fact
-                && topics.contains(topic)
-                && self.offsets.get(group, topic, *partition).is_none()
-            {
-                facts.push(tombstone(group, topic, *partition));
-            }
-        }
-        self.step(now, out).write_all(facts, Completion::None, Some((token, Reply::Done)));
-    }
-
-    /// Drops offsets that nobody has needed for the retention time, and groups left with nothing.
-    fn expire(&mut self, now: Timestamp, out: &mut Outcome) {
-        let busy: HashSet<Arc<str>> =
-            self.writes.facts().filter_map(|fact| fact.group().cloned()).collect();
-        let ids: Vec<Arc<str>> =
-            self.groups.keys().filter(|id| !busy.contains(*id)).cloned().collect();
-        for id in ids {
-            let Some(group) = self.groups.get(&id) else { continue };
-            let offsets = self.offsets.group(&id);
-            let retention_ms = self.config.offsets_retention_ms;
-            let (facts, nothing_left) = expired_offsets(group, offsets, now, retention_ms);
-            let unused = group.state == GroupState::Empty && group.pending_joins.is_empty();
-            if nothing_left && unused {
-                self.bury(now, &id, facts, None, out);
-            } else {
-                self.step(now, out).write_all(facts, Completion::None, None);
-            }
-        }
-        self.schedule_expiry(now);
-    }
-
-    fn schedule_expiry(&mut self, now: Timestamp) {
-        let interval_ms = self.config.offsets_retention_check_interval_ms.max(1);
-        self.timers.set(Timer::Expiry, Timestamp(now.get().saturating_add(interval_ms)));
     }
 
     /// Makes a committed fact part of the state.

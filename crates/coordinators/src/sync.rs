@@ -21,9 +21,9 @@ impl Step<'_> {
         &mut self,
         group: &mut ClassicGroup,
         token: ReplyToken,
-        request: SyncGroupRequest,
+        request: &SyncGroupRequest,
     ) {
-        if let Err(error) = validate(group, &request) {
+        if let Err(error) = validate(group, request) {
             return self.refuse_sync(token, error);
         }
         let member_id = request.member_id.as_str();

@@ -14,7 +14,8 @@ fn refusal(bench: &mut Bench, version: i16, request: JoinGroupRequest) -> ErrorC
 
 #[test]
 fn joins_that_cannot_be_are_refused_without_a_trace() {
-    let cases: [(ErrorCode, fn(&mut JoinGroupRequest)); 9] = [
+    type Spoil = fn(&mut JoinGroupRequest);
+    let cases: [(ErrorCode, Spoil); 9] = [
         (ErrorCode::InvalidGroupId, |r| r.group_id.clear()),
         (ErrorCode::InvalidSessionTimeout, |r| r.session_timeout_ms = 5_999),
         (ErrorCode::InvalidSessionTimeout, |r| r.session_timeout_ms = 1_800_001),

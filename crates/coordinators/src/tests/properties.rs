@@ -182,7 +182,7 @@ impl Life {
                     }
                 }
                 (Reply::SyncGroup(response), Some(asker)) if response.error_code == 0 => {
-                    self.check_assignment(asker, response.assignment);
+                    self.check_assignment(asker, &response.assignment);
                 }
                 (Reply::OffsetCommit(response), _) => {
                     let told = code(response.topics[0].partitions[0].error_code);
@@ -198,15 +198,16 @@ impl Life {
     }
 
     /// A generation has one owner for everything: an assignment never changes within it.
-    fn check_assignment(&mut self, asker: usize, assignment: bytes::Bytes) {
+    fn check_assignment(&mut self, asker: usize, assignment: &bytes::Bytes) {
         let Client { member_id, generation, .. } = self.clients[asker].clone();
         if !assignment.is_empty() {
             // Static members that came back hold what their former self was assigned.
-            let text = String::from_utf8_lossy(&assignment).into_owned();
+            let text = String::from_utf8_lossy(assignment).into_owned();
             assert!(text.ends_with(&format!("@{generation}")), "{text} in {generation}");
         }
-        let first = self.assigned.entry((member_id, generation)).or_insert(assignment.clone());
-        assert_eq!(*first, assignment);
+        let first =
+            self.assigned.entry((member_id, generation)).or_insert_with(|| assignment.clone());
+        assert_eq!(first, assignment);
     }
 
     fn check(&self) {

@@ -1,0 +1,121 @@
+//! What ends: groups by DeleteGroups, offsets with their topics, both by time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use naru_model::{ErrorCode, Timestamp};
+
+use crate::admin::delete_result;
+use crate::error::GroupError;
+use crate::offset_api::{expired_offsets, tombstone};
+use crate::records::Fact;
+use crate::reply::{Outcome, Reply, ReplyToken};
+use crate::shard::GroupShard;
+use crate::state::GroupState;
+use crate::step::Step;
+use crate::timers::Timer;
+use crate::writes::Completion;
+
+impl GroupShard {
+    pub(crate) fn delete_group(
+        &mut self,
+        now: Timestamp,
+        token: ReplyToken,
+        group_id: String,
+        out: &mut Outcome,
+    ) {
+        let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
+            None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
+            Some(GroupState::Empty) => None,
+            Some(
+                GroupState::Stable
+                | GroupState::PreparingRebalance
+                | GroupState::CompletingRebalance,
+            ) => Some(GroupError::NonEmptyGroup),
+        };
+        if let Some(error) = error {
+            let result = delete_result(group_id, error.into());
+            return out.reply(token, Reply::DeleteGroup(result));
+        }
+        let reply = Reply::DeleteGroup(delete_result(group_id.clone(), ErrorCode::None));
+        let facts = {
+            let known = self.offsets.group(&group_id);
+            let id: Arc<str> = group_id.as_str().into();
+            let Self { config, timers, writes, .. } = self;
+            let step = Step { now, config, timers, writes, out };
+            let mut known: Vec<(&str, i32)> =
+                step.known_offsets(&group_id, known, |_| true).into_iter().collect();
+            known.sort_unstable();
+            known.into_iter().map(|(topic, at)| tombstone(&id, topic, at)).collect()
+        };
+        self.bury(now, &group_id, facts, Some((token, reply)), out);
+    }
+
+    /// Takes an empty group away and writes its tombstones behind those of its offsets.
+    fn bury(
+        &mut self,
+        now: Timestamp,
+        group_id: &str,
+        mut facts: Vec<Fact>,
+        reply: Option<(ReplyToken, Reply)>,
+        out: &mut Outcome,
+    ) {
+        let Some(mut group) = self.groups.remove(group_id) else { return };
+        facts.push(Fact::Group { group: Arc::clone(&group.id), value: None });
+        let mut step = self.step(now, out);
+        step.cancel_group_timers(&group);
+        group.pending_joins.clear();
+        step.write_all(facts, Completion::Deleted { group: Box::new(group), reply }, None);
+    }
+
+    pub(crate) fn delete_topics(
+        &mut self,
+        now: Timestamp,
+        token: ReplyToken,
+        topics: Vec<String>,
+        out: &mut Outcome,
+    ) {
+        let topics: HashSet<String> = topics.into_iter().collect();
+        let mut facts: Vec<Fact> = Vec::new();
+        for (group, held) in self.offsets.iter() {
+            for (topic, partitions) in held.iter().filter(|(topic, _)| topics.contains(*topic)) {
+                facts.extend(partitions.keys().map(|at| tombstone(group, topic, *at)));
+            }
+        }
+        for fact in self.writes.facts() {
+            if let Fact::Offset { group, topic, partition, value: Some(_) } = fact
+                && topics.contains(topic)
+                && self.offsets.get(group, topic, *partition).is_none()
+            {
+                facts.push(tombstone(group, topic, *partition));
+            }
+        }
+        self.step(now, out).write_all(facts, Completion::None, Some((token, Reply::Done)));
+    }
+
+    /// Drops offsets that nobody has needed for the retention time, and groups left with nothing.
+    pub(crate) fn expire(&mut self, now: Timestamp, out: &mut Outcome) {
+        let busy: HashSet<Arc<str>> =
+            self.writes.facts().filter_map(|fact| fact.group().cloned()).collect();
+        let ids: Vec<Arc<str>> =
+            self.groups.keys().filter(|id| !busy.contains(*id)).cloned().collect();
+        for id in ids {
+            let Some(group) = self.groups.get(&id) else { continue };
+            let offsets = self.offsets.group(&id);
+            let retention_ms = self.config.offsets_retention_ms;
+            let (facts, nothing_left) = expired_offsets(group, offsets, now, retention_ms);
+            let unused = group.state == GroupState::Empty && group.pending_joins.is_empty();
+            if nothing_left && unused {
+                self.bury(now, &id, facts, None, out);
+            } else {
+                self.step(now, out).write_all(facts, Completion::None, None);
+            }
+        }
+        self.schedule_expiry(now);
+    }
+
+    pub(crate) fn schedule_expiry(&mut self, now: Timestamp) {
+        let interval_ms = self.config.offsets_retention_check_interval_ms.max(1);
+        self.timers.set(Timer::Expiry, Timestamp(now.get().saturating_add(interval_ms)));
+    }
+}
