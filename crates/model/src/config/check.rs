@@ -2,6 +2,8 @@
 //!
 //! Error texts are facts of Apache Kafka 4.3.1: clients and their users see them.
 
+use std::collections::HashSet;
+
 use super::ConfigError;
 use super::row::{ConfigKind, ConfigRow, Validator};
 
@@ -34,7 +36,12 @@ impl ConfigValue {
 }
 
 pub(super) fn check(row: &ConfigRow, raw: &str) -> Result<ConfigValue, ConfigError> {
-    let value = parse(row, raw)?;
+    let mut value = parse(row, raw)?;
+    if let (Validator::Entries { .. }, ConfigValue::List(entries)) = (row.validator, &mut value) {
+        // Kafka passes over what is named twice.
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert(entry.clone()));
+    }
     validate(row, &value)?;
     Ok(value)
 }
@@ -164,10 +171,6 @@ fn check_entries(
             format!("[{}]", allowed.join(", "))
         };
         return refuse(format!("must not be empty. Valid values include: {valid}"));
-    }
-    let distinct: std::collections::HashSet<&String> = entries.iter().collect();
-    if distinct.len() != entries.len() {
-        return refuse("values must not be duplicated.".to_owned());
     }
     for entry in entries {
         if entry.is_empty() {

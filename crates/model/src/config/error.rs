@@ -63,6 +63,25 @@ pub enum ConfigError {
         /// Its value.
         high_value: i64,
     },
+    /// A group config is outside what the broker allows.
+    #[error("{key} must be {relation} than or equal to {bound}")]
+    GroupBound {
+        /// The group's key.
+        key: String,
+        /// `greater` or `less`.
+        relation: &'static str,
+        /// The broker's key that sets the bound.
+        bound: String,
+    },
+    /// No broker config has this name, where a list was to be changed.
+    #[error("Unknown config name: {0}")]
+    UnknownBrokerKey(String),
+    /// One request names a key twice.
+    #[error("Error due to duplicate config keys")]
+    DuplicateKeys,
+    /// A key is to be set to nothing.
+    #[error("Null value not supported for : {0}")]
+    NullValue(String),
     /// Keys that together describe no node that could start.
     #[error("{key}: {problem}")]
     Node {
@@ -86,18 +105,33 @@ impl ConfigError {
         Self::Node { key: key.to_owned(), problem: problem.into() }
     }
 
+    /// The code a client gets when the config is a broker's: Kafka answers a bad value there
+    /// with another code than for topics and groups.
+    pub const fn broker_code(&self) -> ErrorCode {
+        match self {
+            Self::Value { .. } | Self::Entries { .. } | Self::Form { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            _ => self.code(),
+        }
+    }
+
     /// The code a client gets. Every variant is the requester's fault.
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::NotDynamic(_) | Self::NotClusterWide(_) | Self::NeedsListenerPrefix(_) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::NotDynamic(_)
+            | Self::NotClusterWide(_)
+            | Self::NeedsListenerPrefix(_)
+            | Self::DuplicateKeys
+            | Self::NullValue(_) => ErrorCode::InvalidRequest,
             Self::Value { .. }
             | Self::Entries { .. }
             | Self::Form { .. }
             | Self::UnknownTopicKey(_)
             | Self::UnknownGroupKey(_)
+            | Self::UnknownBrokerKey(_)
             | Self::Conflict { .. }
+            | Self::GroupBound { .. }
             | Self::Node { .. } => ErrorCode::InvalidConfig,
         }
     }

@@ -6,23 +6,35 @@
 //! `KAFKA_*` variables (`load`). Never touches a file or the environment: texts are handed in.
 //! Invariant: a key's name, type, default and bounds stand in its row and nowhere else.
 
+mod alter;
 mod broker_config;
 mod check;
+mod describe;
+mod environment;
 mod error;
 mod layers;
 mod listener;
+mod load;
+mod nearest;
+mod properties;
 mod row;
 mod tables;
 mod topic_config;
 
+pub use alter::{AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_group};
 pub use broker_config::{
     BrokerConfig, FetchConfig, GroupsConfig, LogManagerConfig, MetadataLogConfig, OffsetsConfig,
     SocketConfig, TopicDefaults, Voter,
 };
 pub use check::ConfigValue;
+pub use describe::{ConfigSource, Described, Synonym};
+pub use environment::{key_of_variable, props_of_variables};
 pub use error::ConfigError;
 pub use layers::{Layers, Props, broker_row, stand_ins};
 pub use listener::{Endpoint, Listeners, Roles, SecurityProtocol};
+pub use load::{LoadError, LoadReport, Loaded, load};
+pub use nearest::nearest;
+pub use properties::{PropertiesError, parse_properties};
 pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Validator};
 pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
 pub use topic_config::{CleanupPolicy, Durability, TimestampType, TopicCompression, TopicConfig};

@@ -77,7 +77,7 @@ pub enum Validator {
     OneOf(&'static [&'static str]),
     /// One of these, in any case.
     OneOfAnyCase(&'static [&'static str]),
-    /// A list without duplicates or empty entries.
+    /// A list without empty entries; what is named twice counts once.
     Entries {
         /// What an entry may be; no limit when empty.
         allowed: &'static [&'static str],
