@@ -5,7 +5,7 @@
 //! Entries that are in the file are read one by one when needed: nothing is kept in memory.
 
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
@@ -26,18 +26,9 @@ pub(crate) struct Entries<const N: usize> {
 }
 
 impl<const N: usize> Entries<N> {
-    /// An index that has no file yet, or whose file is to be overwritten.
-    pub(crate) fn empty(path: PathBuf) -> Self {
-        Self { path, file: None, stored: 0, pending: Vec::new() }
-    }
-
     /// An index whose file has `len` bytes; a torn last entry is ignored.
     pub(crate) fn existing(path: PathBuf, len: u64) -> Self {
         Self { path, file: None, stored: len / N as u64, pending: Vec::new() }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     pub(crate) fn count(&self) -> u64 {

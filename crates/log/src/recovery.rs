@@ -268,15 +268,17 @@ impl Opening<'_> {
     ) -> Result<(Offset, bool), ReadError> {
         let file = segment.file()?;
         let size = segment.size();
-        let from = if verify_all { None } else { resume_at(segment, known_synced)? };
-        if from.is_none() {
-            segment.clear_indexes()?;
-            // A segment that was too small for an entry never had one.
-            if size > self.options.config.index_interval_bytes {
-                self.report.indexes_rebuilt += 1;
+        let resume = if verify_all { Resume::Rebuild } else { resume_at(segment, known_synced)? };
+        let from = match resume {
+            Resume::At(position) => position,
+            Resume::Beginning | Resume::Rebuild => {
+                segment.clear_indexes()?;
+                0
             }
+        };
+        if resume == Resume::Rebuild {
+            self.report.indexes_rebuilt += 1;
         }
-        let from = from.unwrap_or(0);
         let interval = self.options.config.index_interval_bytes;
         let mut next = segment.base;
         let mut first = None;
@@ -380,9 +382,7 @@ impl Opening<'_> {
             epochs: self.epochs,
             tail: std::collections::VecDeque::new(),
         };
-        let unsynced = published.segments.iter().rev().skip(1).cloned();
-        let synced_end = published.synced_end;
-        let unsynced = unsynced.take_while(|segment| segment.base >= synced_end).collect();
+        let unsynced = closed_after(&published.segments, published.synced_end);
         let mut log = Log {
             dir: self.dir,
             disk: self.disk,
@@ -408,19 +408,35 @@ impl Opening<'_> {
     }
 }
 
-/// The batch boundary from which a segment is verified: that of the last index entry before the
-/// recovery point. None if the index is of no use, and the whole segment must be.
-fn resume_at(segment: &Segment, known_synced: Offset) -> Result<Option<u64>, ReadError> {
+/// The closed segments that reach beyond an offset.
+fn closed_after(segments: &[Arc<Segment>], synced_end: Offset) -> Vec<Arc<Segment>> {
+    let pairs = segments.iter().zip(segments.iter().skip(1));
+    pairs.filter(|(_, next)| next.base > synced_end).map(|(closed, _)| closed.clone()).collect()
+}
+
+/// Where the verification of a segment begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resume {
+    /// At this batch boundary; the index entries before it are kept.
+    At(u64),
+    /// At the first batch: no index entry lies before the recovery point.
+    Beginning,
+    /// At the first batch, because the index is missing or wrong.
+    Rebuild,
+}
+
+/// A segment is verified from the last index entry before the recovery point on.
+fn resume_at(segment: &Segment, known_synced: Offset) -> Result<Resume, ReadError> {
     if segment.size() == 0 {
-        return Ok(None);
+        return Ok(Resume::Beginning);
     }
     if !segment.trim_after(known_synced)? {
-        return Ok(None);
+        return Ok(Resume::Rebuild);
     }
-    let Some((offset, position)) = segment.last_indexed()? else { return Ok(None) };
+    let Some((offset, position)) = segment.last_indexed()? else { return Ok(Resume::Beginning) };
     match segment.scan_from(position)?.next() {
-        Ok(Some((header, _))) if header.last_offset() == offset => Ok(Some(position)),
-        Ok(_) | Err(ReadError::Damaged { .. }) => Ok(None),
+        Ok(Some((header, _))) if header.last_offset() == offset => Ok(Resume::At(position)),
+        Ok(_) | Err(ReadError::Damaged { .. }) => Ok(Resume::Rebuild),
         Err(error) => Err(error),
     }
 }

@@ -1,0 +1,360 @@
+//! A file system in memory that forgets what was not synced, tears writes and runs full.
+//!
+//! A crash leaves each file with its synced bytes and any part of what was written since; each
+//! name that was not synced may be there or not. Which it is comes from a seed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use naru_log::{Disk, DiskFile, Entry};
+use naru_model::Timestamp;
+
+#[derive(Debug, Default)]
+pub struct SimDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    files: Vec<Node>,
+    /// Names as programs see them.
+    names: BTreeMap<PathBuf, usize>,
+    /// Names as a crash leaves them.
+    durable_names: BTreeMap<PathBuf, usize>,
+    dirs: std::collections::BTreeSet<PathBuf>,
+    /// Calls that change something, so far.
+    steps: u64,
+    /// The call that fails, and how.
+    fault: Option<(u64, Fault)>,
+    /// Bytes that still fit, if limited.
+    room: Option<u64>,
+    fail_syncs: bool,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Node {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Writes this many bytes, then says that the disk is full.
+    FullAfter(u64),
+    /// Fails without doing anything.
+    Io,
+}
+
+impl SimDisk {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.lock().steps
+    }
+
+    /// The `step`-th changing call from now on fails.
+    pub fn fail_at(&self, step: u64, fault: Fault) {
+        let mut state = self.lock();
+        state.fault = Some((state.steps + step, fault));
+    }
+
+    pub fn heal(&self) {
+        let mut state = self.lock();
+        (state.fault, state.room, state.fail_syncs) = (None, None, false);
+    }
+
+    pub fn limit_room(&self, bytes: u64) {
+        self.lock().room = Some(bytes);
+    }
+
+    pub fn fail_syncs(&self) {
+        self.lock().fail_syncs = true;
+    }
+
+    /// What a power cut leaves; `choose(n)` gives a number below `n`.
+    pub fn after_power_cut(&self, mut choose: impl FnMut(u64) -> u64) -> Arc<Self> {
+        let state = self.lock();
+        let mut survived = State { dirs: state.dirs.clone(), ..State::default() };
+        let mut all: Vec<PathBuf> = state.names.keys().cloned().collect();
+        all.extend(state.durable_names.keys().cloned());
+        all.sort();
+        all.dedup();
+        for path in all {
+            let (now, before) = (state.names.get(&path), state.durable_names.get(&path));
+            let kept = if now == before || choose(2) == 0 { before } else { now };
+            let Some(node) = kept else { continue };
+            let node = &state.files[*node];
+            let bytes = tear(node, &mut choose);
+            let id = survived.files.len();
+            survived.files.push(Node { durable: bytes.clone(), bytes });
+            survived.names.insert(path.clone(), id);
+            survived.durable_names.insert(path, id);
+        }
+        Arc::new(Self(Arc::new(Mutex::new(survived))))
+    }
+
+    /// What `kill -9` leaves: everything that was written.
+    pub fn after_kill(&self) -> Arc<Self> {
+        let state = self.lock();
+        let copy = State {
+            files: state.files.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            dirs: state.dirs.clone(),
+            ..State::default()
+        };
+        Arc::new(Self(Arc::new(Mutex::new(copy))))
+    }
+
+    pub fn bytes_of(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.lock();
+        state.names.get(path).map(|node| state.files[*node].bytes.clone())
+    }
+
+    /// Overwrites a file's content, as rot or a stray program would.
+    pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        let node = *state.names.get(path).expect("the file exists");
+        change(&mut state.files[node].bytes);
+        state.files[node].durable = state.files[node].bytes.clone();
+    }
+
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().names.keys().cloned().collect()
+    }
+}
+
+/// Pages that were written after the last sync may have reached the disk or not, each by itself.
+fn tear(node: &Node, choose: &mut impl FnMut(u64) -> u64) -> Vec<u8> {
+    const PAGE: usize = 512;
+    let mut bytes = node.durable.clone();
+    if node.bytes == node.durable || choose(3) == 0 {
+        return bytes;
+    }
+    let len = node.bytes.len();
+    let new_len = match choose(3) {
+        0 => len,
+        1 => len.min(bytes.len()),
+        _ => {
+            let (low, high) = (len.min(bytes.len()), len.max(bytes.len()));
+            low + usize::try_from(choose((high - low + 1) as u64)).unwrap_or(0)
+        }
+    };
+    bytes.resize(new_len, 0);
+    for at in (0..new_len.min(len)).step_by(PAGE) {
+        let end = (at + PAGE).min(new_len).min(len);
+        if bytes[at..end] != node.bytes[at..end] && choose(4) != 0 {
+            bytes[at..end].copy_from_slice(&node.bytes[at..end]);
+        }
+    }
+    bytes
+}
+
+impl State {
+    fn step(&mut self) -> io::Result<Option<Fault>> {
+        self.steps += 1;
+        match self.fault {
+            Some((at, Fault::Io)) if at == self.steps => Err(io::Error::from_raw_os_error(5)),
+            Some((at, fault)) if at == self.steps => Ok(Some(fault)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn full() -> io::Error {
+    io::Error::from_raw_os_error(28)
+}
+
+fn missing() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+#[derive(Debug)]
+struct SimFile {
+    state: Arc<Mutex<State>>,
+    node: usize,
+}
+
+impl SimFile {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.lock();
+        let node = match state.names.get(path) {
+            Some(node) => *node,
+            None if create => {
+                if state.step()?.is_some() {
+                    return Err(full());
+                }
+                let parent = path.parent().unwrap_or(Path::new("/"));
+                if !state.dirs.contains(parent) {
+                    return Err(missing());
+                }
+                state.files.push(Node::default());
+                let node = state.files.len() - 1;
+                state.names.insert(path.to_path_buf(), node);
+                node
+            }
+            None => return Err(missing()),
+        };
+        Ok(Arc::new(SimFile { state: Arc::clone(&self.0), node }))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.bytes_of(path).ok_or_else(missing)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.step()?;
+        let node = state.names.remove(from).ok_or_else(missing)?;
+        state.names.insert(to.to_path_buf(), node);
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        if !state.names.contains_key(path) {
+            return Err(missing());
+        }
+        state.step()?;
+        state.names.remove(path);
+        Ok(())
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.step()?;
+        state.names.retain(|name, _| !name.starts_with(path));
+        state.dirs.retain(|dir| !dir.starts_with(path));
+        Ok(())
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        for dir in path.ancestors() {
+            state.dirs.insert(dir.to_path_buf());
+        }
+        Ok(())
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        state.step()?;
+        if state.fail_syncs {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let inside = |name: &PathBuf| name.parent() == Some(path);
+        state.durable_names.retain(|name, _| !inside(name));
+        let now: Vec<_> = state
+            .names
+            .iter()
+            .filter(|(name, _)| inside(name))
+            .map(|(n, i)| (n.clone(), *i))
+            .collect();
+        state.durable_names.extend(now);
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let state = self.lock();
+        if !state.dirs.contains(path) {
+            return Err(missing());
+        }
+        let name =
+            |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let files =
+            state.names.iter().filter(|(p, _)| p.parent() == Some(path)).map(|(p, node)| {
+                let len = state.files[*node].bytes.len() as u64;
+                Entry { name: name(p), is_dir: false, len, modified: Timestamp(0) }
+            });
+        let dirs = state.dirs.iter().filter(|p| p.parent() == Some(path)).map(|p| Entry {
+            name: name(p),
+            is_dir: true,
+            len: 0,
+            modified: Timestamp(0),
+        });
+        Ok(files.chain(dirs).collect())
+    }
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let state = self.lock();
+        let bytes = &state.files[self.node].bytes;
+        let from = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+        let took = buffer.len().min(bytes.len() - from);
+        buffer[..took].copy_from_slice(&bytes[from..from + took]);
+        Ok(took)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+        let mut state = self.lock();
+        let fault = state.step()?;
+        let data: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let mut allowed = data.len();
+        if let Some(Fault::FullAfter(bytes)) = fault {
+            allowed = allowed.min(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        let from = usize::try_from(position).unwrap_or(usize::MAX);
+        if let Some(room) = state.room {
+            let len = state.files[self.node].bytes.len();
+            let grows = (from + allowed).saturating_sub(len) as u64;
+            let short = usize::try_from(grows.saturating_sub(room)).unwrap_or(usize::MAX);
+            allowed = allowed.saturating_sub(short);
+            state.room = Some(room - grows.min(room));
+        }
+        if allowed == 0 && !data.is_empty() {
+            return Err(full());
+        }
+        let bytes = &mut state.files[self.node].bytes;
+        if bytes.len() < from + allowed {
+            bytes.resize(from + allowed, 0);
+        }
+        bytes[from..from + allowed].copy_from_slice(&data[..allowed]);
+        if allowed < data.len() && fault.is_some() {
+            // The next call of the loop that continues a short write must fail.
+            let next = state.steps + 1;
+            state.fault = Some((next, Fault::FullAfter(0)));
+        }
+        Ok(allowed)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        state.step()?;
+        if state.fail_syncs {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let node = &mut state.files[self.node];
+        node.durable = node.bytes.clone();
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        state.step()?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        state.files[self.node].bytes.resize(len, 0);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.lock().files[self.node].bytes.len() as u64)
+    }
+
+    fn as_file(&self) -> Option<&File> {
+        None
+    }
+}
