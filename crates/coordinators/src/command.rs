@@ -34,7 +34,12 @@ pub enum Command {
         member_uuid: Uuid,
     },
     /// SyncGroup.
-    SyncGroup(SyncGroupRequest),
+    SyncGroup {
+        /// Version of the request.
+        api_version: i16,
+        /// The request.
+        request: SyncGroupRequest,
+    },
     /// Heartbeat.
     Heartbeat(HeartbeatRequest),
     /// LeaveGroup, v0 to v2 with `member_id`, later ones with `members`.

@@ -28,6 +28,7 @@ use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::state::GroupState;
 use crate::step::{Step, join_error};
+use crate::sync::validate_sync;
 use crate::timers::{Timer, Timers};
 use crate::writes::{Completion, WriteId, Writes};
 
@@ -261,12 +262,15 @@ impl GroupShard {
                 let join = Join { token, context: &context, request, member_uuid };
                 self.join(now, &join, out);
             }
-            Command::SyncGroup(request) => {
-                let error = unknown_unless_empty_id(&request.group_id);
-                let found = self.with_group(now, out, &request.group_id, |step, group| {
-                    step.sync(group, token, &request);
+            Command::SyncGroup { api_version, request } => {
+                let result = validate_sync(api_version, &request);
+                let found = result.and_then(|()| {
+                    self.with_group(now, out, &request.group_id, |step, group| {
+                        step.sync(group, token, &request);
+                    })
+                    .ok_or(GroupError::UnknownMemberId)
                 });
-                if found.is_none() {
+                if let Err(error) = found {
                     self.step(now, out).refuse_sync(token, error);
                 }
             }

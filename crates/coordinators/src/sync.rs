@@ -114,6 +114,21 @@ impl Step<'_> {
     }
 }
 
+/// What can be refused without looking at the group.
+pub(crate) fn validate_sync(
+    api_version: i16,
+    request: &SyncGroupRequest,
+) -> Result<(), GroupError> {
+    let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if api_version >= PROTOCOL_REQUIRED_SINCE && !names_protocol {
+        return Err(GroupError::InconsistentGroupProtocol);
+    }
+    if request.group_id.is_empty() {
+        return Err(GroupError::InvalidGroupId);
+    }
+    Ok(())
+}
+
 fn validate(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(), GroupError> {
     group.validate_member(&request.member_id, request.group_instance_id.as_deref())?;
     if request.generation_id != group.generation {
@@ -129,3 +144,6 @@ fn validate(group: &ClassicGroup, request: &SyncGroupRequest) -> Result<(), Grou
     }
     Ok(())
 }
+
+/// From this version on the member must say which protocol it means (KIP-559).
+const PROTOCOL_REQUIRED_SINCE: i16 = 5;

@@ -201,7 +201,8 @@ impl Bench {
         generation_id: i32,
         members: &[String],
     ) -> ReplyToken {
-        self.send(Command::SyncGroup(sync_request(member_id, generation_id, members)))
+        let request = sync_request(member_id, generation_id, members);
+        self.send(Command::SyncGroup { api_version: 5, request })
     }
 
     pub(super) fn synced(&mut self, token: ReplyToken) -> SyncGroupResponse {
@@ -299,6 +300,8 @@ pub(super) fn sync_request(
         group_id: GROUP.into(),
         generation_id,
         member_id: member_id.into(),
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
         assignments: members
             .iter()
             .map(|id| SyncGroupRequestAssignment {

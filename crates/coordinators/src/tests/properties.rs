@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use naru_model::ErrorCode;
 use naru_protocol::messages::join_group_request::JoinGroupRequest;
+use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use proptest::prelude::*;
 
 use super::bench::*;
@@ -102,7 +103,12 @@ impl Life {
                 let Client { member_id, generation, leads, others, .. } =
                     self.clients[client].clone();
                 let others = if leads { others } else { Vec::new() };
-                let token = self.bench.sync(&member_id, generation, &others);
+                // The chosen protocol changes from life to life, so an older client asks.
+                let request = SyncGroupRequest {
+                    protocol_name: None,
+                    ..sync_request(&member_id, generation, &others)
+                };
+                let token = self.bench.send(Command::SyncGroup { api_version: 4, request });
                 self.askers.insert(token, client);
             }
             Action::Heartbeat { client } => {

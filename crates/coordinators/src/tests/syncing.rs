@@ -1,6 +1,7 @@
 //! SyncGroup: one assignment a generation, stored before anybody acts on it.
 
 use naru_model::ErrorCode;
+use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 
 use super::bench::*;
 use crate::{Command, GroupState, ReplyToken};
@@ -69,7 +70,7 @@ fn an_assignment_too_large_for_a_record_is_refused_without_writing() {
     let records = bench.log.len();
     let mut request = sync_request(&ids[0], 1, &ids);
     request.assignments[0].assignment = vec![1; 1 << 20].into();
-    let token = bench.send(Command::SyncGroup(request));
+    let token = bench.send(Command::SyncGroup { api_version: 5, request });
     assert_eq!(code(bench.synced(token).error_code), ErrorCode::MessageTooLarge);
     assert_eq!(bench.log.len(), records);
 }
@@ -108,36 +109,30 @@ fn syncs_of_strangers_of_the_past_and_of_other_protocols_are_refused() {
         (sync_request("stranger", 1, &[]), ErrorCode::UnknownMemberId),
         (sync_request(&ids[0], 0, &[]), ErrorCode::IllegalGeneration),
         (
-            naru_protocol::messages::sync_group_request::SyncGroupRequest {
+            SyncGroupRequest {
                 protocol_type: Some("connect".into()),
                 ..sync_request(&ids[0], 1, &[])
             },
             ErrorCode::InconsistentGroupProtocol,
         ),
         (
-            naru_protocol::messages::sync_group_request::SyncGroupRequest {
+            SyncGroupRequest {
                 protocol_name: Some("sticky".into()),
                 ..sync_request(&ids[0], 1, &[])
             },
             ErrorCode::InconsistentGroupProtocol,
         ),
         (
-            naru_protocol::messages::sync_group_request::SyncGroupRequest {
-                group_id: "nowhere".into(),
-                ..sync_request(&ids[0], 1, &[])
-            },
+            SyncGroupRequest { group_id: "nowhere".into(), ..sync_request(&ids[0], 1, &[]) },
             ErrorCode::UnknownMemberId,
         ),
         (
-            naru_protocol::messages::sync_group_request::SyncGroupRequest {
-                group_id: String::new(),
-                ..sync_request(&ids[0], 1, &[])
-            },
+            SyncGroupRequest { group_id: String::new(), ..sync_request(&ids[0], 1, &[]) },
             ErrorCode::InvalidGroupId,
         ),
     ];
     for (request, expected) in cases {
-        let token = bench.send(Command::SyncGroup(request));
+        let token = bench.send(Command::SyncGroup { api_version: 5, request });
         assert_eq!(code(bench.synced(token).error_code), expected);
     }
 }
@@ -176,4 +171,16 @@ fn a_sync_during_a_rebalance_is_told_so() {
     bench.join(&ids[0]);
     let token = bench.sync(&ids[1], 1, &[]);
     assert_eq!(code(bench.synced(token).error_code), ErrorCode::RebalanceInProgress);
+}
+
+#[test]
+fn version_5_must_name_type_and_protocol() {
+    let (mut bench, ids) = completing();
+    let mute = SyncGroupRequest { protocol_name: None, ..sync_request(&ids[0], 1, &ids) };
+    for (api_version, expected) in [(5, ErrorCode::InconsistentGroupProtocol), (4, ErrorCode::None)]
+    {
+        let request = mute.clone();
+        let token = bench.send(Command::SyncGroup { api_version, request });
+        assert_eq!(code(bench.synced(token).error_code), expected);
+    }
 }
