@@ -124,7 +124,7 @@ impl GroupShard {
                 self.apply(fact);
             }
         }
-        self.complete(now, write.completion, result, &mut out);
+        self.complete(now, id, write.completion, result, &mut out);
         out
     }
 
@@ -414,6 +414,7 @@ impl GroupShard {
     fn complete(
         &mut self,
         now: Timestamp,
+        id: WriteId,
         completion: Completion,
         result: Result<(), ErrorCode>,
         out: &mut Outcome,
@@ -428,9 +429,9 @@ impl GroupShard {
                     });
                 }
             }
-            Completion::Sync { group, generation, assignment } => {
+            Completion::Sync { group, assignment } => {
                 self.with_group(now, out, &group, |step, group| {
-                    step.on_sync_written(group, generation, &assignment, result);
+                    step.on_sync_written(group, id, &assignment, result);
                 });
             }
             Completion::StaticReplaced(replaced) => {

@@ -14,7 +14,7 @@ use crate::records::Fact;
 use crate::reply::{Reply, ReplyToken};
 use crate::state::GroupState;
 use crate::step::{Step, sync_timer};
-use crate::writes::Completion;
+use crate::writes::{Completion, WriteId};
 
 impl Step<'_> {
     pub(crate) fn sync(
@@ -77,11 +77,7 @@ impl Step<'_> {
         // The generation is Stable as soon as its record is read back.
         let value = Some(group.to_record(&assignment));
         let facts = vec![Fact::Group { group: Arc::clone(&group.id), value }];
-        let completion = Completion::Sync {
-            group: Arc::clone(&group.id),
-            generation: group.generation,
-            assignment,
-        };
+        let completion = Completion::Sync { group: Arc::clone(&group.id), assignment };
         group.sync_write = Some(self.write(facts, completion));
     }
 
@@ -89,12 +85,14 @@ impl Step<'_> {
     pub(crate) fn on_sync_written(
         &mut self,
         group: &mut ClassicGroup,
-        generation: i32,
+        write: WriteId,
         assignment: &HashMap<String, Bytes>,
         result: Result<(), ErrorCode>,
     ) {
-        if group.state != GroupState::CompletingRebalance || group.generation != generation {
-            return; // A rebalance has overtaken it and has answered the members.
+        // Otherwise a rebalance has overtaken it and has answered the members. A generation's
+        // number would not tell: a group that was deleted and made again counts anew.
+        if group.sync_write != Some(write) {
+            return;
         }
         match result {
             Ok(()) => {

@@ -33,7 +33,7 @@ pub(crate) enum Completion {
     /// A new group was announced for the member that created it.
     NewGroup { group: Arc<str>, token: ReplyToken },
     /// The leader's assignment.
-    Sync { group: Arc<str>, generation: i32, assignment: HashMap<String, Bytes> },
+    Sync { group: Arc<str>, assignment: HashMap<String, Bytes> },
     /// A static member came back with a new id.
     StaticReplaced(Box<StaticReplaced>),
     /// A group was deleted; it comes back if that failed.

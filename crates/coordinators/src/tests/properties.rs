@@ -14,16 +14,43 @@ const CLIENTS: usize = 4;
 
 #[derive(Debug, Clone)]
 enum Action {
-    Join { client: usize, version: i16, is_static: bool, protocols: u8 },
-    Sync { client: usize },
-    Heartbeat { client: usize },
-    Leave { client: usize },
-    Commit { client: usize, partition: i32 },
-    SimpleCommit { partition: i32 },
+    Join {
+        client: usize,
+        version: i16,
+        is_static: bool,
+        protocols: u8,
+    },
+    Sync {
+        client: usize,
+    },
+    /// Some clients do all it takes for a generation; `settles` the leader's write or not.
+    Rally {
+        clients: usize,
+        settles: bool,
+    },
+    Heartbeat {
+        client: usize,
+    },
+    Leave {
+        client: usize,
+    },
+    Commit {
+        client: usize,
+        partition: i32,
+    },
+    SimpleCommit {
+        partition: i32,
+    },
     DeleteGroup,
-    Settle { fails: bool },
-    Advance { milliseconds: i64 },
-    Crash { lost: usize },
+    Settle {
+        fails: bool,
+    },
+    Advance {
+        milliseconds: i64,
+    },
+    Crash {
+        lost: usize,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -34,7 +61,9 @@ fn action() -> impl Strategy<Value = Action> {
                 client, version, is_static, protocols
             }
         ),
-        8 => client.clone().prop_map(|client| Action::Sync { client }),
+        5 => (1..=CLIENTS, prop::bool::weighted(0.8))
+            .prop_map(|(clients, settles)| Action::Rally { clients, settles }),
+        3 => client.clone().prop_map(|client| Action::Sync { client }),
         3 => client.clone().prop_map(|client| Action::Heartbeat { client }),
         1 => client.clone().prop_map(|client| Action::Leave { client }),
         4 => (client, 0..3_i32).prop_map(|(client, partition)| Action::Commit { client, partition }),
@@ -83,34 +112,11 @@ impl Life {
 
     fn act(&mut self, action: &Action) {
         match *action {
-            Action::Join { client, version, is_static, protocols: names } => {
-                let member_id = self.clients[client].member_id.clone();
-                // A member keeps its kind as long as it keeps its id.
-                let is_static =
-                    if member_id.is_empty() { is_static } else { self.clients[client].is_static };
-                self.clients[client].is_static = is_static;
-                let names: &[&str] =
-                    [["a", "b"], ["b", "a"], ["a", "c"]][usize::from(names)].as_slice();
-                let request = JoinGroupRequest {
-                    protocols: protocols(names),
-                    group_instance_id: is_static.then(|| format!("i{client}")),
-                    ..join_request(&member_id)
-                };
-                let token = self.bench.join_as(version, request);
-                self.askers.insert(token, client);
+            Action::Join { client, version, is_static, protocols } => {
+                self.join(client, version, is_static, usize::from(protocols));
             }
-            Action::Sync { client } => {
-                let Client { member_id, generation, leads, others, .. } =
-                    self.clients[client].clone();
-                let others = if leads { others } else { Vec::new() };
-                // The chosen protocol changes from life to life, so an older client asks.
-                let request = SyncGroupRequest {
-                    protocol_name: None,
-                    ..sync_request(&member_id, generation, &others)
-                };
-                let token = self.bench.send(Command::SyncGroup { api_version: 4, request });
-                self.askers.insert(token, client);
-            }
+            Action::Sync { client } => self.sync(client),
+            Action::Rally { clients, settles } => self.rally(clients, settles),
             Action::Heartbeat { client } => {
                 let Client { member_id, generation, .. } = self.clients[client].clone();
                 let answer = self.bench.heartbeat(&member_id, generation);
@@ -147,6 +153,51 @@ impl Life {
         }
         self.hear();
         self.check();
+    }
+
+    fn join(&mut self, client: usize, version: i16, is_static: bool, preference: usize) {
+        let member_id = self.clients[client].member_id.clone();
+        // A member keeps its kind as long as it keeps its id.
+        let is_static =
+            if member_id.is_empty() { is_static } else { self.clients[client].is_static };
+        self.clients[client].is_static = is_static;
+        let names = [["a", "b"], ["b", "a"], ["a", "c"]][preference];
+        let request = JoinGroupRequest {
+            protocols: protocols(&names),
+            group_instance_id: is_static.then(|| format!("i{client}")),
+            ..join_request(&member_id)
+        };
+        let token = self.bench.join_as(version, request);
+        self.askers.insert(token, client);
+    }
+
+    fn sync(&mut self, client: usize) {
+        let Client { member_id, generation, leads, others, .. } = self.clients[client].clone();
+        let others = if leads { others } else { Vec::new() };
+        // The chosen protocol changes from life to life, so an older client asks.
+        let request = SyncGroupRequest {
+            protocol_name: None,
+            ..sync_request(&member_id, generation, &others)
+        };
+        let token = self.bench.send(Command::SyncGroup { api_version: 4, request });
+        self.askers.insert(token, client);
+    }
+
+    fn rally(&mut self, clients: usize, settles: bool) {
+        for client in 0..clients {
+            self.join(client, 3, client % 2 == 1, 0);
+            self.hear();
+        }
+        for _ in 0..8 {
+            self.bench.advance(1_000);
+            self.hear();
+        }
+        for client in 0..clients {
+            self.sync(client);
+        }
+        while settles && self.bench.settle_one(Ok(())) {
+            self.hear();
+        }
     }
 
     fn commit(&mut self, member_id: &str, generation: i32, partition: i32) {

@@ -1,6 +1,7 @@
 //! SyncGroup: one assignment a generation, stored before anybody acts on it.
 
 use naru_model::ErrorCode;
+use naru_protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 
 use super::bench::*;
@@ -183,4 +184,24 @@ fn version_5_must_name_type_and_protocol() {
         let token = bench.send(Command::SyncGroup { api_version, request });
         assert_eq!(code(bench.synced(token).error_code), expected);
     }
+}
+
+#[test]
+fn an_assignment_of_a_deleted_group_does_not_reach_its_successor() {
+    let (mut bench, ids) = completing();
+    bench.auto_commit = false;
+    bench.sync(&ids[0], 1, &ids);
+    for id in &ids {
+        let member = MemberIdentity { member_id: id.clone(), ..Default::default() };
+        let members = vec![member];
+        let request = LeaveGroupRequest { group_id: GROUP.into(), members, ..Default::default() };
+        bench.send(Command::LeaveGroup { context: context(5), request });
+    }
+    bench.send(Command::DeleteGroup { group_id: GROUP.into() });
+    let token = bench.join_as(3, join_request(""));
+    bench.advance(3_000);
+    let id = bench.joined(token).member_id;
+    let sync = bench.sync(&id, 1, std::slice::from_ref(&id));
+    bench.settle(Ok(()));
+    assert_eq!(bench.synced(sync).assignment, assignment_of(&id, 1));
 }
