@@ -5,8 +5,6 @@
 //! [`GroupShard::unload`].
 
 use std::collections::HashMap;
-#[cfg(test)]
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -216,6 +214,22 @@ impl GroupShard {
     /// A group's state and generation.
     pub fn group_state(&self, group: &str) -> Option<(GroupState, i32)> {
         self.groups.get(group).map(|group| (group.state, group.generation))
+    }
+
+    /// Every group with its state and its number of members, for metrics.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, GroupState, usize)> {
+        self.groups.values().map(|group| (&*group.id, group.state, group.len()))
+    }
+
+    /// Every committed position by group, topic and partition, for metrics.
+    pub fn offsets(&self) -> impl Iterator<Item = (&str, &str, i32, &OffsetAndMetadata)> {
+        self.offsets.iter().flat_map(|(group, topics)| {
+            topics.iter().flat_map(move |(topic, partitions)| {
+                partitions
+                    .iter()
+                    .map(move |(partition, value)| (&**group, topic.as_str(), *partition, value))
+            })
+        })
     }
 
     /// How many groups there are, for metrics.
@@ -462,45 +476,4 @@ fn settled(reply: Reply, result: Result<(), ErrorCode>) -> Reply {
 
 fn unknown_unless_empty_id(group_id: &str) -> GroupError {
     if group_id.is_empty() { GroupError::InvalidGroupId } else { GroupError::UnknownMemberId }
-}
-
-#[cfg(test)]
-impl GroupShard {
-    /// Panics if the shard contradicts itself.
-    pub(crate) fn check_invariants(&self) {
-        for (id, group) in &self.groups {
-            assert_eq!(*id, group.id);
-            group.check_invariants();
-        }
-        assert!(
-            self.timers.len()
-                <= 1 + self
-                    .groups
-                    .values()
-                    .map(|g| { 2 + g.len() + g.pending_joins.len() })
-                    .sum::<usize>()
-        );
-    }
-
-    /// What of the shard a reload must bring back: offsets, and every settled group's record.
-    pub(crate) fn settled_state(&self) -> (&Offsets, std::collections::BTreeMap<String, String>) {
-        let settled = self.groups.values().filter(|group| match group.state {
-            GroupState::Stable => true,
-            GroupState::Empty => group.pending_joins.is_empty(),
-            GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Dead => {
-                false
-            }
-        });
-        let text = |group: &ClassicGroup| {
-            let mut record = group.to_record(&group.assignments());
-            // When a group became Stable is read back as when its record was made.
-            record.current_state_timestamp = 0;
-            format!(
-                "{:?} {record:?} {:?}",
-                group.state,
-                group.subscribed.as_ref().map(HashSet::len)
-            )
-        };
-        (&self.offsets, settled.map(|group| (group.id.to_string(), text(group))).collect())
-    }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod bench;
 mod golden;
+mod inspect;
 mod joining;
 mod offsets;
 mod properties;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use naru_model::ErrorCode;
-use naru_protocol::messages::join_group_request::JoinGroupRequest;
+use naru_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use proptest::prelude::*;
 
@@ -282,6 +282,13 @@ impl Life {
         }
     }
 
+    /// The partition moves away: all who wait are told.
+    fn give_up(mut self) {
+        let outcome = self.bench.shard.unload();
+        self.bench.run(outcome);
+        assert!(self.bench.waiting.is_empty(), "{:?}", self.bench.waiting);
+    }
+
     /// Once clients are gone and appends end, nobody is left waiting.
     fn end(mut self) {
         for _ in 0..4 {
@@ -299,12 +306,32 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_group_survives_any_life(actions in prop::collection::vec(action(), 1..120)) {
+    fn a_group_survives_any_life(
+        actions in prop::collection::vec(action(), 1..120),
+        moves_away: bool,
+    ) {
         let mut life = Life::new();
         for action in &actions {
             life.act(action);
         }
-        life.end();
+        if moves_away { life.give_up() } else { life.end() }
+    }
+
+    #[test]
+    fn any_metadata_leaves_a_group_working(
+        metadata in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let mut bench = Bench::new();
+        let protocol = JoinGroupRequestProtocol { name: "range".into(), metadata: metadata.into() };
+        let request = JoinGroupRequest { protocols: vec![protocol], ..join_request("") };
+        let token = bench.join_as(3, request);
+        bench.advance(3_000);
+        let id = bench.joined(token).member_id;
+        let token = bench.sync(&id, 1, std::slice::from_ref(&id));
+        assert_eq!(bench.synced(token).error_code, 0);
+        assert_eq!(bench.commit_as(9, commit_request(&id, 1, 0, 1)), ErrorCode::None);
+        bench.crash();
+        assert_eq!(bench.heartbeat(&id, 1), ErrorCode::None);
     }
 
     #[test]
