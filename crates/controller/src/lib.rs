@@ -1,1 +1,18 @@
+//! The metadata core: what the cluster is, what a request changes, who leads the quorum.
+//!
+//! `controller` decides requests into metadata records and replays records; `image` is what the
+//! records say; `quorum` is the KRaft state machine that places them in the log. Pure: no I/O, no
+//! clock, no randomness; time and random ids are arguments. The shell reads and writes the log.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod controller;
+pub mod image;
+pub mod quorum;
+mod records;
+pub mod topic_name;
+
+pub use controller::Controller;
+pub use image::{MetadataDelta, MetadataImage, ReplayError};
+pub use records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};

@@ -1,0 +1,155 @@
+//! Requests into records, records into state.
+//!
+//! `decide_*` reads the state and answers with records; `replay` is the only writer. A response is
+//! held back until its records are committed. One file per concern; each adds its `decide_*` to
+//! [`Controller`].
+//!
+//! Invariants: replaying the records of a decision into an equal state always succeeds; replaying
+//! a log into an empty controller gives an equal controller.
+
+mod brokers;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod features;
+mod placement;
+mod producer_ids;
+mod replication;
+mod topic_error;
+mod transaction;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use naru_model::config::Props;
+use naru_protocol::metadata::MetadataRecord;
+
+use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, ReplayError};
+use crate::topic_name;
+
+pub use brokers::{BrokerRegistration, ControllerRegistration};
+pub use configs::AlterConfigsError;
+pub use create_topics::CreateTopics;
+pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
+pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
+pub use topic_error::TopicError;
+
+use transaction::OpenTransaction;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    node_id: i32,
+    /// The node's properties file: defaults of new topics, the lowest configuration layer.
+    file: Arc<Props>,
+    image: MetadataImage,
+    delta: MetadataDelta,
+    open_transaction: Option<OpenTransaction>,
+    /// Topics whose names metrics could confuse, by what they have in common.
+    colliding_names: BTreeMap<String, BTreeSet<Arc<str>>>,
+}
+
+/// A published state and what led to it from the one before.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The state.
+    pub image: Arc<MetadataImage>,
+    /// What changed.
+    pub delta: MetadataDelta,
+}
+
+impl Controller {
+    /// A controller of an empty cluster, on a node with this properties file.
+    pub fn new(node_id: i32, file: Arc<Props>) -> Self {
+        Self {
+            node_id,
+            file,
+            image: MetadataImage::default(),
+            delta: MetadataDelta::default(),
+            open_transaction: None,
+            colliding_names: BTreeMap::new(),
+        }
+    }
+
+    /// What is replayed so far; records of an open transaction are not in it.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    /// Replays the record at `offset`, in log order. An error means a log that does not fit
+    /// together; the shell stops then.
+    pub fn replay(
+        &mut self,
+        offset: i64,
+        epoch: i32,
+        record: &MetadataRecord,
+    ) -> Result<(), ReplayError> {
+        match record {
+            MetadataRecord::BeginTransactionRecord(_) => self.begin_transaction()?,
+            MetadataRecord::EndTransactionRecord(_) => self.end_transaction(offset, epoch)?,
+            MetadataRecord::AbortTransactionRecord(_) => self.abort_transaction()?,
+            other => {
+                if let Some(open) = &mut self.open_transaction {
+                    open.hold(offset, epoch, other);
+                } else {
+                    return self.apply(offset, epoch, other);
+                }
+            }
+        }
+        if self.open_transaction.is_none() {
+            self.advance_to(offset.saturating_add(1), epoch);
+        }
+        Ok(())
+    }
+
+    /// Notes that the log is read up to `end_offset`: after a control batch or a snapshot.
+    pub fn advance_to(&mut self, end_offset: i64, epoch: i32) {
+        self.image.advance_to(end_offset, epoch);
+    }
+
+    /// The state, and what changed since the last call.
+    pub fn publish(&mut self) -> Published {
+        let delta = std::mem::take(&mut self.delta);
+        Published { image: Arc::new(self.image.clone()), delta }
+    }
+
+    /// The configuration layers below topics, as this node sees them.
+    pub fn config_layers(&self) -> ConfigLayers {
+        self.image.config_layers(self.node_id, &self.file)
+    }
+
+    fn apply(
+        &mut self,
+        offset: i64,
+        epoch: i32,
+        record: &MetadataRecord,
+    ) -> Result<(), ReplayError> {
+        if let MetadataRecord::RemoveTopicRecord(removed) = record
+            && let Some(topic) = self.image.topic_by_id(removed.topic_id)
+            && let Some(key) = topic_name::collision_key(&topic.name)
+            && let Some(names) = self.colliding_names.get_mut(&key)
+        {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.colliding_names.remove(&key);
+            }
+        }
+        self.image.apply(offset, epoch, record, &mut self.delta)?;
+        if let MetadataRecord::TopicRecord(created) = record
+            && let Some(key) = topic_name::collision_key(&created.name)
+        {
+            self.colliding_names.entry(key).or_default().insert(created.name.as_str().into());
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for Controller {
+    /// Equal state; what was published does not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.image == other.image
+            && self.open_transaction == other.open_transaction
+            && self.colliding_names == other.colliding_names
+    }
+}
