@@ -96,6 +96,25 @@ impl<const N: usize> Entries<N> {
         Ok(low)
     }
 
+    /// How many entries from the beginning rise, each above the one before it. Reads the whole
+    /// file, as is only worth it after a crash.
+    pub(crate) fn rising(
+        &mut self,
+        disk: &dyn Disk,
+        rises: impl Fn(&[u8; N], &[u8; N]) -> bool,
+    ) -> Result<u64, StorageError> {
+        let stored = usize::try_from(self.stored).unwrap_or(usize::MAX).saturating_mul(N);
+        let mut bytes = vec![0; stored];
+        if stored > 0 {
+            let file = Arc::clone(self.file(disk)?);
+            file.read_exact_at(&mut bytes, 0).context("read", &self.path)?;
+        }
+        bytes.extend_from_slice(&self.pending);
+        let (entries, _) = bytes.as_chunks::<N>();
+        let falls = entries.windows(2).position(|pair| !rises(&pair[0], &pair[1]));
+        Ok(falls.map_or(entries.len(), |at| at + 1) as u64)
+    }
+
     /// Forgets the entries from number `count` on.
     pub(crate) fn truncate(&mut self, disk: &dyn Disk, count: u64) -> Result<(), StorageError> {
         if let Some(pending) = count.checked_sub(self.stored) {

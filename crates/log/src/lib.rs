@@ -24,6 +24,7 @@ mod names;
 mod producers;
 mod reader;
 mod recovery;
+mod repair;
 mod replay;
 mod retention;
 mod roll;

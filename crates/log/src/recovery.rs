@@ -77,6 +77,7 @@ impl Log {
         progress: &dyn Fn(u64),
     ) -> Result<(Self, Recovery), ReadError> {
         let dir: Arc<Path> = Arc::from(dir);
+        let is_new = disk.list(&dir).is_err();
         disk.create_dir_all(&dir).context("create", &dir)?;
         let mut opening = Opening {
             report: Recovery::default(),
@@ -92,7 +93,11 @@ impl Log {
         let mut found = opening.look_around()?;
         opening.read_epochs()?;
         let recovered = opening.recover_segments(&mut found)?;
-        opening.finish(found, recovered)
+        let (mut log, report) = opening.finish(found, recovered)?;
+        if is_new {
+            log.loose.new_folder();
+        }
+        Ok((log, report))
     }
 }
 
@@ -243,14 +248,20 @@ impl Opening<'_> {
                 continue;
             }
             let verify_all = lacks_index || trusted;
-            let (end, whole) = self.recover_segment(&segment, known_synced, verify_all)?;
+            let checked = self.recover_segment(&segment, known_synced, verify_all)?;
+            let end = checked.end;
+            // A power cut can take the end of a segment at a batch border, or all of it, and
+            // leave the next one. Only compaction leaves such gaps on purpose, and then there
+            // are others inside the segment.
+            let gap = next_base.is_some_and(|next| end < next);
+            let lost_end = gap && checked.dense && !self.options.config.compact;
             if !is_active {
                 segment.finish()?;
             }
             log_end = Some(end);
             synced_end = if self.options.clean { end } else { known_synced.min(end) };
             index += 1;
-            if !whole {
+            if lost_end || !checked.whole {
                 self.remove_from(found, index)?;
             }
         }
@@ -258,17 +269,17 @@ impl Opening<'_> {
         Ok(Recovered { log_end, synced_end })
     }
 
-    /// Verifies what is not known to be good, cuts the rest off, completes the indexes. Returns
-    /// the offset after the last batch, and whether the segment was whole.
+    /// Verifies what is not known to be good, cuts the rest off, completes the indexes.
     fn recover_segment(
         &mut self,
         segment: &Arc<Segment>,
         known_synced: Offset,
         verify_all: bool,
-    ) -> Result<(Offset, bool), ReadError> {
+    ) -> Result<Checked, ReadError> {
         let file = segment.file()?;
         let size = segment.size();
-        let resume = if verify_all { Resume::Rebuild } else { resume_at(segment, known_synced)? };
+        let resume =
+            if verify_all { Resume::Rebuild } else { self.resume_at(segment, known_synced)? };
         let from = match resume {
             Resume::At(position) => position,
             Resume::Beginning | Resume::Rebuild => {
@@ -282,6 +293,7 @@ impl Opening<'_> {
         let interval = self.options.config.index_interval_bytes;
         let mut next = segment.base;
         let mut first = None;
+        let mut dense = true;
         let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
         let outcome =
             verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
@@ -289,6 +301,7 @@ impl Opening<'_> {
                 if header.base_offset < next || header.last_offset_delta < 0 {
                     return false;
                 }
+                dense &= first.is_none() || header.base_offset == next;
                 first.get_or_insert(header.base_offset);
                 next = header.next_offset();
                 epochs.assign(header.partition_leader_epoch, header.base_offset);
@@ -317,7 +330,25 @@ impl Opening<'_> {
             segment.set_size(outcome.end);
             file.set_len(outcome.end).context("truncate", segment.path())?;
         }
-        Ok((next, outcome.fault.is_none()))
+        Ok(Checked { end: next, whole: outcome.fault.is_none(), dense })
+    }
+
+    /// A segment is verified from the last index entry before the recovery point on.
+    fn resume_at(&self, segment: &Segment, known_synced: Offset) -> Result<Resume, ReadError> {
+        if segment.size() == 0 {
+            return Ok(Resume::Beginning);
+        }
+        if !segment.trim_after(known_synced, !self.options.clean)? {
+            return Ok(Resume::Rebuild);
+        }
+        let Some((offset, position)) = segment.last_indexed()? else {
+            return Ok(Resume::Beginning);
+        };
+        match segment.scan_from(position)?.next() {
+            Ok(Some((header, _))) if header.last_offset() == offset => Ok(Resume::At(position)),
+            Ok(_) | Err(ReadError::Damaged { .. }) => Ok(Resume::Rebuild),
+            Err(error) => Err(error),
+        }
     }
 
     fn remove_from(&mut self, found: &mut Found, index: usize) -> Result<(), StorageError> {
@@ -414,6 +445,16 @@ fn closed_after(segments: &[Arc<Segment>], synced_end: Offset) -> Vec<Arc<Segmen
     pairs.filter(|(_, next)| next.base > synced_end).map(|(closed, _)| closed.clone()).collect()
 }
 
+/// What verification has found out about a segment.
+struct Checked {
+    /// The offset after its last good batch.
+    end: Offset,
+    /// Nothing had to be cut off.
+    whole: bool,
+    /// No offset is missing between the batches that were verified.
+    dense: bool,
+}
+
 /// Where the verification of a segment begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resume {
@@ -423,20 +464,4 @@ enum Resume {
     Beginning,
     /// At the first batch, because the index is missing or wrong.
     Rebuild,
-}
-
-/// A segment is verified from the last index entry before the recovery point on.
-fn resume_at(segment: &Segment, known_synced: Offset) -> Result<Resume, ReadError> {
-    if segment.size() == 0 {
-        return Ok(Resume::Beginning);
-    }
-    if !segment.trim_after(known_synced)? {
-        return Ok(Resume::Rebuild);
-    }
-    let Some((offset, position)) = segment.last_indexed()? else { return Ok(Resume::Beginning) };
-    match segment.scan_from(position)?.next() {
-        Ok(Some((header, _))) if header.last_offset() == offset => Ok(Resume::At(position)),
-        Ok(_) | Err(ReadError::Damaged { .. }) => Ok(Resume::Rebuild),
-        Err(error) => Err(error),
-    }
 }

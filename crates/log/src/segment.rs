@@ -353,9 +353,14 @@ impl Segment {
     }
 
     /// Drops the index entries of batches that end at or after `offset`, and what a crash of a
-    /// program that preallocates has left behind the last real entry. False if what remains
+    /// program that preallocates has left behind the last real entry. With `every_entry`, also
+    /// what follows the first entry that is not above the one before. False if what remains
     /// cannot be right.
-    pub(crate) fn trim_after(&self, offset: Offset) -> Result<bool, StorageError> {
+    pub(crate) fn trim_after(
+        &self,
+        offset: Offset,
+        every_entry: bool,
+    ) -> Result<bool, StorageError> {
         let mut inner = self.lock();
         let disk = &*self.disk;
         let size = self.size();
@@ -365,6 +370,12 @@ impl Segment {
         // is written for the first batch of a segment.
         let real = inner.offsets.partition_point(disk, |e| *e != [0; 8])?;
         inner.offsets.truncate(disk, real)?;
+        if every_entry {
+            let good = inner.offsets.rising(disk, |a, b| {
+                relative_of(a) < relative_of(b) && position_of(a) < position_of(b)
+            })?;
+            inner.offsets.truncate(disk, good)?;
+        }
         let keep = inner
             .offsets
             .partition_point(disk, |e| relative_of(e) < bound && position_of(e) < size)?;
@@ -375,6 +386,12 @@ impl Segment {
         };
         let real = inner.times.partition_point(disk, |e| *e != [0; 12])?;
         inner.times.truncate(disk, real)?;
+        if every_entry {
+            let good = inner.times.rising(disk, |a, b| {
+                timestamp_of(a) < timestamp_of(b) && time_relative_of(a) <= time_relative_of(b)
+            })?;
+            inner.times.truncate(disk, good)?;
+        }
         // A time entry past the last offset entry is for batches that are looked at again.
         let times = match last {
             Some(last) => inner.times.partition_point(disk, |e| time_relative_of(e) <= last)?,

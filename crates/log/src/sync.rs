@@ -20,6 +20,8 @@ pub(crate) struct Loose {
     stamp: u64,
     files: Vec<(PathBuf, u64)>,
     names_synced: u64,
+    /// The folder itself is new.
+    new_folder: bool,
 }
 
 impl Loose {
@@ -35,6 +37,12 @@ impl Loose {
         self.stamp += 1;
     }
 
+    /// Notes that the folder has just been made.
+    pub(crate) const fn new_folder(&mut self) {
+        self.new_folder = true;
+        self.stamp += 1;
+    }
+
     /// A file is gone.
     pub(crate) fn forget(&mut self, path: &Path) {
         self.files.retain(|(known, _)| known != path);
@@ -47,6 +55,7 @@ impl Loose {
     fn synced(&mut self, stamp: u64) {
         self.files.retain(|(_, written)| *written > stamp);
         self.names_synced = self.names_synced.max(stamp);
+        self.new_folder &= self.names_synced == 0;
     }
 }
 
@@ -59,6 +68,8 @@ pub struct SyncPlan {
     small: Vec<PathBuf>,
     /// Up to which stamp of [`Loose`] it syncs names; none if there is nothing new.
     names: Option<u64>,
+    /// The folder's own name must be synced too.
+    new_folder: bool,
     end: Offset,
     generation: u64,
     /// Base offsets of the closed segments in it.
@@ -87,6 +98,11 @@ impl SyncPlan {
         }
         if self.names.is_some() {
             self.disk.sync_dir(&self.dir).context("sync", &self.dir)?;
+        }
+        if self.new_folder
+            && let Some(parent) = self.dir.parent()
+        {
+            self.disk.sync_dir(parent).context("sync", parent)?;
         }
         Ok(())
     }
@@ -160,6 +176,7 @@ impl Log {
             files: Vec::new(),
             small: self.loose.files.iter().map(|(path, _)| path.clone()).collect(),
             names: (!self.loose.is_clean()).then_some(self.loose.stamp),
+            new_folder: self.loose.new_folder,
             end,
             generation: self.generation,
             closed: Vec::new(),

@@ -1,0 +1,52 @@
+//! Building indexes anew while the log is open, after a reader has met a wrong entry.
+
+use std::sync::Arc;
+
+use crate::error::ReadError;
+use crate::log::Log;
+use crate::segment::{Placed, Segment};
+use crate::verify::verify;
+
+impl Log {
+    /// Rebuilds the indexes that readers have found to be wrong; returns how many segments that
+    /// were. Costs a read of those segments. Until then readers scan them from the beginning.
+    pub fn mend_indexes(&self) -> Result<usize, ReadError> {
+        let segments = self.shared.lock().segments.clone();
+        let mut mended = 0;
+        for segment in segments.iter().filter(|segment| segment.index_is_bad()) {
+            self.rebuild_indexes(segment)?;
+            mended += 1;
+        }
+        Ok(mended)
+    }
+
+    fn rebuild_indexes(&self, segment: &Arc<Segment>) -> Result<(), ReadError> {
+        segment.clear_indexes()?;
+        let interval = self.config.index_interval_bytes;
+        let (file, size) = (segment.file()?, segment.size());
+        let note = |batch: &crate::verify::Verified| {
+            let header = &batch.header;
+            segment.note(
+                &Placed {
+                    last_offset: header.last_offset(),
+                    max_timestamp: header.max_timestamp,
+                    position: batch.position,
+                    size: header.size() as u64,
+                },
+                interval,
+            );
+            true
+        };
+        let outcome = verify(&*file, segment.path(), 0, size, &mut Vec::new(), &|_| {}, note)?;
+        if !Arc::ptr_eq(segment, &self.active) {
+            segment.finish()?;
+        }
+        match outcome.fault {
+            None => Ok(()),
+            Some(_) => Err(ReadError::Damaged {
+                path: segment.path().to_path_buf(),
+                position: outcome.end,
+            }),
+        }
+    }
+}
