@@ -1,0 +1,14 @@
+//! What tools print with: streams, tables, times, and the words of Kafka's errors.
+
+mod java_errors;
+mod java_order;
+mod log_line;
+mod streams;
+mod table;
+pub mod time;
+
+pub use java_errors::{class, exception, message};
+pub use java_order::java_hash_order;
+pub use log_line::{Level, log_line};
+pub use streams::Streams;
+pub use table::{Column, Table};

@@ -1,0 +1,158 @@
+//! What `kafka-configs` is about: old and new ways to name it, and how it is spoken of.
+
+use naru_client::admin::{ConfigResource, ResourceKind};
+
+use crate::options::Parsed;
+
+/// A kind of thing, and one of it if named; an empty name is the default of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entity {
+    /// As in `--entity-type`.
+    pub(super) plural: &'static str,
+    /// None for users, clients and addresses, whose quotas are not configurations of a resource.
+    pub(super) kind: Option<ResourceKind>,
+    pub(super) name: Option<String>,
+}
+
+/// Plural, what is behind it, option with a name, option for the default.
+const KINDS: [(&str, Option<ResourceKind>, &str, &str); 8] = [
+    ("topics", Some(ResourceKind::Topic), "topic", ""),
+    ("brokers", Some(ResourceKind::Broker), "broker", "broker-defaults"),
+    ("broker-loggers", Some(ResourceKind::BrokerLogger), "broker-logger", ""),
+    ("groups", Some(ResourceKind::Group), "group", ""),
+    ("client-metrics", Some(ResourceKind::ClientMetrics), "client-metrics", ""),
+    ("users", None, "user", "user-defaults"),
+    ("clients", None, "client", "client-defaults"),
+    ("ips", None, "ip", "ip-defaults"),
+];
+
+/// Reads `--entity-type` and `--entity-name`, or the options that stand for both.
+pub(super) fn read(p: &Parsed) -> Result<Entity, String> {
+    let mut found: Vec<Entity> = Vec::new();
+    for (plural, kind, option, default) in KINDS {
+        found.extend(p.all(option).map(|name| Entity {
+            plural,
+            kind,
+            name: Some(name.to_owned()),
+        }));
+        if !default.is_empty() && p.has(default) {
+            found.push(Entity { plural, kind, name: Some(String::new()) });
+        }
+    }
+    let types: Vec<&str> = p.all("entity-type").collect();
+    let mut names = p.all("entity-name");
+    for wanted in types {
+        let known = KINDS.iter().find(|(plural, ..)| *plural == wanted);
+        let (plural, kind, ..) = known.ok_or_else(|| {
+            let all: Vec<&str> = KINDS.iter().map(|(plural, ..)| *plural).collect();
+            let all = all.join(", ");
+            format!(
+                "Invalid entity type {wanted}, the entity type must be one of {all} with a \
+                 --bootstrap-server or --bootstrap-controller argument"
+            )
+        })?;
+        let name = if p.has("entity-default") {
+            Some(String::new())
+        } else {
+            names.next().map(str::to_owned)
+        };
+        found.push(Entity { plural, kind: *kind, name });
+    }
+    let mut found = found.into_iter();
+    let entity = found.next().ok_or("At least one entity type must be specified")?;
+    if found.next().is_some() {
+        return Err("Only one entity type can be handled at a time".to_owned());
+    }
+    if p.has("alter") && entity.name.is_none() {
+        return Err("An entity name must be specified with --alter of ".to_owned() + entity.plural);
+    }
+    if let (Some(ResourceKind::Broker | ResourceKind::BrokerLogger), Some(name)) =
+        (entity.kind, &entity.name)
+        && !name.is_empty()
+        && name.parse::<i32>().is_err()
+    {
+        let plural = entity.plural;
+        return Err(format!(
+            "The entity name for {plural} must be a valid integer broker id, found: {name}"
+        ));
+    }
+    Ok(entity)
+}
+
+impl Entity {
+    pub(super) fn named(&self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self.clone() }
+    }
+
+    /// `topic` of `topics`; some words have no singular.
+    fn singular(&self) -> &str {
+        match self.plural {
+            "client-metrics" => "client-metric",
+            plural => plural.trim_end_matches('s'),
+        }
+    }
+
+    pub(super) fn resource(&self) -> Option<ConfigResource> {
+        Some(ConfigResource { kind: self.kind?, name: self.name.clone().unwrap_or_default() })
+    }
+
+    pub(super) fn not_served(&self) -> String {
+        format!("Quotas and credentials of {} are not served by this tool yet", self.plural)
+    }
+
+    fn is_default(&self) -> bool {
+        self.name.as_deref() == Some("")
+    }
+
+    pub(super) fn header(&self, all: bool) -> String {
+        if self.is_default() {
+            return format!("Default configs for {} in the cluster are:", self.plural);
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        let which = if all { "All" } else { "Dynamic" };
+        format!("{which} configs for {} {name} are:", self.singular())
+    }
+
+    pub(super) fn updated(&self) -> String {
+        if self.is_default() {
+            return format!("Completed updating default config for {} in the cluster.", self.plural);
+        }
+        let name = self.name.as_deref().unwrap_or_default();
+        format!("Completed updating config for {} {name}.", self.singular())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ROWS;
+    use super::*;
+
+    fn entity(line: &str) -> Result<Entity, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        read(&crate::options::parse(ROWS, &args).unwrap())
+    }
+
+    #[test]
+    fn the_short_and_the_long_way_name_the_same() {
+        for (short, long) in [
+            ("--topic t", "--entity-type topics --entity-name t"),
+            ("--broker 1", "--entity-type brokers --entity-name 1"),
+            ("--broker-defaults", "--entity-type brokers --entity-default"),
+        ] {
+            assert_eq!(entity(short), entity(long));
+        }
+        assert!(entity("--broker x").is_err());
+        assert!(entity("--entity-type nothings").is_err());
+    }
+
+    #[test]
+    fn headers_are_those_of_apache_kafka() {
+        let header = |line: &str, all| entity(line).unwrap().header(all);
+        assert_eq!(header("--topic orders", false), "Dynamic configs for topic orders are:");
+        assert_eq!(header("--broker 1", true), "All configs for broker 1 are:");
+        let expect = "Default configs for brokers in the cluster are:";
+        assert_eq!(header("--broker-defaults", false), expect);
+        let updated = entity("--broker-defaults").unwrap().updated();
+        assert_eq!(updated, "Completed updating default config for brokers in the cluster.");
+    }
+}

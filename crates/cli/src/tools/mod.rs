@@ -1,0 +1,36 @@
+//! Kafka's own tools, by their own names: options, output bytes, streams and exit codes of 4.3.1.
+
+mod bootstrap;
+mod common;
+mod configs;
+mod filter;
+mod get_offsets;
+mod properties;
+mod topics;
+
+pub use bootstrap::{client_config, from_environment};
+pub use properties::read_properties;
+
+/// A tool and how it is run: arguments in, exit code out.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// Name without `.sh`.
+    pub name: &'static str,
+    /// One line on what it is for.
+    pub about: &'static str,
+    /// Runs it.
+    pub run: fn(&[String]) -> i32,
+}
+
+/// Every tool there is.
+pub static TOOLS: &[Tool] = &[
+    Tool { name: "kafka-topics", about: topics::ABOUT, run: topics::run },
+    Tool { name: "kafka-configs", about: configs::ABOUT, run: configs::run },
+    Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
+];
+
+/// The tool of this name, with or without `.sh`.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    TOOLS.iter().find(|tool| tool.name == name)
+}
