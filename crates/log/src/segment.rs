@@ -302,8 +302,8 @@ impl Segment {
         }
     }
 
-    /// Cuts the segment at a batch boundary; `last` is the last offset that remains, if any.
-    pub(crate) fn truncate(&self, size: u64, end: Offset) -> Result<(), StorageError> {
+    /// Cuts the segment at a batch boundary, after which it ends at offset `end`.
+    pub(crate) fn truncate(&self, size: u64, end: Offset) -> Result<(), ReadError> {
         let file = self.file()?;
         self.set_size(size);
         file.set_len(size).context("truncate", &self.path)?;
@@ -321,6 +321,17 @@ impl Segment {
             inner.first_timestamp = None;
         }
         inner.bytes_since_entry = 0;
+        // Batches after the last entry count too.
+        let mut greatest = inner.greatest(disk, self.base)?;
+        drop(inner);
+        let mut scan = self.scan_to(greatest.map_or(self.base, |(_, offset)| offset))?;
+        while let Some((header, _)) = scan.next()? {
+            let time = header.max_timestamp;
+            if time.0 >= 0 && greatest.is_none_or(|(max, _)| time > max) {
+                greatest = Some((time, header.last_offset()));
+            }
+        }
+        self.lock().max = Greatest::Known(greatest);
         Ok(())
     }
 

@@ -113,6 +113,15 @@ impl SimDisk {
         Arc::new(Self(Arc::new(Mutex::new(copy))))
     }
 
+    /// Everything written so far reaches the disk.
+    pub fn settle(&self) {
+        let mut state = self.lock();
+        state.durable_names = state.names.clone();
+        for node in &mut state.files {
+            node.durable = node.bytes.clone();
+        }
+    }
+
     pub fn bytes_of(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.lock();
         state.names.get(path).map(|node| state.files[*node].bytes.clone())
