@@ -3,6 +3,8 @@
 mod bootstrap;
 mod common;
 mod configs;
+mod console_consumer;
+mod console_producer;
 mod filter;
 mod get_offsets;
 mod properties;
@@ -26,6 +28,16 @@ pub struct Tool {
 pub static TOOLS: &[Tool] = &[
     Tool { name: "kafka-topics", about: topics::ABOUT, run: topics::run },
     Tool { name: "kafka-configs", about: configs::ABOUT, run: configs::run },
+    Tool {
+        name: "kafka-console-producer",
+        about: console_producer::ABOUT,
+        run: console_producer::run,
+    },
+    Tool {
+        name: "kafka-console-consumer",
+        about: console_consumer::ABOUT,
+        run: console_consumer::run,
+    },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
 ];
 
