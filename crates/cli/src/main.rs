@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod options;
+mod start;
 mod text;
 mod tools;
 
@@ -26,7 +27,12 @@ fn dispatch(name: &str, args: &[String]) -> i32 {
     if let Some(tool) = tools::find(name) {
         return (tool.run)(args);
     }
+    if matches!(name, "kafka-server-start" | "kafka-server-start.sh") {
+        return start::run_kafka(args);
+    }
     match args.split_first() {
+        Some((first, rest)) if first == "start" => start::run(rest),
+        Some((first, rest)) if first == "kafka-server-start" => start::run_kafka(rest),
         Some((first, rest)) => match tools::find(first) {
             Some(tool) => (tool.run)(rest),
             None => 2,

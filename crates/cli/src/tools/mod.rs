@@ -5,6 +5,7 @@ mod common;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod filter;
 mod get_offsets;
 mod properties;
@@ -38,6 +39,7 @@ pub static TOOLS: &[Tool] = &[
         about: console_consumer::ABOUT,
         run: console_consumer::run,
     },
+    Tool { name: "kafka-consumer-groups", about: consumer_groups::ABOUT, run: consumer_groups::run },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
 ];
 

@@ -1,0 +1,167 @@
+//! The command lines of `naru start` and `kafka-server-start`.
+
+use std::path::PathBuf;
+
+use tracing::Level;
+
+const START_HELP: &str = "\
+Starts a node: broker and controller in one process.
+
+Usage: naru start [--config FILE] [--override KEY=VALUE]... [--log-level LEVEL] [--quiet]
+
+  --config FILE         Kafka's server.properties; without it one node on localhost:9092 with its
+                        data in ~/.local/share/naru, made by itself
+  --override KEY=VALUE  changes a key of the file
+  --log-level LEVEL     error, warn, info (default), debug or trace
+  --quiet               does not list keys of the file that have no effect here
+
+Variables named KAFKA_* set keys as in Apache Kafka's container image: KAFKA_NODE_ID=2.
+SIGTERM or Ctrl-C stops cleanly.
+
+Examples:
+  naru start
+  naru start --config config/server.properties --override log.retention.hours=24
+";
+
+const KAFKA_HELP: &str =
+    "USAGE: kafka-server-start [-daemon] server.properties [--override property=value]*\n";
+
+/// What `start` was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Arguments {
+    pub(super) config: Option<PathBuf>,
+    pub(super) overrides: Vec<String>,
+    pub(super) log_level: Level,
+    pub(super) quiet: bool,
+}
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Start(Arguments),
+    Help(String),
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { config: None, overrides: Vec::new(), log_level: Level::INFO, quiet: false }
+    }
+}
+
+impl Arguments {
+    pub(super) fn parse_start(args: &[String]) -> Result<Wanted, String> {
+        let mut arguments = Self::default();
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            let (name, inline) = match arg.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+                _ => (arg.as_str(), None),
+            };
+            let mut value = || {
+                inline.clone().or_else(|| rest.next().cloned()).ok_or(format!("{name} needs a value"))
+            };
+            match name {
+                "--config" | "-c" => arguments.config = Some(value()?.into()),
+                "--override" => arguments.overrides.push(checked_override(value()?)?),
+                "--log-level" => {
+                    let level = value()?;
+                    arguments.log_level = level.parse().map_err(|_| {
+                        format!("--log-level {level}: error, warn, info, debug or trace")
+                    })?;
+                }
+                "--quiet" | "-q" => arguments.quiet = true,
+                "--help" | "-h" => return Ok(Wanted::Help(START_HELP.to_owned())),
+                "--nodes" => {
+                    return Err("--nodes: clusters of several nodes are not served yet".to_owned());
+                }
+                other => return Err(format!("{other} is not an option; see naru start --help")),
+            }
+        }
+        if arguments.config.is_none() && !arguments.overrides.is_empty() {
+            return Err("--override changes a file: name it with --config".to_owned());
+        }
+        Ok(Wanted::Start(arguments))
+    }
+
+    pub(super) fn parse_kafka(args: &[String]) -> Result<Wanted, String> {
+        let mut arguments = Self::default();
+        let mut rest = args.iter();
+        while let Some(arg) = rest.next() {
+            match arg.as_str() {
+                "--override" => {
+                    let value = rest.next().ok_or("--override needs a value")?;
+                    arguments.overrides.push(checked_override(value.clone())?);
+                }
+                "--help" | "-h" => return Ok(Wanted::Help(KAFKA_HELP.to_owned())),
+                "-daemon" => {
+                    return Err("-daemon is not served: use a service manager, or & in the shell"
+                        .to_owned());
+                }
+                // Options of the Java launcher that change nothing here.
+                "-name" | "-loggc" => {}
+                file if arguments.config.is_none() && !file.starts_with('-') => {
+                    arguments.config = Some(file.into());
+                }
+                other => return Err(format!("{other} is not an option\n{KAFKA_HELP}")),
+            }
+        }
+        if arguments.config.is_none() {
+            return Err(KAFKA_HELP.to_owned());
+        }
+        Ok(Wanted::Start(arguments))
+    }
+
+    /// The file's text with the overrides behind it: a later line of properties wins.
+    pub(super) fn with_overrides(&self, text: &str) -> String {
+        let mut all = text.to_owned();
+        for line in &self.overrides {
+            all.push('\n');
+            all.push_str(&line.replace('\\', "\\\\"));
+        }
+        all
+    }
+}
+
+fn checked_override(text: String) -> Result<String, String> {
+    if text.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty()) {
+        Ok(text)
+    } else {
+        Err(format!("--override {text}: KEY=VALUE is needed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(args: &[&str]) -> Result<Wanted, String> {
+        Arguments::parse_start(&args.iter().map(|&a| a.to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_file_and_its_overrides() {
+        let parsed = start(&["--config=x.properties", "--override", "a=1", "-q"]);
+        let Ok(Wanted::Start(arguments)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!(arguments.config, Some("x.properties".into()));
+        assert!(arguments.quiet);
+        assert_eq!(arguments.with_overrides("b=2"), "b=2\na=1");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert_eq!(start(&["--config"]), Err("--config needs a value".to_owned()));
+        assert!(start(&["--cnofig", "x"]).unwrap_err().contains("--cnofig"));
+        assert!(start(&["--override", "a=1"]).unwrap_err().contains("--config"));
+        assert!(start(&["--config", "x", "--override", "a"]).unwrap_err().contains("KEY=VALUE"));
+        assert!(start(&["--nodes", "3"]).unwrap_err().contains("not served yet"));
+    }
+
+    #[test]
+    fn kafkas_command_line_names_the_file_first() {
+        let args = ["server.properties", "--override", "node.id=2"].map(str::to_owned);
+        let Ok(Wanted::Start(arguments)) = Arguments::parse_kafka(&args) else { panic!() };
+        assert_eq!(arguments.config, Some("server.properties".into()));
+        assert_eq!(arguments.overrides, ["node.id=2"]);
+        assert!(Arguments::parse_kafka(&[]).is_err());
+    }
+}
