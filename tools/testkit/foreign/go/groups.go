@@ -20,9 +20,9 @@ func member(where, group string, options ...kgo.Opt) *kgo.Client {
 	}, options...)...)
 }
 
-// subcommand runs `member TOPIC GROUP` until it is killed.
-func subcommand(args []string) {
-	c := member(args[1], args[2])
+// readForever is a group member until it is killed.
+func readForever(where, group string) {
+	c := member(where, group)
 	for {
 		c.PollFetches(ctx)
 	}

@@ -55,7 +55,7 @@ export async function send(where, messages, { compression, acks, ...options } = 
 }
 
 // A running member of a group; what it reads arrives in `records`.
-export async function member(topics, groupId, options = {}) {
+export async function member(topics, groupId, options = {}, running = {}) {
   const consumer = kafka.consumer({
     groupId,
     sessionTimeout: 10000,
@@ -71,6 +71,7 @@ export async function member(topics, groupId, options = {}) {
   await consumer.connect();
   await consumer.subscribe({ topics: [].concat(topics), fromBeginning: true });
   await consumer.run({
+    ...running,
     eachMessage: async ({ partition, message }) => {
       records.push({ partition, ...message });
     },

@@ -1,13 +1,22 @@
 //! Whole stories about one broker: a real file streamed through it, kills under load, bad input,
 //! its directory read by Kafka's own tools.
 
-use std::time::Instant;
+mod bad_input;
+mod files;
+mod kill;
+mod restart;
+mod stream;
 
-use anyhow::Result;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::broker::System;
-use crate::install::{Missing, Tools};
+use anyhow::{Context as _, Result};
+
+use crate::broker::{Broker, System};
+use crate::install::{Missing, Tools, foreign};
 use crate::outcome::{Outcome, Verdict};
+use crate::process::Process;
 
 /// How much a scenario does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +27,55 @@ pub enum Extent {
     Full,
 }
 
+/// What a story has to work with.
+#[derive(Debug, Clone, Copy)]
+struct Stage<'a> {
+    tools: &'a Tools,
+    system: &'a System,
+    extent: Extent,
+    /// A folder that goes away with the story.
+    folder: &'a Path,
+    /// An hour before the story began, in milliseconds since 1970: a time for records.
+    began_ms: u128,
+}
+
 /// One story.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     pub name: &'static str,
     /// What it shows, for the list of suites.
     pub about: &'static str,
-    run: fn(&Tools, &System, Extent, &mut Outcome) -> Result<()>,
+    run: fn(&Stage<'_>, &mut Outcome) -> Result<()>,
 }
 
 /// All scenarios.
-pub const SCENARIOS: &[Scenario] = &[];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "restart",
+        about: "committed offsets survive SIGTERM and kill -9, for every client",
+        run: restart::run,
+    },
+    Scenario {
+        name: "stream",
+        about: "a log of 256 MiB in by kcat, out by Java and three Python consumers, byte for byte",
+        run: stream::run,
+    },
+    Scenario {
+        name: "kill",
+        about: "kill -9 under three idempotent producers; --full: 20 rounds",
+        run: kill::run,
+    },
+    Scenario {
+        name: "files",
+        about: "Kafka's dump tool over our files; Kafka's files under us, and ours under Kafka",
+        run: files::run,
+    },
+    Scenario {
+        name: "bad-input",
+        about: "hostile bytes; after each case others are served and memory is bounded",
+        run: bad_input::run,
+    },
+];
 
 /// The scenario of this name.
 pub fn find(name: &str) -> Option<&'static Scenario> {
@@ -39,7 +86,17 @@ impl Scenario {
     pub fn run(&self, tools: &Tools, system: &System, extent: Extent) -> Outcome {
         let began = Instant::now();
         let mut outcome = Outcome::new(self.name);
-        if let Err(error) = (self.run)(tools, system, extent, &mut outcome) {
+        let result = tempfile::Builder::new()
+            .prefix("naru-scenario-")
+            .tempdir()
+            .map_err(anyhow::Error::from)
+            .and_then(|folder| {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+                let began_ms = now.as_millis() - 3_600_000;
+                let stage = Stage { tools, system, extent, folder: folder.path(), began_ms };
+                (self.run)(&stage, &mut outcome)
+            });
+        if let Err(error) = result {
             match error.downcast_ref::<Missing>() {
                 Some(missing) => outcome.add(Verdict::Skipped, self.name, &missing.to_string()),
                 None => outcome.add(Verdict::Failed, self.name, &format!("{error:#}")),
@@ -47,5 +104,48 @@ impl Scenario {
         }
         outcome.took = began.elapsed();
         outcome
+    }
+}
+
+impl Stage<'_> {
+    fn start_broker(&self, properties: &[(&str, &str)]) -> Result<Broker> {
+        Broker::start(self.system, properties)
+    }
+
+    /// A Python program of `foreign/python`.
+    fn python(&self, program: &str) -> Result<Command> {
+        let mut command = Command::new(self.tools.python()?);
+        command.arg("-B").arg(foreign().join("python").join(program)).current_dir(self.folder);
+        Ok(command)
+    }
+
+    /// Starts a program; what it prints is in `{name}.log`.
+    fn start(&self, name: &str, command: &mut Command) -> Result<Process> {
+        Process::start(command, &self.folder.join(format!("{name}.log")))
+    }
+
+    /// Runs a program that must succeed, and returns what it printed.
+    fn succeed(&self, name: &str, command: &mut Command, patience: Duration) -> Result<String> {
+        let _ = std::fs::remove_file(self.folder.join(format!("{name}.log")));
+        let mut process = self.start(name, command)?;
+        let status = process.wait(patience).with_context(|| name.to_owned())?;
+        anyhow::ensure!(status.success(), "{name} ended with {status}: {}", process.last_words());
+        Ok(process.printed())
+    }
+
+    /// Runs a program that reports cases, and takes them over.
+    fn cases(&self, command: &mut Command, patience: Duration, to: &mut Outcome) -> Result<()> {
+        let number = to.cases.len();
+        let output = self.folder.join(format!("cases-{number}"));
+        let log = self.folder.join(format!("cases-{number}.log"));
+        let mut process = Process::start_with_output(command, &log, &output)?;
+        let ended = match process.wait(patience) {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("ended with {status}: {}", process.last_words())),
+            Err(error) => Err(error.to_string()),
+        };
+        let printed = String::from_utf8_lossy(&std::fs::read(&output)?).into_owned();
+        to.read(&printed, &ended);
+        Ok(())
     }
 }

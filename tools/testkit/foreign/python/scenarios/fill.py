@@ -1,0 +1,148 @@
+"""Fills a broker with one of everything, and checks that it is all there.
+
+Arguments: topics|fill|verify|verify-records BOOTSTRAP EPOCH_MS. `topics` only makes the topics, `fill` also
+writes the records and commits a group's offsets; `verify-records` leaves the group out. What is
+written depends on nothing but this file and EPOCH_MS, so any broker that got the files can be asked for it.
+"""
+
+import os
+import sys
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import report
+from report import eq, feature
+
+STEP, BOOTSTRAP, EPOCH = sys.argv[1:]
+# The first record's timestamp: recent enough for retention, older than the time of writing.
+EPOCH_MS = int(EPOCH)
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+PARTITIONS = 2
+RECORDS = 6000
+# The smallest segment that Kafka allows: a partition has several of them.
+SEGMENT = 1 << 20
+GROUP, COMMITTED = "files-group", 1234
+
+
+def topic(codec):
+    return f"files-{codec}"
+
+
+def record(partition, number):
+    """(key, value, headers, timestamp) of one record."""
+    key = None if number % 5 == 0 else b"key-%d" % (number % 97)
+    value = None if key and number % 11 == 0 else b"%d:%d:" % (partition, number) + text(number)
+    headers = [("n", b"%d" % number), ("empty", b"")] if number % 3 == 0 else None
+    return key, value, headers, EPOCH_MS + number * 10
+
+
+def text(number):
+    """Some that compresses and some that does not, so that segments fill up."""
+    state, out = number + 1, bytearray()
+    for _ in range(number % 400 + 200):
+        state = (state * 1103515245 + 12345) & 0x7FFFFFFF
+        out.append(state >> 16 & 0xFF)
+    return bytes(out) + b"x" * 100
+
+
+def make_topics():
+    admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+    config = {"segment.bytes": str(SEGMENT)}
+    new = [NewTopic(topic(codec), PARTITIONS, 1, config=config) for codec in CODECS]
+    for future in admin.create_topics(new, operation_timeout=30).values():
+        future.result(30)
+
+
+def fill(codec):
+    failed = []
+    producer = Producer(
+        {
+            "bootstrap.servers": BOOTSTRAP,
+            "compression.type": codec,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "batch.num.messages": 200,
+        }
+    )
+    for number in range(RECORDS):
+        for partition in range(PARTITIONS):
+            key, value, headers, stamp = record(partition, number)
+            producer.produce(
+                topic(codec),
+                value,
+                key,
+                partition,
+                headers=headers,
+                timestamp=stamp,
+                on_delivery=lambda error, _: failed.append(error) if error else None,
+            )
+        if number % 100 == 0:
+            producer.poll(0)
+    eq(producer.flush(60), 0, "undelivered")
+    eq(failed, [])
+
+
+def reader(group="files-reader"):
+    conf = {"group.id": group, "enable.auto.commit": False, "check.crcs": True}
+    return Consumer({"bootstrap.servers": BOOTSTRAP, **conf})
+
+
+def verify(codec):
+    consumer = reader()
+    consumer.assign([TopicPartition(topic(codec), p, 0) for p in range(PARTITIONS)])
+    nexts = [0] * PARTITIONS
+    while sum(nexts) < RECORDS * PARTITIONS:
+        messages = consumer.consume(2000, 20)
+        report.ok(messages, f"only {nexts} records")
+        for m in messages:
+            report.ok(not m.error(), m.error())
+            partition = m.partition()
+            eq(m.offset(), nexts[partition], f"partition {partition}")
+            want = record(partition, nexts[partition])
+            got = (m.key(), m.value(), m.headers(), m.timestamp()[1])
+            eq(got, want, f"partition {partition} offset {m.offset()}")
+            nexts[partition] += 1
+    ends = [
+        consumer.get_watermark_offsets(TopicPartition(topic(codec), p), 20)
+        for p in range(PARTITIONS)
+    ]
+    eq(ends, [(0, RECORDS)] * PARTITIONS, "start and end")
+    middle = EPOCH_MS + RECORDS // 2 * 10 - 5
+    found = consumer.offsets_for_times([TopicPartition(topic(codec), 0, middle)], 20)
+    eq(found[0].offset, RECORDS // 2, "offset at a time")
+    consumer.close()
+
+
+if STEP in ("topics", "fill"):
+    feature("topics are made")(make_topics)
+for codec in CODECS:
+    if STEP == "fill":
+        feature(f"{RECORDS * PARTITIONS} records are written with {codec}")(lambda c=codec: fill(c))
+    elif STEP.startswith("verify"):
+        feature(f"records written with {codec} are read back")(lambda c=codec: verify(c))
+
+
+def place():
+    return TopicPartition(topic("none"), 0, COMMITTED, metadata="files")
+
+
+def commit():
+    consumer = reader(GROUP)
+    consumer.commit(offsets=[place()], asynchronous=False)
+    consumer.close()
+
+
+def committed():
+    consumer = reader(GROUP)
+    found = consumer.committed([place()], 30)[0]
+    consumer.close()
+    eq((found.offset, found.metadata), (COMMITTED, "files"))
+
+
+if STEP == "fill":
+    feature("a group's offset is committed")(commit)
+if STEP == "verify":
+    feature("the committed offset is read back")(committed)
+report.run()
