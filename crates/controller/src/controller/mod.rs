@@ -153,3 +153,6 @@ impl PartialEq for Controller {
             && self.colliding_names == other.colliding_names
     }
 }
+
+#[cfg(test)]
+mod tests;
