@@ -1,1 +1,23 @@
+//! The broker: a thin shell around pure cores.
+//!
+//! The folders are a request's journey: `listener` (accept, frames) -> `dispatch` (API table,
+//! versions, ordered responses) -> `api` (one file per API family) -> `partition` (log, waiters),
+//! `coordination` (group shards), `metadata` (the controller and its image). `node` puts them
+//! together; `storage` knows the directories; `http` shows the node to people and Prometheus.
 
+#![forbid(unsafe_code)]
+
+mod api;
+mod coordination;
+mod dispatch;
+mod fetch_session;
+mod http;
+mod listener;
+mod metadata;
+mod metrics;
+mod node;
+mod partition;
+mod security;
+mod storage;
+
+pub use node::{ExitCode, Progress, RunningNode, StartError, Summary, start};

@@ -87,8 +87,13 @@ pub fn load<'a>(
     default_log_dir: &str,
 ) -> Result<Loaded, LoadError> {
     let mut from_variables = props_of_variables(variables)?;
+    let mut told: Props = from_variables.clone();
     let mut props = match file {
-        Some(text) => parse_properties(text)?,
+        Some(text) => {
+            let parsed = parse_properties(text)?;
+            told.extend(parsed.clone());
+            parsed
+        }
         None if from_variables.contains_key("process.roles") => Props::new(),
         None => {
             let zero = BrokerConfig::zero_config(default_log_dir);
@@ -97,7 +102,8 @@ pub fn load<'a>(
         }
     };
     props.append(&mut from_variables);
-    let report = report(&props);
+    // What nobody wrote is nothing to report on.
+    let report = report(&told);
     add_node_ids(&mut props);
     BrokerConfig::check_all(&props)?;
     let config = BrokerConfig::resolve(&Layers::of_file(&props))?;

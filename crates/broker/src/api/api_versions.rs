@@ -1,0 +1,94 @@
+//! ApiVersions (key 18, v0–v4). KIP-35, 511, 584.
+//!
+//! v3 flexible, client software name and version, features · v4 features whose lowest version is 0.
+//! Above v4: error 35 in the layout of v0, naming only ApiVersions itself.
+
+use naru_controller::controller::FEATURES;
+use naru_model::ErrorCode;
+use naru_protocol::api::ApiKey;
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
+use naru_protocol::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+
+use crate::dispatch::{Reply, RequestContext, advertised, served};
+use crate::listener::Outgoing;
+
+/// First version whose answer may name features with a lowest version of 0.
+const ZERO_MINIMUM_SINCE: i16 = 4;
+/// First version with the client's software name and version.
+const SOFTWARE_SINCE: i16 = 3;
+
+pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let version = context.version;
+    if version >= SOFTWARE_SINCE
+        && !(is_software_word(&request.client_software_name)
+            && is_software_word(&request.client_software_version))
+    {
+        return ApiVersionsResponse {
+            error_code: ErrorCode::InvalidRequest.code(),
+            ..Default::default()
+        };
+    }
+    let image = context.node.image();
+    ApiVersionsResponse {
+        api_keys: advertised().map(|(api, low, high)| row(api, low, high)).collect(),
+        supported_features: FEATURES
+            .iter()
+            .filter(|feature| version >= ZERO_MINIMUM_SINCE || feature.min > 0)
+            .map(|feature| SupportedFeatureKey {
+                name: feature.name.to_owned(),
+                min_version: feature.min,
+                max_version: feature.max,
+            })
+            .collect(),
+        finalized_features_epoch: image.end_offset().saturating_sub(1),
+        finalized_features: image
+            .features()
+            .iter()
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: name.clone(),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// The answer to a version that nobody here knows.
+pub(crate) fn unsupported_version(context: &RequestContext) -> Outgoing {
+    let own = served().iter().filter(|(api, ..)| *api == ApiKey::ApiVersions);
+    let response = ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: own.map(|&(api, low, high)| row(api, low, high)).collect(),
+        ..Default::default()
+    };
+    Reply { version: 0, ..context.reply() }.frame(&response)
+}
+
+fn row(api: ApiKey, low: i16, high: i16) -> ApiVersion {
+    ApiVersion { api_key: api.key(), min_version: low, max_version: high }
+}
+
+/// Letters, digits, dots and dashes, neither first nor last a dot or dash (KIP-511).
+fn is_software_word(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.chars().all(inner) && edge(text.chars().next()) && edge(text.chars().last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_software_word;
+
+    #[test]
+    fn software_names_are_checked_as_kip_511_says() {
+        for good in ["apache-kafka-java", "4.3.1", "a"] {
+            assert!(is_software_word(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "a b", "\u{e4}"] {
+            assert!(!is_software_word(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Fetch (key 1, v4–v18). KIP-74, 98, 207, 227, 320, 392, 516, 595.
+//!
+//! v4 isolation level · v7 sessions · v9 leader epochs · v11 rack · v12 flexible, diverging epochs
+//! · v13 topic ids · v15 replica state · v16 leader hints.
+//! Record bytes never pass through here: the answer names ranges of log files.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use naru_model::ErrorCode;
+use naru_protocol::messages::fetch_request::{FetchRequest, FetchTopic};
+use naru_protocol::messages::fetch_response::{
+    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+};
+use naru_protocol::{Records, frame};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::dispatch::{RequestContext, decode};
+use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
+use crate::listener::{Answer, FileRange, Outgoing};
+use crate::partition::{Partition, PartitionRead};
+
+/// First version that names topics by id.
+const TOPIC_IDS_SINCE: i16 = 13;
+/// Ranges up to this size are read into the answer: one system call less than sendfile.
+const INLINE_MAX: usize = 8 << 10;
+
+pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
+    let request: FetchRequest = match decode(&context, body) {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
+    };
+    let fetch = match Fetch::plan(context, &request) {
+        Ok(fetch) => fetch,
+        Err((context, error)) => {
+            let response = FetchResponse { error_code: error.code(), ..Default::default() };
+            return Answer::Send(context.frame(&response));
+        }
+    };
+    let attempt = fetch.attempt();
+    if fetch.is_enough(&attempt) || fetch.wait_max.is_zero() {
+        return Answer::Send(fetch.answer(attempt));
+    }
+    Answer::Later(Box::pin(async move { fetch.wait().await }))
+}
+
+/// One fetch request being served.
+struct Fetch {
+    context: RequestContext,
+    session: Option<(Arc<Mutex<Session>>, bool)>,
+    targets: Vec<FetchTarget>,
+    bytes_max: usize,
+    bytes_min: usize,
+    wait_max: Duration,
+    read_committed: bool,
+    /// Sent in the name of a replica; no other broker replicates from this one.
+    as_follower: bool,
+}
+
+/// What one look at the partitions found.
+struct Attempt {
+    reads: Vec<(FetchTarget, Option<Arc<Partition>>, PartitionRead)>,
+    bytes: usize,
+    /// Something must be told at once: an error, or that the client's log has diverged.
+    urgent: bool,
+}
+
+impl Fetch {
+    fn plan(
+        context: RequestContext,
+        request: &FetchRequest,
+    ) -> Result<Self, (RequestContext, ErrorCode)> {
+        let by_id = context.version >= TOPIC_IDS_SINCE;
+        let named = targets(request, by_id);
+        let ask = SessionAsk {
+            id: request.session_id,
+            epoch: request.session_epoch,
+            uses_topic_ids: by_id,
+        };
+        let node = &context.node;
+        let forgotten = forgotten(request, by_id);
+        let new_id = i32::try_from(node.random() >> 97).unwrap_or(1).max(1);
+        let plan = node.fetch_sessions().plan(ask, &named, &forgotten, node.now(), new_id);
+        let (session, targets) = match plan {
+            Ok(SessionPlan::Sessionless) => (None, named),
+            Ok(SessionPlan::Session { session, full }) => {
+                let targets = lock(&session).targets();
+                (Some((session, full)), targets)
+            }
+            Err(error) => return Err((context, error)),
+        };
+        let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
+        let node_max = size(node.config().fetch.max_bytes);
+        let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
+        Ok(Self {
+            session,
+            targets,
+            bytes_max: size(request.max_bytes).min(node_max),
+            bytes_min: size(request.min_bytes).min(node_max),
+            wait_max: Duration::from_millis(wait_max),
+            read_committed: request.isolation_level == 1,
+            as_follower: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
+            context,
+        })
+    }
+
+    fn attempt(&self) -> Attempt {
+        let mut attempt =
+            Attempt { reads: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
+        let mut left = self.bytes_max;
+        let table = self.context.node.partitions();
+        for target in &self.targets {
+            let found = match &target.topic {
+                TopicKey::Name(name) => table.by_name(name, target.wanted.partition),
+                TopicKey::Id(id) => table.by_id(*id, target.wanted.partition),
+            };
+            let (partition, read) = match found {
+                Ok(_) if self.as_follower => {
+                    (None, PartitionRead::error(ErrorCode::NotLeaderOrFollower))
+                }
+                Ok(partition) => {
+                    let first = attempt.bytes == 0;
+                    let read = partition.read(&target.wanted, left, first);
+                    (Some(partition), read)
+                }
+                Err(error) => (None, PartitionRead::error(error)),
+            };
+            left = left.saturating_sub(read.len());
+            attempt.bytes += read.len();
+            attempt.urgent |= read.error != ErrorCode::None || read.diverging.is_some();
+            attempt.reads.push((target.clone(), partition, read));
+        }
+        attempt
+    }
+
+    fn is_enough(&self, attempt: &Attempt) -> bool {
+        attempt.urgent || self.targets.is_empty() || attempt.bytes >= self.bytes_min
+    }
+
+    async fn wait(self) -> Answer {
+        let deadline = Instant::now() + self.wait_max;
+        let mut stop = self.context.node.stopping();
+        let news = Arc::new(Notify::new());
+        let mut parked_at: Vec<Arc<Partition>> = Vec::new();
+        loop {
+            // Parked first, looked second: what arrives in between wakes this fetch.
+            if parked_at.is_empty() {
+                parked_at = self.attempt().reads.into_iter().filter_map(|(_, p, _)| p).collect();
+            }
+            for partition in &parked_at {
+                partition.park_consumer(&news);
+            }
+            let attempt = self.attempt();
+            if self.is_enough(&attempt) {
+                return Answer::Send(self.answer(attempt));
+            }
+            let woken = tokio::select! {
+                () = news.notified() => true,
+                () = tokio::time::sleep_until(deadline) => false,
+                _ = stop.wait_for(|stopping| *stopping) => false,
+            };
+            if !woken {
+                let attempt = self.attempt();
+                return Answer::Send(self.answer(attempt));
+            }
+        }
+    }
+
+    fn answer(&self, attempt: Attempt) -> Outgoing {
+        let mut response = FetchResponse::default();
+        let mut session = self.session.as_ref().map(|(session, full)| (lock(session), *full));
+        if let Some((session, _)) = &session {
+            response.session_id = session.id();
+        }
+        let mut served = Vec::new();
+        let mut ranges = Vec::new();
+        for (target, partition, read) in attempt.reads {
+            let has_records = read.len() > 0;
+            if let Some((session, full)) = &mut session {
+                let is_error = read.error != ErrorCode::None;
+                let told = session.tell(
+                    &target,
+                    read.high_watermark,
+                    read.log_start,
+                    has_records,
+                    is_error,
+                );
+                if !told && !*full && read.diverging.is_none() {
+                    continue;
+                }
+            }
+            if let Some(partition) = partition {
+                partition.metrics().bytes_out.add(read.len() as u64);
+                partition.metrics().total_fetch_requests.add(1);
+            }
+            if has_records {
+                served.push((target.topic.clone(), target.wanted.partition));
+            }
+            let data = self.partition_data(&target, read, &mut ranges);
+            push(&mut response.responses, target.topic, data);
+        }
+        if let Some((session, _)) = &mut session {
+            session.rotate(&served);
+        }
+        let context = &self.context;
+        let writer =
+            frame::response(&response, context.api, context.version, context.correlation_id);
+        Outgoing::with_ranges(writer, ranges)
+    }
+
+    fn partition_data(
+        &self,
+        target: &FetchTarget,
+        read: PartitionRead,
+        ranges: &mut Vec<FileRange>,
+    ) -> PartitionData {
+        let mut data = PartitionData {
+            partition_index: target.wanted.partition,
+            error_code: read.error.code(),
+            high_watermark: read.high_watermark,
+            // No transaction is open anywhere yet: everything below the high watermark is stable.
+            last_stable_offset: read.high_watermark,
+            log_start_offset: read.log_start,
+            aborted_transactions: self.read_committed.then(Vec::new),
+            records: Records::Inline(Bytes::new()),
+            ..Default::default()
+        };
+        if let Some((epoch, end_offset)) = read.diverging {
+            data.diverging_epoch = EpochEndOffset { epoch, end_offset };
+        }
+        if let Some((leader_id, leader_epoch)) = read.current_leader {
+            data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
+        }
+        match read.range {
+            Some(range) if range.len > INLINE_MAX => {
+                data.records = Records::External { len: range.len };
+                ranges.push(range);
+            }
+            Some(range) => match inline(&range) {
+                Ok(bytes) => data.records = Records::Inline(bytes),
+                Err(error) => {
+                    tracing::error!(%error, partition = target.wanted.partition, "read failed");
+                    data.error_code = ErrorCode::KafkaStorageError.code();
+                }
+            },
+            None => {}
+        }
+        data
+    }
+}
+
+fn inline(range: &FileRange) -> std::io::Result<Bytes> {
+    let mut bytes = vec![0; range.len];
+    range.file.read_exact_at(&mut bytes, range.position)?;
+    Ok(bytes.into())
+}
+
+fn push(responses: &mut Vec<FetchableTopicResponse>, topic: TopicKey, data: PartitionData) {
+    let same = |last: &FetchableTopicResponse| match &topic {
+        TopicKey::Name(name) => last.topic == *name,
+        TopicKey::Id(id) => last.topic_id == *id,
+    };
+    match responses.last_mut() {
+        Some(last) if same(last) => last.partitions.push(data),
+        _ => {
+            let mut topic_response =
+                FetchableTopicResponse { partitions: vec![data], ..Default::default() };
+            match topic {
+                TopicKey::Name(name) => topic_response.topic = name,
+                TopicKey::Id(id) => topic_response.topic_id = id,
+            }
+            responses.push(topic_response);
+        }
+    }
+}
+
+/// The partitions a request names, each once, in order.
+fn targets(request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
+    let mut seen = HashSet::new();
+    let mut targets = Vec::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let topic = topic_key(topic, by_id);
+            let many = request.topics.len() > 1 || request.topics[0].partitions.len() > 1;
+            if many && !seen.insert((topic.clone(), partition.partition)) {
+                continue;
+            }
+            targets.push(FetchTarget {
+                topic,
+                wanted: Wanted {
+                    partition: partition.partition,
+                    current_leader_epoch: partition.current_leader_epoch,
+                    fetch_offset: partition.fetch_offset,
+                    last_fetched_epoch: partition.last_fetched_epoch,
+                    bytes_max: partition.partition_max_bytes,
+                },
+            });
+        }
+    }
+    targets
+}
+
+fn topic_key(topic: &FetchTopic, by_id: bool) -> TopicKey {
+    if by_id { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.clone()) }
+}
+
+fn forgotten(request: &FetchRequest, by_id: bool) -> Vec<(TopicKey, i32)> {
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let key =
+            if by_id { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.topic.clone()) };
+        forgotten.extend(topic.partitions.iter().map(|partition| (key.clone(), *partition)));
+    }
+    forgotten
+}

@@ -1,0 +1,84 @@
+//! FindCoordinator (key 10, v0–v6). KIP-98, 699, 932.
+//!
+//! v1 key type · v3 flexible · v4 several keys · v6 share coordinators. Groups only: transactions
+//! and share groups are not served yet, and a client that asks is told so at once.
+
+use naru_model::ErrorCode;
+use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+
+use crate::coordination::OFFSETS_TOPIC;
+use crate::dispatch::RequestContext;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+/// First version with several keys.
+const KEYS_SINCE: i16 = 4;
+/// First version with share coordinators.
+const SHARE_SINCE: i16 = 6;
+
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
+    let found = find(&context, request.key_type).await;
+    let coordinator = |key: String| match &found {
+        Ok((node_id, host, port)) => Coordinator {
+            key,
+            node_id: *node_id,
+            host: host.clone(),
+            port: *port,
+            ..Default::default()
+        },
+        Err((error, message)) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code: error.code(),
+            error_message: message.map(str::to_owned),
+            ..Default::default()
+        },
+    };
+    if context.version >= KEYS_SINCE {
+        let coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
+        return FindCoordinatorResponse { coordinators, ..Default::default() };
+    }
+    let one = coordinator(request.key);
+    FindCoordinatorResponse {
+        error_code: one.error_code,
+        error_message: one.error_message,
+        node_id: one.node_id,
+        host: one.host,
+        port: one.port,
+        ..Default::default()
+    }
+}
+
+type Place = (i32, String, i32);
+
+async fn find(
+    context: &RequestContext,
+    key_type: i8,
+) -> Result<Place, (ErrorCode, Option<&'static str>)> {
+    let refuse = |message| Err((ErrorCode::InvalidRequest, Some(message)));
+    match key_type {
+        GROUP => {}
+        TRANSACTION => return refuse("transactions are not served yet"),
+        SHARE if context.version >= SHARE_SINCE => {
+            return refuse("share groups are not served yet");
+        }
+        _ => return Err((ErrorCode::InvalidRequest, None)),
+    }
+    let node = &context.node;
+    if node.image().topic(OFFSETS_TOPIC).is_none() {
+        node.create_offsets_topic().await.map_err(|error| {
+            tracing::warn!(%error, "{OFFSETS_TOPIC} cannot be created");
+            (ErrorCode::CoordinatorNotAvailable, None)
+        })?;
+    }
+    let listener = &context.connection.listener;
+    let (host, port) =
+        node.advertised(listener).ok_or((ErrorCode::CoordinatorNotAvailable, None))?;
+    Ok((node.id(), host, i32::from(port)))
+}

@@ -1,0 +1,70 @@
+//! DescribeGroups (15, v0–v6), ListGroups (16, v0–v5), DeleteGroups (42, v0–v2).
+//! KIP-88, 430, 518, 848, 1043.
+
+use naru_coordinators::{Command, Reply};
+use naru_model::ErrorCode;
+use naru_protocol::messages::delete_groups_request::DeleteGroupsRequest;
+use naru_protocol::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
+use naru_protocol::messages::describe_groups_request::DescribeGroupsRequest;
+use naru_protocol::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup};
+use naru_protocol::messages::list_groups_request::ListGroupsRequest;
+use naru_protocol::messages::list_groups_response::ListGroupsResponse;
+
+use crate::coordination::unexpected;
+use crate::dispatch::RequestContext;
+use crate::security::GROUP_OPERATIONS;
+
+pub(crate) async fn describe(
+    context: RequestContext,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for group_id in request.groups {
+        let command =
+            Command::DescribeGroup { api_version: context.version, group_id: group_id.clone() };
+        let mut group = match context.node.coordination().ask(&group_id, command).await {
+            Ok(Reply::DescribeGroup(group)) => group,
+            other => {
+                DescribedGroup { error_code: unexpected(other), group_id, ..Default::default() }
+            }
+        };
+        if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
+            group.authorized_operations = GROUP_OPERATIONS;
+        }
+        groups.push(group);
+    }
+    DescribeGroupsResponse { groups, ..Default::default() }
+}
+
+pub(crate) async fn list(
+    context: RequestContext,
+    request: ListGroupsRequest,
+) -> ListGroupsResponse {
+    let mut response = ListGroupsResponse::default();
+    let command = Command::ListGroups {
+        states_filter: request.states_filter,
+        types_filter: request.types_filter,
+    };
+    for answer in context.node.coordination().ask_all(&command).await {
+        match answer {
+            Ok(Reply::ListGroups(groups)) => response.groups.extend(groups),
+            other => response.error_code = unexpected(other),
+        }
+    }
+    response
+}
+
+pub(crate) async fn delete(
+    context: RequestContext,
+    request: DeleteGroupsRequest,
+) -> DeleteGroupsResponse {
+    let mut results = Vec::with_capacity(request.groups_names.len());
+    for group_id in request.groups_names {
+        let command = Command::DeleteGroup { group_id: group_id.clone() };
+        results.push(match context.node.coordination().ask(&group_id, command).await {
+            Ok(Reply::DeleteGroup(result)) => result,
+            other => DeletableGroupResult { error_code: unexpected(other), group_id },
+        });
+    }
+    DeleteGroupsResponse { results, ..Default::default() }
+}

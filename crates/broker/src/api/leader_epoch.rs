@@ -1,0 +1,46 @@
+//! OffsetForLeaderEpoch (key 23, v2–v4). KIP-101, 279, 320.
+//!
+//! Where the last epoch up to the asked one ended; a consumer compares it with its position.
+
+use naru_model::ErrorCode;
+use naru_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
+};
+use naru_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
+
+use crate::dispatch::RequestContext;
+
+pub(crate) fn handle(
+    context: &RequestContext,
+    request: OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
+    let topics = request.topics.into_iter().map(|topic| OffsetForLeaderTopicResult {
+        partitions: topic.partitions.iter().map(|p| answer(context, &topic.topic, p)).collect(),
+        topic: topic.topic,
+    });
+    OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn answer(
+    context: &RequestContext,
+    topic: &str,
+    asked: &OffsetForLeaderPartition,
+) -> EpochEndOffset {
+    let found = context.node.partitions().by_name(topic, asked.partition).and_then(|partition| {
+        partition.check_online()?;
+        partition.check_leader_epoch(asked.current_leader_epoch)?;
+        Ok(partition.epoch_end(asked.leader_epoch))
+    });
+    let (error, (leader_epoch, end_offset)) = match found {
+        Ok(end) => (ErrorCode::None, end),
+        Err(error) => (error, (-1, -1)),
+    };
+    EpochEndOffset {
+        error_code: error.code(),
+        partition: asked.partition,
+        leader_epoch,
+        end_offset,
+    }
+}

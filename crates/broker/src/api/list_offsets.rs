@@ -1,0 +1,113 @@
+//! ListOffsets (key 2, v1–v11). KIP-79, 98, 320, 405, 734, 1005, 1023, 1105.
+//!
+//! Timestamps: -1 latest · -2 earliest · -3 greatest timestamp (v7) · -4 earliest local (v8)
+//! · -5 latest tiered (v9) · -6 earliest pending upload (v11); otherwise the first record at or
+//! after the time. Nothing is tiered, so earliest local is earliest and tiered offsets are -1.
+
+use std::collections::HashMap;
+
+use naru_model::ErrorCode;
+use naru_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
+use naru_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+
+use crate::dispatch::RequestContext;
+use crate::partition::{Looked, Partition};
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+
+/// What is answered when there is no such offset.
+const NOTHING: Looked = Looked { offset: -1, timestamp: -1, epoch: -1 };
+
+pub(crate) fn handle(context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let mut times_named: HashMap<(&str, i32), u32> = HashMap::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            *times_named.entry((&topic.name, partition.partition_index)).or_default() += 1;
+        }
+    }
+    let topics = request
+        .topics
+        .iter()
+        .map(|topic| ListOffsetsTopicResponse {
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| {
+                    let named = (topic.name.as_str(), partition.partition_index);
+                    let twice = times_named.get(&named).is_some_and(|times| *times > 1);
+                    answer(context, &topic.name, partition, twice)
+                })
+                .collect(),
+            name: topic.name.clone(),
+        })
+        .collect();
+    ListOffsetsResponse { topics, ..Default::default() }
+}
+
+fn answer(
+    context: &RequestContext,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    twice: bool,
+) -> ListOffsetsPartitionResponse {
+    let found = if twice {
+        Err(ErrorCode::InvalidRequest)
+    } else {
+        context
+            .node
+            .partitions()
+            .by_name(topic, asked.partition_index)
+            .and_then(|partition| look_up(context.version, &partition, asked))
+    };
+    let (error, looked) = match found {
+        Ok(looked) => (ErrorCode::None, looked),
+        Err(error) => (error, NOTHING),
+    };
+    ListOffsetsPartitionResponse {
+        partition_index: asked.partition_index,
+        error_code: error.code(),
+        timestamp: looked.timestamp,
+        offset: looked.offset,
+        leader_epoch: looked.epoch,
+    }
+}
+
+fn look_up(
+    version: i16,
+    partition: &Partition,
+    asked: &ListOffsetsPartition,
+) -> Result<Looked, ErrorCode> {
+    partition.check_online()?;
+    partition.check_leader_epoch(asked.current_leader_epoch)?;
+    let storage = |error| ErrorCode::from(&error);
+    match asked.timestamp {
+        LATEST => Ok(Looked {
+            offset: partition.high_watermark().0,
+            timestamp: -1,
+            epoch: partition.leader_epoch().0,
+        }),
+        EARLIEST => Ok(earliest(partition)),
+        EARLIEST_LOCAL if version >= 8 => Ok(earliest(partition)),
+        MAX_TIMESTAMP if version >= 7 => {
+            Ok(partition.max_timestamp().map_err(storage)?.unwrap_or(NOTHING))
+        }
+        LATEST_TIERED if version >= 9 => Ok(NOTHING),
+        EARLIEST_PENDING_UPLOAD if version >= 11 => Ok(NOTHING),
+        MAX_TIMESTAMP | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => {
+            Err(ErrorCode::UnsupportedVersion)
+        }
+        time => Ok(partition.offset_at_time(time).map_err(storage)?.unwrap_or(NOTHING)),
+    }
+}
+
+fn earliest(partition: &Partition) -> Looked {
+    let start = partition.log_start();
+    Looked { offset: start.0, timestamp: -1, epoch: partition.epoch_at(start) }
+}

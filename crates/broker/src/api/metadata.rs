@@ -1,0 +1,157 @@
+//! Metadata (key 3, v0–v13). KIP-4, 320, 430, 516, 700, 1102.
+//!
+//! v0 an empty list is all topics, from v1 on null is · v4 auto-creation flag · v7 leader epochs
+//! · v8 authorized operations · v9 flexible · v10 topic ids in answers · v12 look-up by id.
+//! A topic that is created on the way is told as it is, not as an error to retry.
+
+use std::collections::HashSet;
+
+use naru_controller::image::TopicImage;
+use naru_controller::topic_name;
+use naru_model::{ErrorCode, Uuid};
+use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use naru_protocol::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+
+use crate::dispatch::RequestContext;
+use crate::partition::is_internal;
+use crate::security::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
+
+/// First version with the flag for auto-creation; before it is always wanted.
+const AUTO_CREATE_FLAG_SINCE: i16 = 4;
+/// The first version that may name topics by id.
+const BY_ID_SINCE: i16 = 12;
+/// Versions 8 to 10 tell authorized operations of the cluster.
+const CLUSTER_OPERATIONS_UNTIL: i16 = 10;
+
+pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) -> MetadataResponse {
+    let everything = match &request.topics {
+        None => true,
+        Some(topics) => context.version == 0 && topics.is_empty(),
+    };
+    let node = &context.node;
+    let with_operations = request.include_topic_authorized_operations;
+    let topics = if everything {
+        let image = node.image();
+        image.topics().map(|topic| describe(&context, topic, with_operations)).collect()
+    } else {
+        let auto_create =
+            context.version < AUTO_CREATE_FLAG_SINCE || request.allow_auto_topic_creation;
+        let asked = request.topics.unwrap_or_default();
+        named(&context, asked, auto_create, with_operations).await
+    };
+    let image = node.image();
+    let brokers = image.brokers().filter(|broker| !broker.fenced).filter_map(|broker| {
+        let endpoint = broker.endpoint(&context.connection.listener)?;
+        Some(MetadataResponseBroker {
+            node_id: broker.id,
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
+            rack: broker.rack.clone(),
+        })
+    });
+    let wants_cluster_operations = request.include_cluster_authorized_operations
+        && context.version <= CLUSTER_OPERATIONS_UNTIL;
+    MetadataResponse {
+        brokers: brokers.collect(),
+        cluster_id: Some(node.cluster_id().to_owned()),
+        controller_id: node.id(),
+        topics,
+        cluster_authorized_operations: if wants_cluster_operations {
+            CLUSTER_OPERATIONS
+        } else {
+            i32::MIN
+        },
+        ..Default::default()
+    }
+}
+
+/// The topics asked for, each once, in order.
+async fn named(
+    context: &RequestContext,
+    asked: Vec<MetadataRequestTopic>,
+    auto_create: bool,
+    with_operations: bool,
+) -> Vec<MetadataResponseTopic> {
+    let node = &context.node;
+    let mut image = node.image();
+    let mut seen: HashSet<(Uuid, Option<String>)> = HashSet::new();
+    let mut answers = Vec::new();
+    let create = auto_create && node.config().topics.auto_create;
+    if create {
+        let missing: Vec<String> = asked
+            .iter()
+            .filter_map(|topic| topic.name.clone())
+            .filter(|name| image.topic(name).is_none() && topic_name::validate(name).is_ok())
+            .collect();
+        if !missing.is_empty() {
+            node.auto_create(missing).await;
+            image = node.image();
+        }
+    }
+    for topic in asked {
+        if !seen.insert((topic.topic_id, topic.name.clone())) {
+            continue;
+        }
+        let found = match &topic.name {
+            Some(name) => image.topic(name).ok_or_else(|| {
+                if topic_name::validate(name).is_err() {
+                    ErrorCode::InvalidTopicException
+                } else {
+                    ErrorCode::UnknownTopicOrPartition
+                }
+            }),
+            None if context.version >= BY_ID_SINCE => {
+                image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
+            }
+            None => Err(ErrorCode::InvalidRequest),
+        };
+        answers.push(match found {
+            Ok(found) => describe(context, found, with_operations),
+            Err(error) => MetadataResponseTopic {
+                error_code: error.code(),
+                is_internal: topic.name.as_deref().is_some_and(is_internal),
+                name: topic.name,
+                topic_id: topic.topic_id,
+                ..Default::default()
+            },
+        });
+    }
+    answers
+}
+
+fn describe(
+    context: &RequestContext,
+    topic: &TopicImage,
+    with_operations: bool,
+) -> MetadataResponseTopic {
+    let image = context.node.image();
+    let alive = |id: i32| image.broker(id).is_some_and(|broker| !broker.fenced);
+    let partitions = topic.partitions.iter().map(|(&index, partition)| {
+        let leader = partition.leader.filter(|leader| alive(*leader));
+        let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+        MetadataResponsePartition {
+            error_code: error.code(),
+            partition_index: index,
+            leader_id: leader.unwrap_or(-1),
+            leader_epoch: partition.leader_epoch,
+            replica_nodes: partition.replicas.clone(),
+            isr_nodes: partition.isr.clone(),
+            offline_replicas: offline(&partition.replicas, alive),
+        }
+    });
+    MetadataResponseTopic {
+        error_code: ErrorCode::None.code(),
+        name: Some(topic.name.to_string()),
+        topic_id: topic.id,
+        is_internal: is_internal(&topic.name),
+        partitions: partitions.collect(),
+        topic_authorized_operations: if with_operations { TOPIC_OPERATIONS } else { i32::MIN },
+    }
+}
+
+/// The replicas whose brokers are not there.
+pub(super) fn offline(replicas: &[i32], alive: impl Fn(i32) -> bool) -> Vec<i32> {
+    replicas.iter().copied().filter(|id| !alive(*id)).collect()
+}

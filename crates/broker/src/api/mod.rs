@@ -1,0 +1,21 @@
+//! The handlers, one file per API family: authorize, validate, act, shape the answer.
+//!
+//! No storage and no election logic here: `partition`, `coordination` and `metadata` hold it.
+
+pub(crate) mod api_versions;
+pub(crate) mod cluster;
+pub(crate) mod configs;
+pub(crate) mod delete_records;
+pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod group_admin;
+pub(crate) mod groups;
+pub(crate) mod init_producer_id;
+pub(crate) mod leader_epoch;
+pub(crate) mod list_offsets;
+pub(crate) mod log_dirs;
+pub(crate) mod metadata;
+pub(crate) mod offsets;
+pub(crate) mod produce;
+pub(crate) mod topic_partitions;
+pub(crate) mod topics;

@@ -1,0 +1,192 @@
+//! Produce (key 0, v3–v13). KIP-98, 467, 516, 890, 951.
+//!
+//! acks=0 no response · acks=1 after the local append · acks=-1 when the high watermark passes
+//! the batch. v5 log start offset · v8 record errors · v9 flexible · v10 leader hints · v13 topic
+//! ids. Transactional batches are refused until transactions are served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use naru_model::{ErrorCode, Uuid};
+use naru_protocol::Records;
+use naru_protocol::messages::produce_request::{
+    PartitionProduceData, ProduceRequest, TopicProduceData,
+};
+use naru_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use tokio::sync::oneshot;
+
+use crate::dispatch::{RequestContext, decode};
+use crate::listener::{Answer, Refusal};
+use crate::partition::{Appended, Partition, Refused, Stored, is_internal};
+
+/// First version that names topics by id.
+const TOPIC_IDS_SINCE: i16 = 13;
+
+pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
+    let request: ProduceRequest = match decode(&context, body) {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
+    };
+    let acks = request.acks;
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let (mut response, waits) = append_all(&context, request);
+    if acks == 0 {
+        return without_answer(&response);
+    }
+    if waits.is_empty() {
+        return Answer::Send(context.frame(&response));
+    }
+    Answer::Later(Box::pin(async move {
+        let deadline = tokio::time::Instant::now() + timeout;
+        for wait in waits {
+            let stored = tokio::time::timeout_at(deadline, wait.stored).await;
+            let error = match stored {
+                Ok(Ok(Ok(()))) => continue,
+                Ok(Ok(Err(error))) => error,
+                // The partition was dropped with its waiters.
+                Ok(Err(_)) => ErrorCode::NotLeaderOrFollower,
+                Err(_) => ErrorCode::RequestTimedOut,
+            };
+            let slot = &mut response.responses[wait.topic].partition_responses[wait.partition];
+            *slot = failed(slot.index, error, None);
+        }
+        Answer::Send(context.frame(&response))
+    }))
+}
+
+/// A partition of the answer that is not stored as promised yet.
+struct Wait {
+    topic: usize,
+    partition: usize,
+    stored: oneshot::Receiver<Stored>,
+}
+
+fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResponse, Vec<Wait>) {
+    let mut waits = Vec::new();
+    let mut response = ProduceResponse {
+        responses: Vec::with_capacity(request.topic_data.len()),
+        ..Default::default()
+    };
+    let by_id = context.version >= TOPIC_IDS_SINCE;
+    let transactional = request.transactional_id.is_some();
+    for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
+        let mut answers = Vec::with_capacity(topic.partition_data.len());
+        for (partition_index, data) in topic.partition_data.iter().enumerate() {
+            let answer = if !(-1..=1).contains(&request.acks) {
+                failed(data.index, ErrorCode::InvalidRequiredAcks, None)
+            } else if transactional {
+                refused(data.index, transactions_refused())
+            } else {
+                let (answer, stored) = append(context, &topic, by_id, data, request.acks);
+                let wait = |stored| Wait { topic: topic_index, partition: partition_index, stored };
+                waits.extend(stored.map(wait));
+                answer
+            };
+            answers.push(answer);
+        }
+        response.responses.push(TopicProduceResponse {
+            topic_id: if by_id { topic.topic_id } else { Uuid::ZERO },
+            name: topic.name,
+            partition_responses: answers,
+        });
+    }
+    (response, waits)
+}
+
+fn append(
+    context: &RequestContext,
+    topic: &TopicProduceData,
+    by_id: bool,
+    data: &PartitionProduceData,
+    acks: i16,
+) -> (PartitionProduceResponse, Option<oneshot::Receiver<Stored>>) {
+    let table = context.node.partitions();
+    let found = if by_id {
+        table.by_id(topic.topic_id, data.index)
+    } else {
+        table.by_name(&topic.name, data.index)
+    };
+    let partition = match found {
+        Ok(partition) => partition,
+        Err(error) => return (failed(data.index, error, None), None),
+    };
+    if is_internal(partition.topic()) {
+        return (failed(data.index, ErrorCode::InvalidTopicException, None), None);
+    }
+    let metrics = partition.metrics();
+    metrics.total_produce_requests.add(1);
+    let records = match &data.records {
+        Records::Inline(bytes) => bytes.clone(),
+        Records::Null | Records::External { .. } => Bytes::new(),
+    };
+    match partition.append_produced(&records, context.node.now()) {
+        Ok(appended) => {
+            let stored = if acks == -1 { partition.park_until_stored(&appended) } else { None };
+            (accepted(data.index, &appended), stored)
+        }
+        Err(refusal) => {
+            metrics.failed_produce_requests.add(1);
+            metrics.bytes_rejected.add(records.len() as u64);
+            log_refusal(&partition, &refusal);
+            (refused(data.index, refusal), None)
+        }
+    }
+}
+
+fn log_refusal(partition: &Arc<Partition>, refusal: &Refused) {
+    if refusal.error == ErrorCode::KafkaStorageError {
+        let message = refusal.message.as_deref().unwrap_or_default();
+        tracing::error!(partition = %partition.name(), "append failed: {message}");
+    }
+}
+
+fn accepted(index: i32, appended: &Appended) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        base_offset: appended.base_offset,
+        log_append_time_ms: appended.log_append_time,
+        log_start_offset: appended.log_start,
+        ..Default::default()
+    }
+}
+
+fn failed(index: i32, error: ErrorCode, message: Option<String>) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: error.code(),
+        base_offset: -1,
+        error_message: message,
+        ..Default::default()
+    }
+}
+
+fn refused(index: i32, refusal: Refused) -> PartitionProduceResponse {
+    let record_errors = refusal.records.into_iter().map(|(batch_index, message)| {
+        BatchIndexAndErrorMessage { batch_index, batch_index_error_message: Some(message) }
+    });
+    PartitionProduceResponse {
+        record_errors: record_errors.collect(),
+        ..failed(index, refusal.error, refusal.message)
+    }
+}
+
+fn transactions_refused() -> Refused {
+    Refused {
+        error: ErrorCode::InvalidTxnState,
+        message: Some("transactions are not served yet".to_owned()),
+        records: Vec::new(),
+    }
+}
+
+/// acks=0: a failure cannot be told, so the connection closes and the client looks again.
+fn without_answer(response: &ProduceResponse) -> Answer {
+    let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    if partitions.any(|partition| partition.error_code != 0) {
+        Answer::Close(Refusal::UnacknowledgedFailure)
+    } else {
+        Answer::Nothing
+    }
+}

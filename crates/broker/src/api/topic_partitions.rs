@@ -1,0 +1,110 @@
+//! DescribeTopicPartitions (key 75, v0). KIP-966.
+//!
+//! Metadata in pages: topics by name, at most `max.request.partition.size.limit` partitions an
+//! answer, and a cursor to go on from.
+
+use std::collections::BTreeSet;
+
+use naru_controller::image::TopicImage;
+use naru_controller::topic_name;
+use naru_model::ErrorCode;
+use naru_protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
+use naru_protocol::messages::describe_topic_partitions_response::{
+    Cursor, DescribeTopicPartitionsResponse, DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+};
+
+use super::metadata::offline;
+use crate::dispatch::RequestContext;
+use crate::partition::is_internal;
+use crate::security::TOPIC_OPERATIONS;
+
+pub(crate) fn describe(
+    context: &RequestContext,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
+    let image = context.node.image();
+    let asked: BTreeSet<String> = request.topics.into_iter().map(|topic| topic.name).collect();
+    let fetches_all = asked.is_empty();
+    let names = if fetches_all {
+        image.topics().map(|topic| topic.name.to_string()).collect()
+    } else {
+        asked
+    };
+    let node_limit = context.node.config().fetch.max_request_partition_size_limit;
+    let limit = request.response_partition_limit.min(node_limit).max(1);
+    let mut left = usize::try_from(limit).unwrap_or(1);
+    let (from_topic, from_partition) = match request.cursor {
+        Some(cursor) => (cursor.topic_name, cursor.partition_index),
+        None => (String::new(), 0),
+    };
+    let mut response = DescribeTopicPartitionsResponse::default();
+    for name in names.into_iter().filter(|name| *name >= from_topic) {
+        let first = if name == from_topic { from_partition.max(0) } else { 0 };
+        let Some(topic) = image.topic(&name) else {
+            response.topics.push(unknown(name));
+            continue;
+        };
+        if left == 0 {
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: first });
+            break;
+        }
+        let described = one_topic(context, topic, first, left);
+        left -= described.partitions.len();
+        let next = first + i32::try_from(described.partitions.len()).unwrap_or(0);
+        let is_whole = topic.partitions.get(&next).is_none();
+        response.topics.push(described);
+        if !is_whole {
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: next });
+            break;
+        }
+    }
+    response
+}
+
+fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
+    let error = if topic_name::validate(&name).is_err() {
+        ErrorCode::InvalidTopicException
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    };
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        is_internal: is_internal(&name),
+        name: Some(name),
+        ..Default::default()
+    }
+}
+
+fn one_topic(
+    context: &RequestContext,
+    topic: &TopicImage,
+    first: i32,
+    limit: usize,
+) -> DescribeTopicPartitionsResponseTopic {
+    let image = context.node.image();
+    let alive = |id: i32| image.broker(id).is_some_and(|broker| !broker.fenced);
+    let partitions = topic.partitions.iter_from(&first).take(limit).map(|(&index, partition)| {
+        let leader = partition.leader.filter(|leader| alive(*leader));
+        let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+        DescribeTopicPartitionsResponsePartition {
+            error_code: error.code(),
+            partition_index: index,
+            leader_id: leader.unwrap_or(-1),
+            leader_epoch: partition.leader_epoch,
+            replica_nodes: partition.replicas.clone(),
+            isr_nodes: partition.isr.clone(),
+            eligible_leader_replicas: Some(partition.elr.clone()),
+            last_known_elr: Some(partition.last_known_elr.clone()),
+            offline_replicas: offline(&partition.replicas, alive),
+        }
+    });
+    DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::None.code(),
+        name: Some(topic.name.to_string()),
+        topic_id: topic.id,
+        is_internal: is_internal(&topic.name),
+        partitions: partitions.collect(),
+        topic_authorized_operations: TOPIC_OPERATIONS,
+    }
+}

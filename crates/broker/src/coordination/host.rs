@@ -1,0 +1,265 @@
+//! One shard and what surrounds it: its partition, who waits for it, its timer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use naru_coordinators::{
+    Command, CoordinatorRecord, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
+};
+use naru_model::{ErrorCode, Timestamp};
+use naru_records::{BatchBuilder, BatchOptions};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::node::Node;
+use crate::partition::{Partition, Stored};
+
+/// Requests that may wait in one shard; more are told to come back.
+const WAITING_MAX: usize = 100_000;
+/// What a compressed batch of the offsets topic may inflate to.
+const INFLATED_MAX: u64 = 64 << 20;
+/// Bytes read at once while loading.
+const LOAD_CHUNK: usize = 4 << 20;
+
+/// Hosts one shard.
+#[derive(Debug)]
+pub(crate) struct ShardHost {
+    partition: Arc<Partition>,
+    /// For the tasks that bring back the results of writes.
+    node: Weak<Node>,
+    core: Mutex<Core>,
+    timer_moved: Notify,
+    /// Results of writes on their way back to the shard, in the order of the writes.
+    pending: mpsc::UnboundedSender<Pending>,
+}
+
+/// A write whose result is not known yet.
+#[derive(Debug)]
+struct Pending {
+    id: WriteId,
+    stored: oneshot::Receiver<Stored>,
+}
+
+#[derive(Debug)]
+struct Core {
+    shard: GroupShard,
+    loaded: Result<(), ErrorCode>,
+    waiting: HashMap<ReplyToken, oneshot::Sender<Reply>>,
+    last_token: u64,
+    /// Writes handed to `pending` and not given back.
+    unsettled: usize,
+}
+
+impl ShardHost {
+    pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>) -> Arc<Self> {
+        let shard = GroupShard::new(node.group_config());
+        let (pending, results) = mpsc::unbounded_channel();
+        let host = Arc::new(Self {
+            partition,
+            node: Arc::downgrade(node),
+            core: Mutex::new(Core {
+                shard,
+                loaded: Err(ErrorCode::CoordinatorLoadInProgress),
+                waiting: HashMap::new(),
+                last_token: 0,
+                unsettled: 0,
+            }),
+            timer_moved: Notify::new(),
+            pending,
+        });
+        node.background().spawn(Self::settle_writes(Arc::downgrade(&host), results));
+        host
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the partition into the shard on a background thread, then starts its timer.
+    pub(super) fn load(host: &Arc<Self>, node: &Arc<Node>) {
+        let (host, now) = (Arc::clone(host), node.now());
+        let background = node.background().clone();
+        node.background().spawn_blocking(move || {
+            let loaded = host.replay_partition();
+            {
+                let mut core = host.core();
+                match loaded {
+                    Ok(()) => {
+                        core.loaded = Ok(());
+                        let outcome = core.shard.on_loaded(now);
+                        host.carry_out(&mut core, now, outcome);
+                    }
+                    Err(error) => {
+                        tracing::error!(partition = %host.partition.name(), %error, "not loaded");
+                        core.loaded = Err(ErrorCode::CoordinatorNotAvailable);
+                    }
+                }
+            }
+            background.spawn(Self::run_timer(host));
+        });
+    }
+
+    fn replay_partition(&self) -> Result<(), String> {
+        let mut core = self.core();
+        self.partition.for_each_batch(LOAD_CHUNK, |batch| {
+            let records = naru_records::read_records(batch, INFLATED_MAX)
+                .map_err(|error| error.to_string())?;
+            for record in records {
+                let record = record.map_err(|error| error.to_string())?;
+                let Some(key) = record.key else { continue };
+                if let Err(error) = core.shard.replay(&key, record.value.as_ref()) {
+                    let offset = record.offset;
+                    tracing::warn!(%offset, %error, "an unreadable coordinator record is skipped");
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks the shard and waits for its answer.
+    pub(super) async fn ask(self: &Arc<Self>, command: Command) -> Result<Reply, ErrorCode> {
+        let answer = self.submit(command)?;
+        // A sender is dropped unanswered only when the node stops.
+        answer.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Hands a command to the shard; the answer comes through the channel.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Reply>, ErrorCode> {
+        let now = self.now()?;
+        let mut core = self.core();
+        core.loaded?;
+        if core.waiting.len() >= WAITING_MAX {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        let (sender, receiver) = oneshot::channel();
+        core.last_token += 1;
+        let token = ReplyToken(core.last_token);
+        core.waiting.insert(token, sender);
+        let deadline = core.shard.next_deadline();
+        let outcome = core.shard.handle(now, token, command);
+        self.carry_out(&mut core, now, outcome);
+        if core.shard.next_deadline() != deadline {
+            self.timer_moved.notify_one();
+        }
+        Ok(receiver)
+    }
+
+    fn now(&self) -> Result<Timestamp, ErrorCode> {
+        self.node.upgrade().map(|node| node.now()).ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Does what a step of the shard asks for, and what follows from it.
+    fn carry_out(&self, core: &mut Core, now: Timestamp, outcome: Outcome) {
+        let mut outcomes = vec![outcome];
+        while let Some(outcome) = outcomes.pop() {
+            for (token, reply) in outcome.replies {
+                if let Some(sender) = core.waiting.remove(&token) {
+                    // A client that hung up does not hear its answer.
+                    let _ = sender.send(reply);
+                }
+            }
+            for write in outcome.writes {
+                if let Some(result) = self.append(core, &write, now) {
+                    outcomes.push(core.shard.on_written(now, write.id, result));
+                }
+            }
+        }
+    }
+
+    /// Appends a batch. The result if it is known at once; otherwise it comes back by itself.
+    fn append(
+        &self,
+        core: &mut Core,
+        write: &Write,
+        now: Timestamp,
+    ) -> Option<Result<(), ErrorCode>> {
+        let appended = build_batch(&write.records).and_then(|batch| {
+            self.partition.append_own(&batch.into(), now).map_err(|refused| refused.error)
+        });
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(error) => return Some(Err(error)),
+        };
+        match self.partition.park_until_stored(&appended) {
+            // An earlier write that is not settled yet must be told first.
+            None if core.unsettled == 0 => Some(Ok(())),
+            None => {
+                let (sender, stored) = oneshot::channel();
+                let _ = sender.send(Ok(()));
+                self.settle_later(core, write.id, stored)
+            }
+            Some(stored) => self.settle_later(core, write.id, stored),
+        }
+    }
+
+    fn settle_later(
+        &self,
+        core: &mut Core,
+        id: WriteId,
+        stored: oneshot::Receiver<Stored>,
+    ) -> Option<Result<(), ErrorCode>> {
+        core.unsettled += 1;
+        match self.pending.send(Pending { id, stored }) {
+            Ok(()) => None,
+            Err(_) => Some(Err(ErrorCode::CoordinatorNotAvailable)),
+        }
+    }
+
+    /// Gives the shard the results of its writes, in order, as long as the host lives.
+    async fn settle_writes(host: Weak<Self>, mut results: mpsc::UnboundedReceiver<Pending>) {
+        while let Some(Pending { id, stored }) = results.recv().await {
+            let result = stored.await.unwrap_or(Err(ErrorCode::NotCoordinator));
+            let Some(host) = host.upgrade() else { return };
+            let Ok(now) = host.now() else { return };
+            host.settle(now, id, result);
+            host.timer_moved.notify_one();
+        }
+    }
+
+    fn tick(&self, now: Timestamp) {
+        let mut core = self.core();
+        let outcome = core.shard.tick(now);
+        self.carry_out(&mut core, now, outcome);
+    }
+
+    fn settle(&self, now: Timestamp, id: WriteId, result: Result<(), ErrorCode>) {
+        let mut core = self.core();
+        core.unsettled -= 1;
+        let outcome = core.shard.on_written(now, id, result);
+        self.carry_out(&mut core, now, outcome);
+    }
+
+    /// Ticks the shard whenever its next deadline has come, as long as the node lives.
+    async fn run_timer(host: Arc<Self>) {
+        /// How long a shard without deadlines sleeps at most.
+        const IDLE: Duration = Duration::from_secs(60);
+        while let Ok(now) = host.now() {
+            let deadline = host.core().shard.next_deadline();
+            let wait = deadline.map_or(IDLE, |deadline| {
+                Duration::from_millis(u64::try_from(deadline.0 - now.0).unwrap_or(0)).min(IDLE)
+            });
+            if wait.is_zero() {
+                host.tick(now);
+                // A deadline that a tick cannot clear must not keep the thread.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = host.timer_moved.notified() => {}
+            }
+        }
+    }
+}
+
+/// One batch of these records; an error is the codec's, and none is used.
+fn build_batch(records: &[CoordinatorRecord]) -> Result<Vec<u8>, ErrorCode> {
+    let mut builder = BatchBuilder::new();
+    for record in records {
+        builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
+    }
+    builder.build(&BatchOptions::default()).map_err(|_| ErrorCode::MessageTooLarge)
+}

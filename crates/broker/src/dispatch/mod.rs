@@ -1,0 +1,104 @@
+//! From a frame to its handler: the API table, versions, decoding, framing of the answer.
+//!
+//! [`table`] is the single registration of an API; ApiVersions is made from it. A version that is
+//! advertised is served wholly; what is not is refused as Apache Kafka refuses it: the connection
+//! closes, except for ApiVersions, which answers so that a client can step down (KIP-511).
+
+mod context;
+mod table;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use naru_protocol::api::ApiKey;
+use naru_protocol::frame::RequestHeader;
+use naru_protocol::{Message, Reader, Request};
+
+pub(crate) use context::RequestContext;
+pub(crate) use table::{advertised, served};
+
+use crate::api;
+use crate::listener::{Answer, ConnectionInfo, Outgoing, Refusal};
+use crate::node::Node;
+
+/// Runs one request.
+pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: Bytes) -> Answer {
+    let mut reader = Reader::new(&frame);
+    let header = match RequestHeader::read(&mut reader) {
+        Ok(header) => header,
+        Err(error) => return Answer::Close(Refusal::MalformedHeader(error)),
+    };
+    let Some(row) = ApiKey::from_key(header.api_key).and_then(table::row) else {
+        return Answer::Close(Refusal::UnknownApi(header.api_key));
+    };
+    let context = RequestContext {
+        node: Arc::clone(node),
+        connection: connection.clone(),
+        api: row.api,
+        version: header.api_version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
+    };
+    node.metrics().count_request(row.api);
+    if !row.versions.contains(&header.api_version) {
+        if row.api == ApiKey::ApiVersions {
+            return Answer::Send(api::api_versions::unsupported_version(&context));
+        }
+        let (api, version) = (row.api.name(), header.api_version);
+        return Answer::Close(Refusal::UnservedVersion { api, version });
+    }
+    (row.handle)(context, reader.rest())
+}
+
+/// Decodes a request, or says why the connection must close.
+pub(crate) fn decode<R: Request>(context: &RequestContext, body: &Bytes) -> Result<R, Answer> {
+    R::from_bytes(body, context.version)
+        .map_err(|error| Answer::Close(Refusal::Malformed { api: context.api.name(), error }))
+}
+
+/// Runs a handler that answers at once.
+fn now<R: Request>(
+    context: &RequestContext,
+    body: &Bytes,
+    handler: impl FnOnce(&RequestContext, R) -> R::Response,
+) -> Answer {
+    match decode::<R>(context, body) {
+        Ok(request) => Answer::Send(context.frame(&handler(context, request))),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Runs a handler that may wait.
+fn later<R, F>(
+    context: RequestContext,
+    body: &Bytes,
+    handler: impl FnOnce(RequestContext, R) -> F + 'static,
+) -> Answer
+where
+    R: Request + 'static,
+    F: Future<Output = R::Response>,
+{
+    match decode::<R>(&context, body) {
+        Ok(request) => Answer::Later(Box::pin(async move {
+            let reply = context.reply();
+            let response = handler(context, request).await;
+            Answer::Send(reply.frame(&response))
+        })),
+        Err(refusal) => refusal,
+    }
+}
+
+/// What the framing of an answer needs of its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reply {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+}
+
+impl Reply {
+    pub(crate) fn frame<M: Message>(self, message: &M) -> Outgoing {
+        Outgoing::message(message, self.api, self.version, self.correlation_id)
+    }
+}

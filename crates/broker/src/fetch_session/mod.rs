@@ -1,0 +1,135 @@
+//! Incremental fetch sessions (KIP-227): what a consumer follows, so that it need not repeat it.
+//!
+//! Pure: no clock, no randomness of its own. A session belongs to the connection's requests one
+//! at a time; the cache has a fixed number of places (`max.incremental.fetch.session.cache.slots`)
+//! and gives one away only when its session has been unused for [`EVICTION_AGE_MS`].
+
+mod session;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use naru_model::{ErrorCode, Timestamp};
+
+pub(crate) use session::{FetchTarget, Session, TopicKey, Wanted};
+
+/// A session unused for this long may lose its place (Kafka: two minutes).
+const EVICTION_AGE_MS: i64 = 120_000;
+
+/// Session epoch that asks for a full fetch and no session.
+const FINAL_EPOCH: i32 = -1;
+/// Session epoch that asks for a new session.
+const INITIAL_EPOCH: i32 = 0;
+
+/// The session part of a fetch request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionAsk {
+    pub(crate) id: i32,
+    pub(crate) epoch: i32,
+    /// Whether topics are told by id (v13+).
+    pub(crate) uses_topic_ids: bool,
+}
+
+/// How a fetch goes on.
+#[derive(Debug)]
+pub(crate) enum SessionPlan {
+    /// Everything wanted stands in the request.
+    Sessionless,
+    /// The session holds what is wanted; `full` answers name every partition.
+    Session { session: Arc<Mutex<Session>>, full: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct FetchSessions {
+    slots: usize,
+    cache: Mutex<HashMap<i32, Cached>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    session: Arc<Mutex<Session>>,
+    last_used: Timestamp,
+}
+
+impl FetchSessions {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { slots, cache: Mutex::default() }
+    }
+
+    /// Sessions that live now, and the partitions they follow.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let partitions = cache.values().map(|cached| lock(&cached.session).len()).sum();
+        (cache.len(), partitions)
+    }
+
+    /// Decides how to treat a request, updating the session with what it names and forgets.
+    /// `new_id` is used if a session is made; it must be positive and hard to guess.
+    pub(crate) fn plan(
+        &self,
+        ask: SessionAsk,
+        targets: &[FetchTarget],
+        forgotten: &[(TopicKey, i32)],
+        now: Timestamp,
+        new_id: i32,
+    ) -> Result<SessionPlan, ErrorCode> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if ask.epoch == FINAL_EPOCH || ask.epoch == INITIAL_EPOCH {
+            if ask.id != 0 {
+                cache.remove(&ask.id);
+            }
+            if ask.epoch == FINAL_EPOCH || targets.is_empty() {
+                return Ok(SessionPlan::Sessionless);
+            }
+            return Ok(self.create(&mut cache, ask, targets, now, new_id));
+        }
+        let cached = cache.get_mut(&ask.id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        let mut session = lock(&cached.session);
+        if session.uses_topic_ids() != ask.uses_topic_ids {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        if session.next_epoch() != ask.epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        session.update(targets, forgotten);
+        let emptied = session.len() == 0;
+        drop(session);
+        cached.last_used = now;
+        if emptied {
+            cache.remove(&ask.id);
+            return Ok(SessionPlan::Sessionless);
+        }
+        Ok(SessionPlan::Session { session: Arc::clone(&cached.session), full: false })
+    }
+
+    fn create(
+        &self,
+        cache: &mut HashMap<i32, Cached>,
+        ask: SessionAsk,
+        targets: &[FetchTarget],
+        now: Timestamp,
+        new_id: i32,
+    ) -> SessionPlan {
+        if cache.len() >= self.slots {
+            let oldest = cache.iter().min_by_key(|(_, cached)| cached.last_used);
+            match oldest.map(|(id, cached)| (*id, cached.last_used)) {
+                Some((id, used)) if now.0 - used.0 > EVICTION_AGE_MS => cache.remove(&id),
+                _ => return SessionPlan::Sessionless,
+            };
+        }
+        if cache.contains_key(&new_id) {
+            return SessionPlan::Sessionless;
+        }
+        let session = Session::new(new_id, ask.uses_topic_ids, targets);
+        let session = Arc::new(Mutex::new(session));
+        cache.insert(new_id, Cached { session: Arc::clone(&session), last_used: now });
+        SessionPlan::Session { session, full: true }
+    }
+}
+
+pub(crate) fn lock(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! One session: the partitions it follows and what its client was told of each.
+
+use std::collections::HashMap;
+
+use naru_model::Uuid;
+
+/// A topic as the client names it: by id from v13 on, by name before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum TopicKey {
+    Name(String),
+    Id(Uuid),
+}
+
+/// What a client wants of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) partition: i32,
+    pub(crate) current_leader_epoch: i32,
+    pub(crate) fetch_offset: i64,
+    pub(crate) last_fetched_epoch: i32,
+    pub(crate) bytes_max: i32,
+}
+
+/// A partition to fetch from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FetchTarget {
+    pub(crate) topic: TopicKey,
+    pub(crate) wanted: Wanted,
+}
+
+#[derive(Debug)]
+struct Followed {
+    target: FetchTarget,
+    told_high_watermark: i64,
+    told_log_start: i64,
+    told_error: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: i32,
+    next_epoch: i32,
+    uses_topic_ids: bool,
+    /// In the order in which they are to be read next.
+    followed: Vec<Followed>,
+    index: HashMap<(TopicKey, i32), usize>,
+}
+
+impl Session {
+    pub(super) fn new(id: i32, uses_topic_ids: bool, targets: &[FetchTarget]) -> Self {
+        let mut session =
+            Self { id, next_epoch: 1, uses_topic_ids, followed: Vec::new(), index: HashMap::new() };
+        session.set(targets);
+        session
+    }
+
+    pub(crate) fn id(&self) -> i32 {
+        self.id
+    }
+
+    pub(super) fn next_epoch(&self) -> i32 {
+        self.next_epoch
+    }
+
+    pub(super) fn uses_topic_ids(&self) -> bool {
+        self.uses_topic_ids
+    }
+
+    /// Partitions followed.
+    pub(crate) fn len(&self) -> usize {
+        self.followed.len()
+    }
+
+    /// Takes in an incremental request.
+    pub(super) fn update(&mut self, targets: &[FetchTarget], forgotten: &[(TopicKey, i32)]) {
+        self.next_epoch = if self.next_epoch == i32::MAX { 1 } else { self.next_epoch + 1 };
+        self.set(targets);
+        if forgotten.is_empty() {
+            return;
+        }
+        let gone: std::collections::HashSet<_> = forgotten.iter().cloned().collect();
+        self.followed.retain(|followed| !gone.contains(&key(&followed.target)));
+        self.reindex();
+    }
+
+    fn set(&mut self, targets: &[FetchTarget]) {
+        for target in targets {
+            match self.index.get(&key(target)) {
+                Some(&at) => self.followed[at].target = target.clone(),
+                None => {
+                    self.index.insert(key(target), self.followed.len());
+                    self.followed.push(Followed {
+                        target: target.clone(),
+                        told_high_watermark: -1,
+                        told_log_start: -1,
+                        told_error: false,
+                    });
+                }
+            }
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.index = self
+            .followed
+            .iter()
+            .enumerate()
+            .map(|(at, followed)| (key(&followed.target), at))
+            .collect();
+    }
+
+    /// What to read, in order.
+    pub(crate) fn targets(&self) -> Vec<FetchTarget> {
+        self.followed.iter().map(|followed| followed.target.clone()).collect()
+    }
+
+    /// Whether an incremental answer must name this partition; notes what it tells. An error is
+    /// told again until it is gone.
+    pub(crate) fn tell(
+        &mut self,
+        target: &FetchTarget,
+        high_watermark: i64,
+        log_start: i64,
+        has_records: bool,
+        is_error: bool,
+    ) -> bool {
+        let Some(&at) = self.index.get(&key(target)) else { return true };
+        let followed = &mut self.followed[at];
+        let changed = followed.told_high_watermark != high_watermark
+            || followed.told_log_start != log_start
+            || followed.told_error != is_error;
+        followed.told_high_watermark = high_watermark;
+        followed.told_log_start = log_start;
+        followed.told_error = is_error;
+        changed || has_records || is_error
+    }
+
+    /// Puts the partitions that had records last, so that the next answer begins with others.
+    pub(crate) fn rotate(&mut self, served: &[(TopicKey, i32)]) {
+        if served.is_empty() || served.len() == self.followed.len() {
+            return;
+        }
+        let served: std::collections::HashSet<_> = served.iter().cloned().collect();
+        self.followed.sort_by_key(|followed| served.contains(&key(&followed.target)));
+        self.reindex();
+    }
+}
+
+fn key(target: &FetchTarget) -> (TopicKey, i32) {
+    (target.topic.clone(), target.wanted.partition)
+}

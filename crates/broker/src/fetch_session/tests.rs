@@ -1,0 +1,97 @@
+use naru_model::{ErrorCode, Timestamp, Uuid};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn target(partition: i32, offset: i64) -> FetchTarget {
+    let wanted = Wanted {
+        partition,
+        current_leader_epoch: -1,
+        fetch_offset: offset,
+        last_fetched_epoch: -1,
+        bytes_max: 1000,
+    };
+    FetchTarget { topic: TopicKey::Id(Uuid(7)), wanted }
+}
+
+fn ask(id: i32, epoch: i32) -> SessionAsk {
+    SessionAsk { id, epoch, uses_topic_ids: true }
+}
+
+fn open(sessions: &FetchSessions, new_id: i32, now: Timestamp) -> SessionPlan {
+    sessions.plan(ask(0, 0), &[target(0, 0), target(1, 0)], &[], now, new_id).unwrap()
+}
+
+fn followed(plan: &SessionPlan) -> Vec<FetchTarget> {
+    match plan {
+        SessionPlan::Session { session, .. } => lock(session).targets(),
+        SessionPlan::Sessionless => Vec::new(),
+    }
+}
+
+#[test]
+fn an_incremental_request_changes_adds_and_forgets() {
+    let sessions = FetchSessions::new(10);
+    assert_eq!(followed(&open(&sessions, 5, NOW)), [target(0, 0), target(1, 0)]);
+    let forgotten = [(TopicKey::Id(Uuid(7)), 1)];
+    let changes = [target(0, 9), target(2, 0)];
+    let plan = sessions.plan(ask(5, 1), &changes, &forgotten, NOW, 6).unwrap();
+    assert_eq!(followed(&plan), [target(0, 9), target(2, 0)]);
+}
+
+#[test]
+fn wrong_epochs_ids_and_naming_are_refused() {
+    let sessions = FetchSessions::new(10);
+    open(&sessions, 5, NOW);
+    let refused = |ask| sessions.plan(ask, &[], &[], NOW, 6).unwrap_err();
+    assert_eq!(refused(ask(5, 2)), ErrorCode::InvalidFetchSessionEpoch);
+    assert_eq!(refused(ask(9, 1)), ErrorCode::FetchSessionIdNotFound);
+    let by_name = SessionAsk { uses_topic_ids: false, ..ask(5, 1) };
+    assert_eq!(refused(by_name), ErrorCode::FetchSessionTopicIdError);
+    assert!(sessions.plan(ask(5, 1), &[], &[], NOW, 6).is_ok(), "refusals do not move the epoch");
+}
+
+#[test]
+fn a_final_epoch_closes_the_session() {
+    let sessions = FetchSessions::new(10);
+    open(&sessions, 5, NOW);
+    assert!(matches!(sessions.plan(ask(5, -1), &[], &[], NOW, 6), Ok(SessionPlan::Sessionless)));
+    assert_eq!(sessions.counts().0, 0);
+}
+
+#[test]
+fn a_full_cache_gives_places_of_unused_sessions_only() {
+    let sessions = FetchSessions::new(1);
+    open(&sessions, 5, NOW);
+    assert!(matches!(open(&sessions, 6, NOW), SessionPlan::Sessionless));
+    let later = Timestamp(NOW.0 + EVICTION_AGE_MS + 1);
+    assert!(matches!(open(&sessions, 6, later), SessionPlan::Session { full: true, .. }));
+    assert_eq!(sessions.counts(), (1, 2));
+}
+
+#[test]
+fn an_incremental_answer_names_only_what_is_new() {
+    let sessions = FetchSessions::new(1);
+    let SessionPlan::Session { session, .. } = open(&sessions, 5, NOW) else {
+        panic!("no session")
+    };
+    let mut session = lock(&session);
+    assert!(session.tell(&target(0, 0), 10, 0, true, false));
+    assert!(!session.tell(&target(0, 0), 10, 0, false, false), "nothing new");
+    assert!(session.tell(&target(0, 0), 11, 0, false, false), "a new high watermark");
+    assert!(session.tell(&target(0, 0), 11, 3, false, false), "a new log start");
+    assert!(session.tell(&target(0, 0), 11, 3, false, true), "an error");
+    assert!(session.tell(&target(0, 0), 11, 3, false, false), "the error is gone");
+}
+
+#[test]
+fn partitions_that_were_served_go_last() {
+    let sessions = FetchSessions::new(1);
+    let SessionPlan::Session { session, .. } = open(&sessions, 5, NOW) else {
+        panic!("no session")
+    };
+    let mut session = lock(&session);
+    session.rotate(&[(TopicKey::Id(Uuid(7)), 0)]);
+    assert_eq!(session.targets(), [target(1, 0), target(0, 0)]);
+}

@@ -1,0 +1,178 @@
+//! Listening sockets and the threads that serve their connections.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::connection;
+use super::registry::{ConnectionInfo, Place};
+use crate::node::Node;
+
+/// `socket.listen.backlog.size` is 50 in Kafka; a burst of clients must not be refused.
+const BACKLOG: i32 = 1024;
+/// Pause after an accept that failed, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long open connections may take to finish when the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// A bound socket and the name of its listener.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) socket: StdListener,
+}
+
+/// Binds `address` so that a restart need not wait for old connections to time out.
+pub(crate) fn bind(name: &str, address: SocketAddr) -> io::Result<Bound> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // An IPv6 wildcard also takes IPv4, as Java's sockets do.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let socket = StdListener::from(socket);
+    Ok(Bound { name: name.into(), address: socket.local_addr()?, socket })
+}
+
+type Handover = (StdStream, ConnectionInfo, Place);
+
+/// The threads that serve connections.
+#[derive(Debug)]
+pub(crate) struct NetworkThreads {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl NetworkThreads {
+    /// Starts `count` threads; the first also accepts.
+    pub(crate) fn start(node: &Arc<Node>, bound: Vec<Bound>, count: usize) -> io::Result<Self> {
+        let mut inboxes = Vec::new();
+        let mut receivers = Vec::new();
+        for _ in 0..count.max(1) {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            inboxes.push(sender);
+            receivers.push(receiver);
+        }
+        let mut acceptor = Some((bound, inboxes));
+        let mut threads = Vec::new();
+        for (index, receiver) in receivers.into_iter().enumerate() {
+            let (node, acceptor) = (Arc::clone(node), acceptor.take());
+            let thread = std::thread::Builder::new()
+                .name(format!("network-{index}"))
+                .spawn(move || run_thread(&node, acceptor, receiver))?;
+            threads.push(thread);
+        }
+        Ok(Self { threads })
+    }
+
+    /// Waits until every connection is finished; the node's stop signal must have been given.
+    pub(crate) fn join(self) {
+        for thread in self.threads {
+            // A panic in a thread has been printed by its hook; the others still end cleanly.
+            let _ = thread.join();
+        }
+    }
+}
+
+type Acceptor = (Vec<Bound>, Vec<mpsc::UnboundedSender<Handover>>);
+
+fn run_thread(
+    node: &Arc<Node>,
+    acceptor: Option<Acceptor>,
+    mut inbox: mpsc::UnboundedReceiver<Handover>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a network thread cannot start");
+            return;
+        }
+    };
+    let local = LocalSet::new();
+    let mut stop = node.stopping();
+    local.block_on(&runtime, async {
+        if let Some((bound, inboxes)) = acceptor {
+            for listener in bound {
+                let accepting = accept(Arc::clone(node), listener, inboxes.clone());
+                tokio::task::spawn_local(accepting);
+            }
+        }
+        loop {
+            tokio::select! {
+                handover = inbox.recv() => match handover {
+                    Some(handover) => serve(node, handover),
+                    None => break,
+                },
+                _ = stop.wait_for(|stopping| *stopping) => break,
+            }
+        }
+    });
+    // Connections see the same signal, answer what is parked, and end by themselves.
+    let drained = runtime.block_on(async { tokio::time::timeout(DRAIN_MAX, local).await });
+    if drained.is_err() {
+        tracing::warn!("connections that did not finish in time were cut");
+    }
+}
+
+async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSender<Handover>>) {
+    let listener = match TcpListener::from_std(bound.socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, listener = %bound.name, "cannot accept");
+            return;
+        }
+    };
+    let mut stop = node.stopping();
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stopping| *stopping) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some(handover) = admit(&node, &bound.name, stream, peer) else { continue };
+                turn = (turn + 1) % inboxes.len();
+                if inboxes[turn].send(handover).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, listener = %bound.name, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(node: &Node, name: &Arc<str>, stream: TcpStream, peer: SocketAddr) -> Option<Handover> {
+    let place = node.connections().enter(peer.ip())?;
+    let stream = stream.into_std().ok()?;
+    let info = ConnectionInfo { listener: Arc::clone(name), peer };
+    Some((stream, info, place))
+}
+
+fn serve(node: &Arc<Node>, (stream, info, place): Handover) {
+    let stream = stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream));
+    match stream {
+        Ok(stream) => {
+            let connection = connection::run(Arc::clone(node), stream, info);
+            tokio::task::spawn_local(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+        Err(error) => tracing::debug!(%error, peer = %info.peer, "connection lost at once"),
+    }
+}

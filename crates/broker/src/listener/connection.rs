@@ -1,0 +1,254 @@
+//! One connection: read what the socket has, run the requests, send the answers in order.
+//!
+//! Requests start in arrival order. A produce request appends at once and may then wait for its
+//! replicas or its disk while later ones append; any other request that has to wait holds back
+//! the later answers, as Kafka's muted channel does. Reading stops while too much is waiting or
+//! unsent, so a client that does not read its answers costs a bounded amount of memory.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::input::{BadFrameLength, Input};
+use super::outgoing::Outgoing;
+use super::output::Output;
+use super::registry::ConnectionInfo;
+use crate::dispatch;
+use crate::node::Node;
+
+/// Requests of one connection that may be under way at once.
+const IN_FLIGHT_MAX: usize = 128;
+/// Unsent bytes above which no further request is started.
+const UNSENT_MAX: usize = 1 << 20;
+
+/// What a request comes to.
+pub(crate) enum Answer {
+    /// This goes out.
+    Send(Outgoing),
+    /// Nothing goes out (acks=0).
+    Nothing,
+    /// The connection ends, without an answer.
+    Close(Refusal),
+    /// Not known yet.
+    Later(Pin<Box<dyn Future<Output = Answer>>>),
+}
+
+/// Why a connection was closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Frame(#[from] BadFrameLength),
+    #[error("API key {0} is not known here")]
+    UnknownApi(i16),
+    #[error("{api} version {version} is not served")]
+    UnservedVersion { api: &'static str, version: i16 },
+    #[error("malformed {api} request: {error}")]
+    Malformed { api: &'static str, error: naru_protocol::DecodeError },
+    #[error("malformed request header: {0}")]
+    MalformedHeader(naru_protocol::DecodeError),
+    #[error("a produce request without acknowledgement failed")]
+    UnacknowledgedFailure,
+}
+
+#[derive(Debug)]
+enum End {
+    /// The peer closed, or has been idle for too long, or the node stops.
+    Quiet,
+    Refused(Refusal),
+    Io(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo) {
+    let idle_max = node.connections_idle_max();
+    let mut connection = Connection {
+        stream,
+        info,
+        input: Input::default(),
+        output: Output::default(),
+        waiting: VecDeque::new(),
+        stopping: false,
+        idle_max,
+        last_active: Instant::now(),
+        idle: Box::pin(tokio::time::sleep(idle_max)),
+        node,
+    };
+    match connection.serve().await {
+        End::Quiet => {}
+        End::Refused(refusal) => {
+            tracing::debug!(peer = %connection.info.peer, "closed: {refusal}");
+        }
+        End::Io(error) => tracing::trace!(peer = %connection.info.peer, %error, "lost"),
+    }
+}
+
+struct Connection {
+    node: Arc<Node>,
+    stream: TcpStream,
+    info: ConnectionInfo,
+    input: Input,
+    output: Output,
+    waiting: VecDeque<Answer>,
+    stopping: bool,
+    idle_max: Duration,
+    last_active: Instant,
+    idle: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    async fn serve(&mut self) -> End {
+        let mut stop = self.node.stopping();
+        loop {
+            if let Err(end) = self.advance() {
+                return end;
+            }
+            if self.stopping && self.waiting.is_empty() && self.output.unsent() == 0 {
+                return End::Quiet;
+            }
+            tokio::select! {
+                biased;
+                progress = poll_fn(|cx| self.poll_progress(cx)) => {
+                    if let Err(end) = progress {
+                        return end;
+                    }
+                }
+                _ = stop.wait_for(|stopping| *stopping), if !self.stopping => self.stopping = true,
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    fn advance(&mut self) -> Result<(), End> {
+        loop {
+            let started = self.start_requests()?;
+            self.output.flush(&self.stream)?;
+            if !started {
+                return Ok(());
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < IN_FLIGHT_MAX && self.output.unsent() < UNSENT_MAX
+    }
+
+    /// Starts the requests that have arrived whole; whether there was one.
+    fn start_requests(&mut self) -> Result<bool, End> {
+        let mut started = false;
+        let frame_max = self.node.config().sockets.request_max_bytes;
+        while !self.stopping && self.has_room() {
+            let Some(frame) = self.input.next_frame(frame_max).map_err(Refusal::from)? else {
+                break;
+            };
+            started = true;
+            let answer = dispatch::handle(&self.node, &self.info, frame);
+            if self.waiting.is_empty() {
+                self.settle(answer)?;
+            } else {
+                self.waiting.push_back(answer);
+            }
+        }
+        Ok(started)
+    }
+
+    /// Takes an answer that is next in order.
+    fn settle(&mut self, answer: Answer) -> Result<(), End> {
+        match answer {
+            Answer::Send(outgoing) => self.output.push(outgoing),
+            Answer::Nothing => {}
+            Answer::Close(refusal) => {
+                // What was answered before still goes out, as far as the socket takes it.
+                self.output.flush(&self.stream)?;
+                return Err(refusal.into());
+            }
+            later @ Answer::Later(_) => self.waiting.push_front(later),
+        }
+        Ok(())
+    }
+
+    /// Ready when there is something for [`Self::advance`] to do.
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let mut progress = self.poll_waiting(cx)?;
+        if self.output.unsent() > 0 {
+            progress |= self.stream.poll_write_ready(cx)?.is_ready();
+        }
+        if !self.stopping && self.has_room() {
+            progress |= self.poll_read(cx)?;
+        }
+        if progress {
+            self.last_active = Instant::now();
+            return Poll::Ready(Ok(()));
+        }
+        if self.idle.as_mut().poll(cx).is_ready() {
+            let deadline = self.last_active + self.idle_max;
+            if deadline <= Instant::now() && self.waiting.is_empty() {
+                return Poll::Ready(Err(End::Quiet));
+            }
+            self.idle.as_mut().reset(deadline.max(Instant::now() + Duration::from_secs(1)));
+            // Polled again so that the timer knows whom to wake.
+            let _ = self.idle.as_mut().poll(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Moves finished answers, in order, to the output; whether there was one.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut progress = false;
+        while let Some(front) = self.waiting.front_mut() {
+            if let Answer::Later(future) = front {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(answer) => *front = answer,
+                    Poll::Pending => break,
+                }
+                continue;
+            }
+            if let Some(answer) = self.waiting.pop_front() {
+                progress = true;
+                self.settle(answer)?;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Reads what the socket has; whether there was something.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        match self.stream.poll_read_ready(cx)? {
+            Poll::Pending => {
+                self.input.shrink();
+                return Ok(false);
+            }
+            Poll::Ready(()) => {}
+        }
+        match self.stream.try_read_buf(self.input.room()) {
+            Ok(0) => Err(End::Quiet),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // The readiness was stale; ask again so that the next one wakes this task.
+                match self.stream.poll_read_ready(cx)? {
+                    Poll::Ready(()) => Ok(true),
+                    Poll::Pending => Ok(false),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! From the socket to a frame and back: accepting, connections, sending.
+//!
+//! Every network thread runs its own single-threaded runtime; a connection stays on one thread,
+//! and its requests run there to their page-cache write. Owns the limits on connections.
+//! Never looks inside a message (that is `dispatch`).
+
+mod accept;
+mod connection;
+mod input;
+mod outgoing;
+mod output;
+mod registry;
+
+pub(crate) use accept::{Bound, NetworkThreads, bind};
+pub(crate) use connection::{Answer, Refusal};
+pub(crate) use outgoing::{FileRange, Outgoing};
+pub(crate) use registry::{ConnectionInfo, ConnectionLimits, ConnectionRegistry};

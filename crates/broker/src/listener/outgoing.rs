@@ -1,0 +1,48 @@
+//! One response on its way out: bytes in memory with ranges of log files between them.
+
+use std::sync::Arc;
+
+use naru_log::DiskFile;
+use naru_protocol::{External, Message, Writer, api::ApiKey, frame};
+
+/// A range of a log file that goes to the socket without passing through user space.
+#[derive(Debug, Clone)]
+pub(crate) struct FileRange {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) position: u64,
+    pub(crate) len: usize,
+}
+
+/// A whole response frame.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: Vec<u8>,
+    /// Where each of `ranges` goes, ascending.
+    pub(crate) externals: Vec<External>,
+    pub(crate) ranges: Vec<FileRange>,
+}
+
+impl Outgoing {
+    /// Frames `message` as the answer to the request with this correlation id.
+    pub(crate) fn message<M: Message>(
+        message: &M,
+        api: ApiKey,
+        version: i16,
+        correlation_id: i32,
+    ) -> Self {
+        let (bytes, _) = frame::response(message, api, version, correlation_id).into_parts();
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Frames `message`, whose external records are `ranges`, in the order they were written.
+    pub(crate) fn with_ranges(writer: Writer, ranges: Vec<FileRange>) -> Self {
+        let (bytes, externals) = writer.into_parts();
+        debug_assert_eq!(externals.len(), ranges.len());
+        Self { bytes, externals, ranges }
+    }
+
+    /// Bytes on the wire, those of files included.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.ranges.iter().map(|range| range.len).sum::<usize>()
+    }
+}

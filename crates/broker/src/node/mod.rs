@@ -1,0 +1,241 @@
+//! One node: everything a request may need, put together.
+//!
+//! Handlers get an `Arc<Node>` and use the one or two parts they need. The parts do not know
+//! each other except as data flows: metadata changes partitions, partitions feed coordinators.
+
+mod chores;
+mod error;
+mod react;
+mod start;
+mod stop;
+mod summary;
+mod topics;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use naru_controller::MetadataImage;
+use naru_coordinators::GroupConfig;
+use naru_log::{LogDir, StorageError};
+use naru_model::Timestamp;
+use naru_model::config::{BrokerConfig, Layers, TopicConfig};
+use tokio::sync::watch;
+
+pub use error::{ExitCode, StartError};
+pub use start::{Progress, RunningNode, start};
+pub use summary::Summary;
+
+use crate::coordination::Coordination;
+use crate::fetch_session::FetchSessions;
+use crate::listener::ConnectionRegistry;
+use crate::metadata::MetadataHost;
+use crate::metrics::{NodeMetrics, TopicMetrics};
+use crate::partition::{Flusher, PartitionServices, PartitionSettings, PartitionTable};
+use crate::storage::{Identity, Storage};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Node {
+    config: BrokerConfig,
+    identity: Identity,
+    storage: Storage,
+    partitions: PartitionTable,
+    metadata: MetadataHost,
+    coordination: Coordination,
+    fetch_sessions: FetchSessions,
+    connections: Arc<ConnectionRegistry>,
+    metrics: Arc<NodeMetrics>,
+    topic_metrics: Mutex<HashMap<Arc<str>, Arc<TopicMetrics>>>,
+    flusher: Arc<Flusher>,
+    background: tokio::runtime::Handle,
+    stop: watch::Sender<bool>,
+    random: AtomicU64,
+    started_at: Timestamp,
+    ready: OnceLock<()>,
+    /// Producer ids of this broker's block that are not given out yet.
+    producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
+}
+
+impl Node {
+    pub(crate) fn config(&self) -> &BrokerConfig {
+        &self.config
+    }
+
+    pub(crate) fn id(&self) -> i32 {
+        self.config.node_id.0
+    }
+
+    pub(crate) fn cluster_id(&self) -> &str {
+        &self.identity.cluster_id
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    pub(crate) fn log_dirs(&self) -> &[LogDir] {
+        self.storage.dirs()
+    }
+
+    pub(crate) fn partitions(&self) -> &PartitionTable {
+        &self.partitions
+    }
+
+    pub(crate) fn metadata(&self) -> &MetadataHost {
+        &self.metadata
+    }
+
+    /// The cluster as this node knows it.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.metadata.image()
+    }
+
+    pub(crate) fn coordination(&self) -> &Coordination {
+        &self.coordination
+    }
+
+    pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
+        &self.fetch_sessions
+    }
+
+    pub(crate) fn connections(&self) -> &Arc<ConnectionRegistry> {
+        &self.connections
+    }
+
+    pub(crate) fn metrics(&self) -> &NodeMetrics {
+        &self.metrics
+    }
+
+    /// Where tasks run that belong to no connection.
+    pub(crate) fn background(&self) -> &tokio::runtime::Handle {
+        &self.background
+    }
+
+    /// Turns true when the node is to stop.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// Milliseconds since 1970.
+    #[expect(clippy::unused_self, reason = "the node's clock is asked through the node")]
+    pub(crate) fn now(&self) -> Timestamp {
+        now()
+    }
+
+    /// Random bits for ids; not for secrets.
+    pub(crate) fn random(&self) -> u128 {
+        random_bits(&self.random)
+    }
+
+    /// What clients are told to connect to when they came in by `listener`.
+    pub(crate) fn advertised(&self, listener: &str) -> Option<(String, u16)> {
+        let endpoint = self.config.listeners.advertised.iter().find(|e| e.name == listener)?;
+        Some((endpoint.host.clone(), endpoint.port))
+    }
+
+    pub(crate) fn not_ready_because(&self) -> Option<&'static str> {
+        if *self.stop.borrow() {
+            Some("stopping")
+        } else if self.ready.get().is_none() {
+            Some("starting")
+        } else {
+            None
+        }
+    }
+
+    /// The layers below a topic's own settings.
+    pub(crate) fn layers<T>(&self, with: impl FnOnce(&Layers<'_>) -> T) -> T {
+        self.metadata.with_layers(with)
+    }
+
+    /// What a topic's configuration means for its partitions. A value that is wrong, which only
+    /// an older version could have let in, falls back to the node's own.
+    pub(crate) fn partition_settings(&self, topic: &str) -> Arc<PartitionSettings> {
+        let own = self.metadata.topic_props(topic);
+        let resolved = self.layers(|layers| TopicConfig::resolve(&own, layers));
+        let topic_config = resolved.unwrap_or_else(|error| {
+            tracing::error!(topic, %error, "the topic's configuration is not used");
+            self.config.topic.clone()
+        });
+        Arc::new(PartitionSettings::new(
+            &topic_config,
+            self.config.decode_inflated_bytes_max,
+            self.config.log.producer_id_expiration_ms,
+        ))
+    }
+
+    pub(crate) fn partition_services(&self, topic: &Arc<str>) -> PartitionServices {
+        let mut all = self.topic_metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topic_metrics = Arc::clone(all.entry(Arc::clone(topic)).or_default());
+        PartitionServices {
+            flusher: Arc::clone(&self.flusher),
+            node_metrics: Arc::clone(&self.metrics),
+            topic_metrics,
+        }
+    }
+
+    fn forget_topic_metrics(&self, topic: &str) {
+        self.topic_metrics.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+    }
+
+    /// What the group coordinator is configured with.
+    pub(crate) fn group_config(&self) -> GroupConfig {
+        let (groups, offsets) = (&self.config.groups, &self.config.offsets);
+        let count = |value: i32| usize::try_from(value).unwrap_or(0);
+        GroupConfig {
+            min_session_timeout_ms: groups.min_session_timeout_ms,
+            max_session_timeout_ms: groups.max_session_timeout_ms,
+            initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+            max_size: count(groups.max_size),
+            offset_metadata_max_bytes: count(offsets.metadata_max_bytes),
+            offsets_retention_ms: offsets.retention_ms,
+            offsets_retention_check_interval_ms: i64::try_from(offsets.retention_check_interval_ms)
+                .unwrap_or(i64::MAX),
+            ..GroupConfig::default()
+        }
+    }
+
+    /// Writes log starts down, so that deleted records stay deleted after a crash.
+    pub(crate) async fn checkpoint_log_starts(self: &Arc<Self>) -> Result<(), StorageError> {
+        let node = Arc::clone(self);
+        let written = self
+            .background
+            .spawn_blocking(move || node.storage.checkpoint(&node.partitions.all()))
+            .await;
+        written.unwrap_or(Ok(()))
+    }
+
+    /// `connections.max.idle.ms`.
+    pub(crate) fn connections_idle_max(&self) -> Duration {
+        const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+        self.config.sockets.connections_max_idle_ms.map_or(FOREVER, Duration::from_millis)
+    }
+}
+
+/// Random bits from a counter that began at a random place.
+fn random_bits(counter: &AtomicU64) -> u128 {
+    let half = || u128::from(splitmix(counter.fetch_add(GOLDEN, Ordering::Relaxed)));
+    half() << 64 | half()
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The SplitMix64 output function (Steele, Lea, Flood 2014).
+fn splitmix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(GOLDEN);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Milliseconds since 1970; before that, 0.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,154 @@
+//! What the node does when metadata changes: open and close partitions, take over settings, tell
+//! the coordinators.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use naru_controller::image::{ConfigResource, ResourceType, TopicImage};
+use naru_controller::{MetadataDelta, MetadataImage};
+use naru_model::TopicPartition;
+
+use super::Node;
+use crate::coordination::OFFSETS_TOPIC;
+use crate::partition::{Partition, PartitionParts};
+use crate::storage::{LogToOpen, OpenedLog, open_all};
+
+impl Node {
+    /// Brings partitions, settings and coordinators in line with a new image. Blocks on files.
+    pub(crate) fn react(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
+        self.drop_topics(delta);
+        self.open_partitions(image, delta);
+        self.reconfigure(image, delta);
+        if image.topic(OFFSETS_TOPIC).is_some() {
+            self.coordination().adopt(self);
+        }
+    }
+
+    fn drop_topics(self: &Arc<Self>, delta: &MetadataDelta) {
+        let mut names = Vec::new();
+        let mut folders = Vec::new();
+        let mut delay = 0;
+        for (id, topic) in &delta.topics_deleted {
+            names.push(topic.name.to_string());
+            for partition in self.partitions().remove_topic(*id) {
+                delay = partition.settings().log.file_delete_delay_ms.max(delay);
+                partition.abandon();
+                let name = TopicPartition::new(partition.topic(), partition.index());
+                match self.storage().begin_deletion(&name, self.random()) {
+                    Ok(folder) => folders.extend(folder),
+                    Err(error) => tracing::error!("{name} stays on the disk: {error}"),
+                }
+            }
+            self.forget_topic_metrics(&topic.name);
+        }
+        if names.is_empty() {
+            return;
+        }
+        self.coordination().topics_deleted(&names);
+        self.remove_later(folders, delay);
+    }
+
+    /// Removes folders when readers have had time to finish. What a stop interrupts, the next
+    /// start finishes.
+    fn remove_later(self: &Arc<Self>, folders: Vec<PathBuf>, delay_ms: i64) {
+        let node = Arc::clone(self);
+        let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+        self.background().spawn(async move {
+            tokio::time::sleep(delay).await;
+            let removed = tokio::task::spawn_blocking(move || {
+                for folder in folders {
+                    let dir = folder.parent().and_then(|parent| node.storage().dir(parent));
+                    if let Some(Err(error)) = dir.map(|dir| dir.remove_folder(&folder)) {
+                        tracing::warn!("{} stays on the disk: {error}", folder.display());
+                    }
+                }
+            });
+            // A panic in it has been printed by its hook.
+            let _ = removed.await;
+        });
+    }
+
+    fn open_partitions(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
+        let here = self.id();
+        let mut wanted = Vec::new();
+        for (topic_id, index) in &delta.partitions_changed {
+            let Some(topic) = image.topic_by_id(*topic_id) else { continue };
+            let Some(partition) = topic.partitions.get(index) else { continue };
+            if let Ok(known) = self.partitions().by_id(*topic_id, *index) {
+                known.set_leader_epoch(partition.leader_epoch);
+            } else if partition.replicas.contains(&here) {
+                wanted.push((topic, *index, partition.leader_epoch));
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let logs: Vec<LogToOpen> = wanted
+            .iter()
+            .map(|(topic, index, _)| LogToOpen {
+                partition: TopicPartition::new(&*topic.name, *index),
+                topic_id: topic.id,
+                config: self.partition_settings(&topic.name).log.clone(),
+                recovery_point: None,
+                log_start: None,
+                clean: false,
+            })
+            .collect();
+        let opened = open_all(self.storage(), &logs, 1, self.now(), &|_, _, _| {});
+        let mut partitions = Vec::new();
+        for ((topic, index, epoch), result) in wanted.into_iter().zip(opened) {
+            match result {
+                Ok(log) => partitions.push(self.partition(topic, index, epoch, log)),
+                Err(error) => tracing::error!("{}-{index} cannot be opened: {error}", topic.name),
+            }
+        }
+        self.partitions().insert(partitions);
+    }
+
+    /// A partition over its opened log.
+    pub(crate) fn partition(
+        &self,
+        topic: &TopicImage,
+        index: i32,
+        leader_epoch: i32,
+        opened: OpenedLog,
+    ) -> Arc<Partition> {
+        Partition::new(PartitionParts {
+            topic: Arc::clone(&topic.name),
+            topic_id: topic.id,
+            index,
+            leader: self.id(),
+            leader_epoch,
+            dir: opened.dir,
+            log: opened.log,
+            settings: self.partition_settings(&topic.name),
+            services: self.partition_services(&topic.name),
+        })
+    }
+
+    fn reconfigure(&self, image: &MetadataImage, delta: &MetadataDelta) {
+        let mut every = false;
+        for ConfigResource { kind, name } in &delta.configs_changed {
+            match kind {
+                ResourceType::Topic => self.reconfigure_topic(name),
+                ResourceType::Broker => every = true,
+                ResourceType::BrokerLogger | ResourceType::ClientMetrics | ResourceType::Group => {}
+            }
+        }
+        if every {
+            image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
+        }
+    }
+
+    fn reconfigure_topic(&self, topic: &str) {
+        let partitions = self.partitions().of_topic(topic);
+        if partitions.is_empty() {
+            return;
+        }
+        let settings = self.partition_settings(topic);
+        for partition in partitions {
+            partition.configure(Arc::clone(&settings));
+        }
+    }
+}

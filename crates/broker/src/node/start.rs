@@ -1,0 +1,272 @@
+//! Starting: directories, addresses, metadata, logs, and then the doors open.
+//!
+//! Addresses are bound first, so that a port in use is told before a long recovery; clients that
+//! connect meanwhile wait in the kernel's queue.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
+use naru_model::TopicPartition;
+use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
+use tokio::sync::watch;
+
+use super::{Node, StartError, Summary, chores, now};
+use crate::coordination::Coordination;
+use crate::fetch_session::FetchSessions;
+use crate::http;
+use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThreads, bind};
+use crate::metadata::MetadataHost;
+use crate::metrics::NodeMetrics;
+use crate::partition::{Flusher, FlusherThreads, PartitionTable};
+use crate::storage::{LogToOpen, Storage, identify, open_all};
+
+/// Threads that sync log files: enough to keep a disk busy with several partitions.
+const SYNC_THREADS: usize = 4;
+
+/// Told how many logs of how many are open, and how many bytes have been verified.
+pub type Progress<'p> = &'p (dyn Fn(usize, usize, u64) + Sync);
+
+/// A node that serves.
+#[derive(Debug)]
+pub struct RunningNode {
+    pub(super) node: Arc<Node>,
+    pub(super) network: NetworkThreads,
+    pub(super) http: Option<JoinHandle<()>>,
+    pub(super) chores: JoinHandle<()>,
+    pub(super) flusher: FlusherThreads,
+    pub(super) background: tokio::runtime::Runtime,
+    summary: Summary,
+}
+
+/// Starts a node.
+pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, StartError> {
+    let Loaded { props, config, .. } = loaded;
+    check_served(&config)?;
+    let bound = bind_all(&config)?;
+    let (http_socket, http_problem) = bind_http(&config);
+
+    let mut dirs = config.log.dirs.clone();
+    if !dirs.contains(&config.metadata_log.dir) {
+        dirs.push(config.metadata_log.dir.clone());
+    }
+    let seed = seed()?;
+    let random = AtomicU64::new(seed);
+    let mut storage = Storage::open(&dirs)?;
+    let identity = identify(&mut storage, config.node_id.0, || super::random_bits(&random))?;
+    storage.scan()?;
+    let metadata =
+        MetadataHost::open(&storage, &config, props, &identity, || super::random_bits(&random))?;
+
+    let background = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()?;
+    let (flusher, flusher_threads) = Flusher::start(SYNC_THREADS)?;
+    let (stop, _) = watch::channel(false);
+    let node = Arc::new(Node {
+        partitions: PartitionTable::default(),
+        coordination: Coordination::default(),
+        fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
+        connections: ConnectionRegistry::new(connection_limits(&config)),
+        metrics: Arc::new(NodeMetrics::default()),
+        topic_metrics: Mutex::default(),
+        flusher,
+        background: background.handle().clone(),
+        stop,
+        random,
+        started_at: now(),
+        ready: OnceLock::new(),
+        producer_ids: tokio::sync::Mutex::default(),
+        identity,
+        storage,
+        metadata,
+        config,
+    });
+
+    let began = Instant::now();
+    let recovery = open_known_partitions(&node, progress)?;
+    let recovery_ms = began.elapsed().as_millis();
+    // Coordinators load in the background; clients are told so meanwhile.
+    node.coordination.adopt(&node);
+
+    let summary = Summary {
+        cluster_id: node.cluster_id().to_owned(),
+        node_id: node.id(),
+        data_dirs: node.log_dirs().iter().map(|dir| dir.path().display().to_string()).collect(),
+        is_new: node.identity.is_new,
+        partitions: node.partitions.all().len(),
+        listeners: bound.iter().map(|bound| listener_text(&node, bound)).collect(),
+        http: http_socket.as_ref().and_then(|s| s.local_addr().ok()).map(|a| a.to_string()),
+        http_problem,
+        was_clean: node.log_dirs().iter().all(|dir| dir.clean_shutdown().is_some()),
+        recovery,
+        recovery_ms,
+    };
+    let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
+    let network = NetworkThreads::start(&node, bound, threads)?;
+    let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
+    let for_chores = Arc::clone(&node);
+    let chores = std::thread::Builder::new()
+        .name("chores".to_owned())
+        .spawn(move || chores::run(&for_chores))?;
+    // Set once, here.
+    let _ = node.ready.set(());
+    Ok(RunningNode { node, network, http, chores, flusher: flusher_threads, background, summary })
+}
+
+impl RunningNode {
+    /// What to say of the node.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn seed() -> Result<u64, StartError> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Refuses what is configured but not served, instead of serving something else.
+fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
+    let refuse = |text: String| Err(StartError::Config(text));
+    if !(config.roles.broker && config.roles.controller) {
+        return refuse(
+            "process.roles must be broker,controller: nodes of one role are not served yet".into(),
+        );
+    }
+    if config.quorum_voters.len() > 1 {
+        return refuse(
+            "controller.quorum.voters names several nodes: clusters are not served yet".into(),
+        );
+    }
+    for endpoint in &config.listeners.broker {
+        if endpoint.protocol != SecurityProtocol::Plaintext {
+            let (name, protocol) = (&endpoint.name, endpoint.protocol.name());
+            return refuse(format!("listener {name}: {protocol} is not served yet"));
+        }
+    }
+    Ok(())
+}
+
+fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, StartError> {
+    config.listeners.broker.iter().map(bind_one).collect()
+}
+
+fn bind_one(endpoint: &Endpoint) -> Result<Bound, StartError> {
+    let address = format!("{}:{}", endpoint.host, endpoint.port);
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::AddressInUse {
+            listener: endpoint.name.clone(),
+            address: address.clone(),
+            user: None,
+        },
+        _ => {
+            StartError::Listen { listener: endpoint.name.clone(), address: address.clone(), source }
+        }
+    };
+    let resolved = resolve(&endpoint.host, endpoint.port).map_err(&failed)?;
+    bind(&endpoint.name, resolved).map_err(&failed)
+}
+
+/// The address to listen on: an empty host is every address, a name its first one, IPv4 before
+/// IPv6 as clients that are told `localhost` try it.
+fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
+    if host.is_empty() {
+        return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let all: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let first = all.iter().find(|address| address.is_ipv4()).or_else(|| all.first());
+    first.copied().ok_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// The HTTP listener is a convenience: if it cannot open, that is said and the node starts.
+fn bind_http(config: &BrokerConfig) -> (Option<std::net::TcpListener>, Option<String>) {
+    let Some((host, port)) = &config.http_listener else { return (None, None) };
+    match resolve(host, *port).and_then(http::bind) {
+        Ok(socket) => (Some(socket), None),
+        Err(error) => (None, Some(format!("{host}:{port}: {error}"))),
+    }
+}
+
+fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
+    let sockets = &config.sockets;
+    let overrides = sockets.max_connections_per_ip_overrides.iter().filter_map(|(host, max)| {
+        let address = resolve(host, 0).ok()?;
+        Some((address.ip(), *max))
+    });
+    ConnectionLimits {
+        total: sockets.max_connections,
+        per_ip: sockets.max_connections_per_ip,
+        per_ip_overrides: overrides.collect(),
+    }
+}
+
+fn listener_text(node: &Node, bound: &Bound) -> (String, String, String) {
+    let told = node
+        .advertised(&bound.name)
+        .map_or_else(|| bound.address.to_string(), |(host, port)| format!("{host}:{port}"));
+    (bound.name.to_string(), bound.address.to_string(), told)
+}
+
+/// Opens the logs of every partition that metadata places here.
+fn open_known_partitions(node: &Arc<Node>, progress: Progress<'_>) -> Result<Recovery, StartError> {
+    let image = node.image();
+    let read = |which| -> Result<OffsetCheckpoint, StorageError> {
+        let mut all = OffsetCheckpoint::new();
+        for dir in node.log_dirs() {
+            all.extend(dir.read_checkpoint(which)?);
+        }
+        Ok(all)
+    };
+    let points = read(Checkpoint::RecoveryPoint)?;
+    let starts = read(Checkpoint::LogStart)?;
+    let clean = node.log_dirs().iter().all(|dir| dir.clean_shutdown().is_some());
+
+    let mut places = Vec::new();
+    let mut logs = Vec::new();
+    for topic in image.topics() {
+        let config = node.partition_settings(&topic.name).log.clone();
+        for (&index, partition) in topic.partitions.iter() {
+            if !partition.replicas.contains(&node.id()) {
+                continue;
+            }
+            let name = TopicPartition::new(&*topic.name, index);
+            logs.push(LogToOpen {
+                topic_id: topic.id,
+                config: config.clone(),
+                recovery_point: points.get(&name).copied(),
+                log_start: starts.get(&name).copied(),
+                clean,
+                partition: name,
+            });
+            places.push((topic, index, partition.leader_epoch));
+        }
+    }
+    let per_dir = node.config.log.recovery_threads_per_data_dir;
+    let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);
+    let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
+    let mut recovery = Recovery::default();
+    let mut partitions = Vec::new();
+    for (((topic, index, epoch), log), wanted) in places.into_iter().zip(opened).zip(&logs) {
+        let log = log.map_err(|source| StartError::Log {
+            path: wanted.partition.to_string().into(),
+            source,
+        })?;
+        recovery.add(&log.recovery);
+        partitions.push(node.partition(topic, index, epoch, log));
+    }
+    node.partitions.insert(partitions);
+    Ok(recovery)
+}

@@ -1,0 +1,75 @@
+//! Stopping: answer what is parked, write everything out, leave the mark of a clean stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::RunningNode;
+
+/// Time that background tasks get to end.
+const BACKGROUND_MAX: Duration = Duration::from_secs(2);
+/// Threads that close logs: closing syncs, and syncs of several files share the disk's time.
+const CLOSE_THREADS: usize = 8;
+
+impl RunningNode {
+    /// Stops the node. Whether everything is on the disk.
+    pub fn stop(self) -> bool {
+        let node = self.node;
+        node.stop.send_replace(true);
+        // Produce requests that wait for their sync still get it: the flusher ends last.
+        self.network.join();
+        for thread in self.http.into_iter().chain([self.chores]) {
+            // A panic has been printed by its hook.
+            let _ = thread.join();
+        }
+        self.flusher.stop();
+        self.background.shutdown_timeout(BACKGROUND_MAX);
+
+        let partitions = node.partitions().all();
+        // The recovery points: what closing has synced.
+        let all_closed = AtomicBool::new(true);
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let points = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..CLOSE_THREADS.min(partitions.len()) {
+                scope.spawn(|| {
+                    while let Some(partition) = partitions.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        match partition.close() {
+                            Some(Ok(point)) => {
+                                let mut points = points
+                                    .lock()
+                                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                                points.push((std::sync::Arc::clone(partition), point));
+                            }
+                            Some(Err(error)) => {
+                                tracing::error!("{} not closed: {error}", partition.name());
+                                all_closed.store(false, Ordering::Relaxed);
+                            }
+                            None => {}
+                        }
+                    }
+                });
+            }
+        });
+        let points = points.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let metadata_closed = node.metadata.close();
+        let written = node
+            .storage
+            .checkpoint_closed(&points)
+            .and_then(|()| node.storage.checkpoint_high_watermarks(&partitions));
+        if let Err(error) = &written {
+            tracing::error!("checkpoints were not written: {error}");
+        }
+        let all_closed = all_closed.load(Ordering::Relaxed) && metadata_closed && written.is_ok();
+        if !all_closed {
+            return false;
+        }
+        match node.storage.mark_clean(node.metadata.broker_epoch()) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!("the clean stop could not be marked: {error}");
+                false
+            }
+        }
+    }
+}

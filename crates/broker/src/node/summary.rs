@@ -1,0 +1,30 @@
+//! What a node says of itself when it has started.
+
+use naru_log::Recovery;
+
+/// For the start text.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Of the cluster.
+    pub cluster_id: String,
+    /// `node.id`.
+    pub node_id: i32,
+    /// The log directories.
+    pub data_dirs: Vec<String>,
+    /// Whether they were made by this start.
+    pub is_new: bool,
+    /// Partitions opened.
+    pub partitions: usize,
+    /// Name, bound address, and what clients are told, of each client listener.
+    pub listeners: Vec<(String, String, String)>,
+    /// Where HTTP is served.
+    pub http: Option<String>,
+    /// Why HTTP is not served although it should be.
+    pub http_problem: Option<String>,
+    /// Whether the last stop was clean.
+    pub was_clean: bool,
+    /// What recovery found and did.
+    pub recovery: Recovery,
+    /// Milliseconds that opening the logs took.
+    pub recovery_ms: u128,
+}

@@ -1,0 +1,168 @@
+//! Appending: judge the batch, place it, and say when it will count as stored.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use naru_log::{AppendError, NewBatch, Origin};
+use naru_model::{ErrorCode, Offset, Timestamp};
+use naru_records::{InvalidBatch, validate_produced};
+use tokio::sync::oneshot;
+
+use super::{Partition, Stored};
+
+/// A batch that is in the log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    /// The offset after its last record.
+    pub(crate) end: Offset,
+    /// -1 unless the topic uses the time of the append.
+    pub(crate) log_append_time: i64,
+    pub(crate) log_start: i64,
+}
+
+/// A batch that is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) error: ErrorCode,
+    pub(crate) message: Option<String>,
+    /// Index within the batch and what is wrong, for records refused one by one.
+    pub(crate) records: Vec<(i32, String)>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, message: None, records: Vec::new() }
+    }
+}
+
+impl From<&AppendError> for Refused {
+    fn from(error: &AppendError) -> Self {
+        Self { error: error.into(), message: Some(error.to_string()), records: Vec::new() }
+    }
+}
+
+impl From<&InvalidBatch> for Refused {
+    fn from(error: &InvalidBatch) -> Self {
+        let records = match error {
+            InvalidBatch::Records(records) => {
+                records.iter().map(|one| (one.batch_index, one.problem.to_string())).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self { error: error.into(), message: Some(error.to_string()), records }
+    }
+}
+
+impl Partition {
+    /// Appends what a client produced.
+    pub(crate) fn append_produced(
+        self: &Arc<Self>,
+        bytes: &Bytes,
+        now: Timestamp,
+    ) -> Result<Appended, Refused> {
+        self.check_online()?;
+        let settings = self.settings();
+        let valid = validate_produced(bytes, &settings.produce_limits(now))
+            .map_err(|error| Refused::from(&error))?;
+        if valid.header.is_transactional() {
+            return Err(Refused {
+                error: ErrorCode::InvalidTxnState,
+                message: Some("transactions are not served yet".to_owned()),
+                records: Vec::new(),
+            });
+        }
+        let metrics = self.metrics();
+        metrics.messages_in.add(u64::from(valid.record_count().unsigned_abs()));
+        metrics.bytes_in.add(bytes.len() as u64);
+        self.append(NewBatch::validated(bytes, valid), Origin::Client, now)
+    }
+
+    /// Appends what a coordinator of this broker has built.
+    pub(crate) fn append_own(
+        self: &Arc<Self>,
+        bytes: &Bytes,
+        now: Timestamp,
+    ) -> Result<Appended, Refused> {
+        self.check_online()?;
+        if bytes.len() > self.settings().log.max_message_bytes {
+            return Err(ErrorCode::MessageTooLarge.into());
+        }
+        let batch = NewBatch::built(bytes).map_err(|error| Refused {
+            error: ErrorCode::from(&error),
+            message: Some(error.to_string()),
+            records: Vec::new(),
+        })?;
+        self.append(batch, Origin::Coordinator, now)
+    }
+
+    fn append(
+        self: &Arc<Self>,
+        batch: NewBatch<'_>,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Appended, Refused> {
+        let mut guard = self.log();
+        let Some(log) = guard.as_mut() else {
+            return Err(ErrorCode::NotLeaderOrFollower.into());
+        };
+        let result = log.append_one(batch, origin, self.leader_epoch(), now);
+        let unsynced = log.unsynced_records();
+        drop(guard);
+        let appended = match result {
+            Ok(appended) => appended,
+            Err(error) => {
+                if let AppendError::Storage(storage) = &error
+                    && !storage.is_full()
+                {
+                    self.fail(storage);
+                }
+                return Err(Refused::from(&error));
+            }
+        };
+        self.after_append(unsynced, now);
+        Ok(Appended {
+            base_offset: appended.first_offset.0,
+            end: appended.last_offset.plus(1),
+            log_append_time: appended.log_append_time.map_or(-1, |time| time.0),
+            log_start: appended.log_start.0,
+        })
+    }
+
+    /// Moves the high watermark or asks for the sync that will.
+    fn after_append(self: &Arc<Self>, unsynced: i64, now: Timestamp) {
+        let settings = self.settings();
+        if !settings.fsync {
+            self.advance();
+        }
+        if settings.fsync || unsynced >= settings.log.flush_messages {
+            self.submit_sync();
+        } else if settings.log.flush_ms < i64::MAX {
+            // Only the oldest append counts: a later one finds the time set.
+            let _ =
+                self.unsynced_since.compare_exchange(0, now.0, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until a batch is stored as promised; `None` if it is already.
+    pub(crate) fn park_until_stored(
+        &self,
+        appended: &Appended,
+    ) -> Option<oneshot::Receiver<Stored>> {
+        if self.high_watermark() >= appended.end {
+            return None;
+        }
+        let mut waiters = self.waiters();
+        let receiver = waiters.park_producer(appended.end);
+        // Looked at again under the lock: whoever moves the high watermark takes it afterwards.
+        let high_watermark = self.high_watermark();
+        if high_watermark >= appended.end {
+            waiters.release(high_watermark);
+        }
+        if let Err(error) = self.check_online() {
+            waiters.fail(error);
+        }
+        Some(receiver)
+    }
+}

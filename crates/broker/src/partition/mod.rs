@@ -1,0 +1,306 @@
+//! One partition on this broker: the owner of its log, its high watermark and who waits for it.
+//!
+//! Appends go through one lock per partition, reads through none that a writer holds over I/O.
+//! With one replica the high watermark is what this broker has stored as promised: the log end
+//! with `naru.durability=os`, the synced end with `fsync`.
+//!
+//! Invariant: `log start <= high watermark <= log end`; the high watermark never moves back.
+
+mod append;
+mod flusher;
+mod read;
+mod settings;
+mod table;
+mod waiters;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use naru_log::{Log, LogReader, StorageError, SyncPlan};
+use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp, Uuid};
+use tokio::sync::Notify;
+
+pub(crate) use append::{Appended, Refused};
+pub(crate) use flusher::{Flusher, FlusherThreads};
+pub(crate) use read::{Looked, PartitionRead};
+pub(crate) use settings::PartitionSettings;
+pub(crate) use table::PartitionTable;
+pub(crate) use waiters::Stored;
+
+use crate::metrics::{NodeMetrics, TopicMetrics};
+use waiters::Waiters;
+
+/// Topics that only the broker itself writes to.
+pub(crate) fn is_internal(topic: &str) -> bool {
+    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
+}
+
+/// What a partition needs of the node it lives on.
+#[derive(Debug, Clone)]
+pub(crate) struct PartitionServices {
+    pub(crate) flusher: Arc<Flusher>,
+    pub(crate) node_metrics: Arc<NodeMetrics>,
+    pub(crate) topic_metrics: Arc<TopicMetrics>,
+}
+
+/// A partition that this broker leads.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    topic: Arc<str>,
+    topic_id: Uuid,
+    index: i32,
+    leader: i32,
+    leader_epoch: AtomicI32,
+    /// The log directory it lies in.
+    dir: PathBuf,
+    log: Mutex<Option<Log>>,
+    reader: LogReader,
+    high_watermark: AtomicI64,
+    settings: RwLock<Arc<PartitionSettings>>,
+    waiters: Mutex<Waiters>,
+    services: PartitionServices,
+    /// In the flusher's queue.
+    queued: AtomicBool,
+    /// When the oldest append that is not synced came, 0 if there is none (`flush.ms`).
+    unsynced_since: AtomicI64,
+    offline: OnceLock<ErrorCode>,
+}
+
+/// What a partition is made of.
+#[derive(Debug)]
+pub(crate) struct PartitionParts {
+    pub(crate) topic: Arc<str>,
+    pub(crate) topic_id: Uuid,
+    pub(crate) index: i32,
+    pub(crate) leader: i32,
+    pub(crate) leader_epoch: i32,
+    pub(crate) dir: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) settings: Arc<PartitionSettings>,
+    pub(crate) services: PartitionServices,
+}
+
+impl Partition {
+    /// A partition over a log that has been recovered: all of it is stored.
+    pub(crate) fn new(parts: PartitionParts) -> Arc<Self> {
+        let reader = parts.log.reader();
+        Arc::new(Self {
+            topic: parts.topic,
+            topic_id: parts.topic_id,
+            index: parts.index,
+            leader: parts.leader,
+            leader_epoch: AtomicI32::new(parts.leader_epoch),
+            dir: parts.dir,
+            high_watermark: AtomicI64::new(reader.log_end().0),
+            reader,
+            log: Mutex::new(Some(parts.log)),
+            settings: RwLock::new(parts.settings),
+            waiters: Mutex::default(),
+            services: parts.services,
+            queued: AtomicBool::new(false),
+            unsynced_since: AtomicI64::new(0),
+            offline: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    pub(crate) fn index(&self) -> i32 {
+        self.index
+    }
+
+    /// `topic-index`, the name of its folder.
+    pub(crate) fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.index)
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<TopicMetrics> {
+        &self.services.topic_metrics
+    }
+
+    pub(crate) fn reader(&self) -> &LogReader {
+        &self.reader
+    }
+
+    pub(crate) fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_leader_epoch(&self, epoch: i32) {
+        self.leader_epoch.fetch_max(epoch, Ordering::AcqRel);
+    }
+
+    /// Whether it lies in this log directory.
+    pub(crate) fn is_in(&self, dir: &Path) -> bool {
+        self.dir == dir
+    }
+
+    /// Up to where the log is known to be on the disk; `None` once it is closed.
+    pub(crate) fn recovery_point(&self) -> Result<Option<Offset>, StorageError> {
+        self.log().as_mut().map(Log::checkpoint).transpose()
+    }
+
+    pub(crate) fn log_start(&self) -> Offset {
+        self.reader.log_start()
+    }
+
+    pub(crate) fn log_end(&self) -> Offset {
+        self.reader.log_end()
+    }
+
+    /// Bytes of its `.log` files.
+    pub(crate) fn size(&self) -> u64 {
+        self.reader.size()
+    }
+
+    pub(crate) fn segment_count(&self) -> u64 {
+        self.log().as_ref().map_or(0, |log| log.segment_count() as u64)
+    }
+
+    pub(crate) fn settings(&self) -> Arc<PartitionSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other settings in force.
+    pub(crate) fn configure(&self, settings: Arc<PartitionSettings>) {
+        if let Some(log) = self.log().as_mut() {
+            log.set_config(settings.log.clone());
+        }
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        // What waits for a sync under the old promise may be stored enough under the new one.
+        self.advance();
+    }
+
+    /// The log; `None` once the partition is closed. Never held over a sync.
+    pub(crate) fn log(&self) -> MutexGuard<'_, Option<Log>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes `consumer` when there may be more to read.
+    pub(crate) fn park_consumer(&self, consumer: &Arc<Notify>) {
+        self.waiters().park_consumer(consumer);
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline.get().is_some()
+    }
+
+    /// Why the partition cannot be used, if it cannot.
+    pub(crate) fn check_online(&self) -> Result<(), ErrorCode> {
+        self.offline.get().map_or(Ok(()), |error| Err(*error))
+    }
+
+    /// Moves the high watermark to what is stored, and wakes who waited for that.
+    fn advance(&self) {
+        let offsets = self.reader.offsets();
+        let stored = if self.settings().fsync { offsets.synced_end } else { offsets.end };
+        let before = self.high_watermark.fetch_max(stored.0, Ordering::SeqCst);
+        if before < stored.0 {
+            self.waiters().release(stored);
+        }
+    }
+
+    /// Syncs what is appended; called by the flusher's threads.
+    pub(crate) fn sync(&self) {
+        self.queued.store(false, Ordering::SeqCst);
+        self.unsynced_since.store(0, Ordering::SeqCst);
+        self.sync_with(Log::sync_plan);
+    }
+
+    /// Syncs the segments that take no appends any more.
+    pub(crate) fn sync_closed(&self) {
+        self.sync_with(Log::sync_plan_closed);
+    }
+
+    fn sync_with(&self, plan: impl FnOnce(&mut Log) -> Result<Option<SyncPlan>, StorageError>) {
+        let plan = self.log().as_mut().map(plan);
+        match plan {
+            Some(Ok(Some(plan))) => self.execute(&plan),
+            Some(Err(error)) => self.fail(&error),
+            Some(Ok(None)) | None => {}
+        }
+    }
+
+    fn execute(&self, plan: &SyncPlan) {
+        let began = std::time::Instant::now();
+        let synced = plan.execute();
+        let metrics = &self.services.node_metrics;
+        metrics.log_flushes.add(1);
+        metrics.log_flush_micros.add(u64::try_from(began.elapsed().as_micros()).unwrap_or(0));
+        match synced {
+            Ok(()) => {
+                if let Some(log) = self.log().as_mut() {
+                    log.mark_synced(plan);
+                }
+                self.advance();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Has the partition synced by the flusher, once.
+    pub(crate) fn submit_sync(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::SeqCst) {
+            self.services.flusher.submit(Arc::clone(self));
+        }
+    }
+
+    /// Has the partition synced if its oldest append has waited for `flush.ms`.
+    pub(crate) fn sync_if_due(self: &Arc<Self>, now: Timestamp) {
+        let since = self.unsynced_since.load(Ordering::SeqCst);
+        let flush_ms = self.settings().log.flush_ms;
+        if since > 0 && now.0.saturating_sub(since) >= flush_ms {
+            self.submit_sync();
+        }
+    }
+
+    /// Takes the partition out of service after the disk failed: what was not synced may be gone,
+    /// and a second sync would not tell.
+    fn fail(&self, error: &StorageError) {
+        tracing::error!(partition = %self.name(), "the log is closed to appends: {error}");
+        if let Some(log) = self.log().as_mut() {
+            log.mark_failed(error);
+        }
+        self.take_offline(ErrorCode::KafkaStorageError);
+    }
+
+    /// Ends every wait with `error`; nothing is served any more.
+    pub(crate) fn take_offline(&self, error: ErrorCode) {
+        // The first reason stays.
+        let _ = self.offline.set(error);
+        self.waiters().fail(error);
+    }
+
+    /// Closes the log cleanly: written out and synced. The recovery point, `None` if it had been
+    /// closed before.
+    pub(crate) fn close(&self) -> Option<Result<Offset, StorageError>> {
+        let log = self.log().take()?;
+        let closed = log.close();
+        if closed.is_ok() {
+            self.advance();
+        }
+        self.take_offline(ErrorCode::NotLeaderOrFollower);
+        Some(closed)
+    }
+
+    /// Lets go of the log without writing anything: the partition was deleted.
+    pub(crate) fn abandon(&self) {
+        drop(self.log().take());
+        self.take_offline(ErrorCode::UnknownTopicOrPartition);
+    }
+}

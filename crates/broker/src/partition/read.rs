@@ -1,0 +1,175 @@
+//! Reading: what one fetch finds in one partition, and look-ups of offsets.
+
+use bytes::Bytes;
+use naru_log::ReadError;
+use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+
+use super::Partition;
+use crate::fetch_session::Wanted;
+use crate::listener::FileRange;
+
+/// What a fetch found.
+#[derive(Debug)]
+pub(crate) struct PartitionRead {
+    pub(crate) error: ErrorCode,
+    pub(crate) high_watermark: i64,
+    pub(crate) log_start: i64,
+    pub(crate) range: Option<FileRange>,
+    /// Epoch and end where the client's log leaves this one (KIP-595).
+    pub(crate) diverging: Option<(i32, i64)>,
+    /// Leader and epoch, told when the client's are wrong.
+    pub(crate) current_leader: Option<(i32, i32)>,
+}
+
+/// An offset that was looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) epoch: i32,
+}
+
+impl PartitionRead {
+    pub(crate) fn error(error: ErrorCode) -> Self {
+        Self {
+            error,
+            high_watermark: -1,
+            log_start: -1,
+            range: None,
+            diverging: None,
+            current_leader: None,
+        }
+    }
+
+    /// Bytes of records.
+    pub(crate) fn len(&self) -> usize {
+        self.range.as_ref().map_or(0, |range| range.len)
+    }
+}
+
+impl Partition {
+    /// Reads for a fetch: at most `left` bytes, but a whole first batch if this is the `first`
+    /// partition with anything.
+    pub(crate) fn read(&self, wanted: &Wanted, left: usize, first: bool) -> PartitionRead {
+        if let Err(error) = self.check_online().and_then(|()| self.check_epoch(wanted)) {
+            let mut read = PartitionRead::error(error);
+            if error == ErrorCode::FencedLeaderEpoch {
+                read.current_leader = Some((self.leader, self.leader_epoch().0));
+            }
+            return read;
+        }
+        let mut read = PartitionRead {
+            high_watermark: self.high_watermark().0,
+            log_start: self.log_start().0,
+            ..PartitionRead::error(ErrorCode::None)
+        };
+        read.diverging = self.divergence(wanted);
+        if read.diverging.is_some() {
+            return read;
+        }
+        let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
+        let offset = Offset(wanted.fetch_offset);
+        match self.reader().read(offset, bytes_max, first, Offset(read.high_watermark)) {
+            Ok(slice) if slice.len > 0 => {
+                let (file, position, len) = (slice.file, slice.position, slice.len);
+                read.range = Some(FileRange { file, position, len });
+                read
+            }
+            Ok(_) => read,
+            Err(error) => {
+                self.metrics().failed_fetch_requests.add(1);
+                if !matches!(error, ReadError::OutOfRange { .. }) {
+                    tracing::error!(partition = %self.name(), "read failed: {error}");
+                }
+                PartitionRead::error(ErrorCode::from(&error))
+            }
+        }
+    }
+
+    fn check_epoch(&self, wanted: &Wanted) -> Result<(), ErrorCode> {
+        self.check_leader_epoch(wanted.current_leader_epoch)
+    }
+
+    /// Compares the leader epoch a client knows with the current one (KIP-320); -1 is not known.
+    pub(crate) fn check_leader_epoch(&self, known: i32) -> Result<(), ErrorCode> {
+        let current = self.leader_epoch().0;
+        if known < 0 || known == current {
+            Ok(())
+        } else if known < current {
+            Err(ErrorCode::FencedLeaderEpoch)
+        } else {
+            Err(ErrorCode::UnknownLeaderEpoch)
+        }
+    }
+
+    fn divergence(&self, wanted: &Wanted) -> Option<(i32, i64)> {
+        if wanted.last_fetched_epoch < 0 {
+            return None;
+        }
+        let (epoch, end) = self.epoch_end(wanted.last_fetched_epoch);
+        let diverges = epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset;
+        diverges.then_some((epoch, end))
+    }
+
+    /// The last epoch up to `epoch` and where it ends; -1 and -1 if that is not known.
+    pub(crate) fn epoch_end(&self, epoch: i32) -> (i32, i64) {
+        if epoch == self.leader_epoch().0 {
+            return (epoch, self.log_end().0);
+        }
+        match self.reader().epoch_end(LeaderEpoch(epoch)) {
+            Some(end) => (end.epoch.0, end.end.0),
+            None => (-1, -1),
+        }
+    }
+
+    /// The first record at or after `time` that may be read.
+    pub(crate) fn offset_at_time(&self, time: i64) -> Result<Option<Looked>, ReadError> {
+        let found = self.reader().offset_at_time(Timestamp(time))?;
+        Ok(found.filter(|found| found.offset < self.high_watermark()).map(|found| Looked {
+            offset: found.offset.0,
+            timestamp: found.timestamp.0,
+            epoch: found.epoch.0,
+        }))
+    }
+
+    /// The first record with the greatest timestamp.
+    pub(crate) fn max_timestamp(&self) -> Result<Option<Looked>, ReadError> {
+        let found = self.reader().max_timestamp()?;
+        Ok(found.map(|found| Looked {
+            offset: found.offset.0,
+            timestamp: found.timestamp.0,
+            epoch: found.epoch.0,
+        }))
+    }
+
+    /// The epoch of the record at `offset`, -1 if the log knows none.
+    pub(crate) fn epoch_at(&self, offset: Offset) -> i32 {
+        self.reader().epoch_at(offset).map_or(-1, |epoch| epoch.0)
+    }
+
+    /// Reads the whole log, batch by batch, `chunk` bytes at a time.
+    pub(crate) fn for_each_batch(
+        &self,
+        chunk: usize,
+        mut each: impl FnMut(&Bytes) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut next = self.log_start();
+        let end = self.log_end();
+        while next < end {
+            let slice = self.reader().read(next, chunk, true, end).map_err(|e| e.to_string())?;
+            let bytes = Bytes::from(slice.read_bytes().map_err(|e| e.to_string())?);
+            let before = next;
+            for item in naru_records::batches(&bytes) {
+                let (header, batch) = item.map_err(|error| error.to_string())?;
+                next = header.next_offset();
+                if header.last_offset() >= before && !header.is_control() {
+                    each(&bytes.slice_ref(batch))?;
+                }
+            }
+            if next == before {
+                return Err(format!("no batch at offset {before} of {}", self.name()));
+            }
+        }
+        Ok(())
+    }
+}

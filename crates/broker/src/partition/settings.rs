@@ -1,0 +1,65 @@
+//! What a topic's configuration means for its partitions.
+
+use naru_log::LogConfig;
+use naru_model::Timestamp;
+use naru_model::config::{Durability, TimestampType as ConfiguredTime, TopicConfig};
+use naru_records::{ProduceLimits, TimestampType};
+
+/// The settings of one topic's partitions, worked out once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PartitionSettings {
+    pub(crate) log: LogConfig,
+    /// A batch counts as stored once it is synced (`naru.durability=fsync`).
+    pub(crate) fsync: bool,
+    /// What a compressed batch may inflate to.
+    pub(crate) inflated_max: u64,
+}
+
+impl PartitionSettings {
+    pub(crate) fn new(
+        topic: &TopicConfig,
+        inflated_max: usize,
+        producer_id_expiration_ms: i64,
+    ) -> Self {
+        let timestamp_type = match topic.message_timestamp_type {
+            ConfiguredTime::CreateTime => TimestampType::CreateTime,
+            ConfiguredTime::LogAppendTime => TimestampType::LogAppendTime,
+        };
+        Self {
+            log: LogConfig {
+                segment_bytes: u64::from(topic.segment_bytes),
+                segment_ms: topic.segment_ms,
+                segment_jitter_ms: 0,
+                index_interval_bytes: u64::from(topic.index_interval_bytes),
+                index_bytes_max: u64::from(topic.segment_index_bytes),
+                retention_ms: topic.retention_ms,
+                retention_bytes: topic.retention_bytes,
+                max_message_bytes: topic.max_message_bytes as usize,
+                flush_messages: topic.flush_messages,
+                flush_ms: topic.flush_ms,
+                file_delete_delay_ms: topic.file_delete_delay_ms,
+                timestamp_type,
+                timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
+                timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
+                compact: topic.cleanup_policy.compact,
+                delete: topic.cleanup_policy.delete,
+                producer_id_expiration_ms,
+            },
+            fsync: topic.durability == Durability::Fsync,
+            inflated_max: inflated_max as u64,
+        }
+    }
+
+    /// What is asked of a batch that a client produces at `now`.
+    pub(crate) fn produce_limits(&self, now: Timestamp) -> ProduceLimits {
+        ProduceLimits {
+            max_message_bytes: self.log.max_message_bytes,
+            inflated_max: self.inflated_max,
+            timestamp_type: self.log.timestamp_type,
+            timestamp_before_max_ms: self.log.timestamp_before_max_ms,
+            timestamp_after_max_ms: self.log.timestamp_after_max_ms,
+            compacted: self.log.compact,
+            now,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Who waits for a partition to move on: producers for their batch to be stored as promised,
+//! consumers for more to read.
+//!
+//! A waiter lives with the partition it waits for and is woken when, and only when, something it
+//! waits for may have come. There is no global list and no timer scan.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use naru_model::{ErrorCode, Offset};
+use tokio::sync::{Notify, oneshot};
+
+/// Result of waiting for a batch: stored, or why it will not be.
+pub(crate) type Stored = Result<(), ErrorCode>;
+
+/// Consumers registered before dead ones among them are swept out.
+const SWEEP_MIN: usize = 64;
+
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    /// Ascending by offset, since appends are.
+    producers: VecDeque<(Offset, oneshot::Sender<Stored>)>,
+    consumers: Vec<Weak<Notify>>,
+    sweep_at: usize,
+}
+
+impl Waiters {
+    /// Waits until the high watermark reaches `end`, the offset after the batch.
+    pub(crate) fn park_producer(&mut self, end: Offset) -> oneshot::Receiver<Stored> {
+        let (sender, receiver) = oneshot::channel();
+        self.producers.push_back((end, sender));
+        receiver
+    }
+
+    /// Wakes `consumer` at the next change of what can be read.
+    pub(crate) fn park_consumer(&mut self, consumer: &Arc<Notify>) {
+        if self.consumers.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.consumers.retain(|waiting| waiting.strong_count() > 0);
+            self.sweep_at = self.consumers.len() * 2;
+        }
+        self.consumers.push(Arc::downgrade(consumer));
+    }
+
+    /// Wakes everybody whose wait is over at this high watermark.
+    pub(crate) fn release(&mut self, high_watermark: Offset) {
+        while self.producers.front().is_some_and(|(end, _)| *end <= high_watermark) {
+            if let Some((_, sender)) = self.producers.pop_front() {
+                // A producer that hung up does not hear it; its batch is stored all the same.
+                let _ = sender.send(Ok(()));
+            }
+        }
+        self.wake_consumers();
+    }
+
+    /// Tells consumers that something other than the high watermark changed.
+    pub(crate) fn wake_consumers(&mut self) {
+        for consumer in self.consumers.drain(..) {
+            if let Some(consumer) = consumer.upgrade() {
+                consumer.notify_one();
+            }
+        }
+    }
+
+    /// Ends every wait, because the partition is gone or broken.
+    pub(crate) fn fail(&mut self, error: ErrorCode) {
+        for (_, sender) in self.producers.drain(..) {
+            let _ = sender.send(Err(error));
+        }
+        self.wake_consumers();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn producers_are_released_in_order_up_to_the_high_watermark() {
+        let mut waiters = Waiters::default();
+        let mut first = waiters.park_producer(Offset(5));
+        let mut second = waiters.park_producer(Offset(9));
+        waiters.release(Offset(8));
+        assert_eq!(first.try_recv(), Ok(Ok(())));
+        assert!(second.try_recv().is_err());
+        waiters.fail(ErrorCode::KafkaStorageError);
+        assert_eq!(second.try_recv(), Ok(Err(ErrorCode::KafkaStorageError)));
+    }
+
+    #[test]
+    fn consumers_that_went_away_are_swept_out() {
+        let mut waiters = Waiters::default();
+        for _ in 0..10_000 {
+            waiters.park_consumer(&Arc::new(Notify::new()));
+        }
+        assert!(waiters.consumers.len() <= SWEEP_MIN);
+    }
+}

@@ -1,0 +1,236 @@
+//! The log directories of this node: opening them, finding and opening logs, checkpoints,
+//! deleting what is gone.
+//!
+//! Knows folders and files; what a partition means is `partition`'s. Calls block.
+
+mod recover;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use naru_log::{
+    Checkpoint, Disk, Folder, FolderKind, LogDir, LogDirError, MetaProperties, OffsetCheckpoint,
+    OsDisk, StorageError, read_partition_metadata,
+};
+use naru_model::{Offset, TopicPartition, Uuid};
+
+pub(crate) use recover::{LogToOpen, OpenedLog, open_all};
+
+use crate::partition::Partition;
+
+/// Name of the folder of the metadata log, which is no partition of a topic.
+pub(crate) const METADATA_FOLDER: &str = "__cluster_metadata-0";
+
+/// All log directories.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    dirs: Vec<LogDir>,
+    /// Where each partition's log was found when the directories were opened.
+    found: Mutex<HashMap<TopicPartition, PathBuf>>,
+    /// Held while a checkpoint is written: the later state must win.
+    checkpointing: Mutex<()>,
+}
+
+impl Storage {
+    /// Opens the directories for this process alone.
+    pub(crate) fn open(paths: &[String]) -> Result<Self, LogDirError> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let open = |path: &String| LogDir::open(Arc::clone(&disk), Path::new(path));
+        let dirs = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { dirs, found: Mutex::default(), checkpointing: Mutex::default() })
+    }
+
+    pub(crate) fn dirs(&self) -> &[LogDir] {
+        &self.dirs
+    }
+
+    pub(crate) fn dirs_mut(&mut self) -> &mut [LogDir] {
+        &mut self.dirs
+    }
+
+    /// The directory with this path.
+    pub(crate) fn dir(&self, path: &Path) -> Option<&LogDir> {
+        self.dirs.iter().find(|dir| dir.path() == path)
+    }
+
+    /// Looks where which partition lies, and removes what was deleted before the last stop.
+    pub(crate) fn scan(&self) -> Result<(), LogDirError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in &self.dirs {
+            for folder in dir.folders()? {
+                match folder.kind {
+                    FolderKind::Live if !is_metadata(&folder) => {
+                        found.insert(folder.partition, folder.path);
+                    }
+                    FolderKind::Deleting => dir.remove_folder(&folder.path)?,
+                    FolderKind::Live | FolderKind::Stray | FolderKind::Future => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory and folder of a partition: where it lies, or the emptiest directory.
+    ///
+    /// A folder of the same name that belongs to another topic id is set aside as stray.
+    pub(crate) fn place(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+    ) -> Result<(&LogDir, PathBuf), StorageError> {
+        let known = {
+            let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.get(partition).cloned()
+        };
+        if let Some(path) = known
+            && let Some(dir) = path.parent().and_then(|parent| self.dir(parent))
+        {
+            match read_partition_metadata(&**dir.disk(), &path)? {
+                Some(id) if id != topic_id => set_aside(dir, &path, id)?,
+                Some(_) | None => return Ok((dir, path)),
+            }
+        }
+        let dir = self.emptiest();
+        let path = dir.folder_of(partition);
+        self.note(partition.clone(), path.clone());
+        Ok((dir, path))
+    }
+
+    fn note(&self, partition: TopicPartition, path: PathBuf) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, path);
+    }
+
+    fn emptiest(&self) -> &LogDir {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let count =
+            |dir: &&LogDir| found.values().filter(|p| p.parent() == Some(dir.path())).count();
+        self.dirs.iter().min_by_key(count).unwrap_or(&self.dirs[0])
+    }
+
+    /// Renames a deleted partition's folder; what is to be removed later.
+    pub(crate) fn begin_deletion(
+        &self,
+        partition: &TopicPartition,
+        unique: u128,
+    ) -> Result<Option<PathBuf>, StorageError> {
+        let path = self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(partition);
+        let Some(dir) = path.as_deref().and_then(Path::parent).and_then(|dir| self.dir(dir)) else {
+            return Ok(None);
+        };
+        dir.rename_for_deletion(partition, unique).map(Some)
+    }
+
+    /// Writes recovery points and log starts of `partitions`.
+    pub(crate) fn checkpoint(&self, partitions: &[Arc<Partition>]) -> Result<(), StorageError> {
+        let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in &self.dirs {
+            let mut recovery = OffsetCheckpoint::new();
+            let mut starts = OffsetCheckpoint::new();
+            for partition in partitions.iter().filter(|partition| partition.is_in(dir.path())) {
+                let name = TopicPartition::new(partition.topic(), partition.index());
+                if let Some(point) = partition.recovery_point()? {
+                    recovery.insert(name.clone(), point);
+                }
+                if partition.log_start() > Offset::ZERO {
+                    starts.insert(name, partition.log_start());
+                }
+            }
+            dir.write_checkpoint(Checkpoint::RecoveryPoint, &recovery)?;
+            dir.write_checkpoint(Checkpoint::LogStart, &starts)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the recovery points of logs that have been closed, and their log starts.
+    pub(crate) fn checkpoint_closed(
+        &self,
+        points: &[(Arc<Partition>, Offset)],
+    ) -> Result<(), StorageError> {
+        for dir in &self.dirs {
+            let here = || points.iter().filter(|(partition, _)| partition.is_in(dir.path()));
+            let name =
+                |partition: &Partition| TopicPartition::new(partition.topic(), partition.index());
+            let recovery = here().map(|(partition, point)| (name(partition), *point)).collect();
+            let starts = here()
+                .filter(|(partition, _)| partition.log_start() > Offset::ZERO)
+                .map(|(partition, _)| (name(partition), partition.log_start()))
+                .collect();
+            dir.write_checkpoint(Checkpoint::RecoveryPoint, &recovery)?;
+            dir.write_checkpoint(Checkpoint::LogStart, &starts)?;
+        }
+        Ok(())
+    }
+
+    /// Writes high watermarks, as Kafka does.
+    pub(crate) fn checkpoint_high_watermarks(
+        &self,
+        partitions: &[Arc<Partition>],
+    ) -> Result<(), StorageError> {
+        for dir in &self.dirs {
+            let here = partitions.iter().filter(|partition| partition.is_in(dir.path()));
+            let marks: OffsetCheckpoint = here
+                .map(|p| (TopicPartition::new(p.topic(), p.index()), p.high_watermark()))
+                .collect();
+            dir.write_checkpoint(Checkpoint::Replication, &marks)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the marks of a clean stop.
+    pub(crate) fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        self.dirs.iter().try_for_each(|dir| dir.mark_clean_shutdown(broker_epoch))
+    }
+}
+
+fn is_metadata(folder: &Folder) -> bool {
+    folder.path.file_name().is_some_and(|name| name == METADATA_FOLDER)
+}
+
+fn set_aside(dir: &LogDir, path: &Path, id: Uuid) -> Result<(), StorageError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let to = dir.path().join(format!("{name}.{:032x}-stray", id.0));
+    tracing::warn!(from = %path.display(), to = %to.display(), "a folder of another topic is set aside");
+    dir.disk().rename(path, &to).map_err(|source| StorageError {
+        action: "rename",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Who a node is, from its directories.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) cluster_id: String,
+    pub(crate) directory_ids: Vec<Uuid>,
+    /// The directories were empty: this is the first start.
+    pub(crate) is_new: bool,
+}
+
+/// Checks whose directories these are; formats those that are nobody's.
+pub(crate) fn identify(
+    storage: &mut Storage,
+    node_id: i32,
+    mut random: impl FnMut() -> u128,
+) -> Result<Identity, LogDirError> {
+    let known =
+        storage.dirs().iter().find_map(|dir| dir.meta()).map(|meta| meta.cluster_id.clone());
+    let is_new = known.is_none();
+    let cluster_id = known.unwrap_or_else(|| Uuid::from_random(random()).to_string());
+    let mut directory_ids = Vec::new();
+    for dir in storage.dirs_mut() {
+        dir.check_owner(Some(&cluster_id), node_id)?;
+        let known = dir.meta().and_then(|meta| meta.directory_id);
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let id = Uuid::from_random(random());
+                let cluster_id = cluster_id.clone();
+                dir.format(MetaProperties { cluster_id, node_id, directory_id: Some(id) })?;
+                id
+            }
+        };
+        directory_ids.push(id);
+    }
+    Ok(Identity { cluster_id, directory_ids, is_new })
+}
