@@ -21,6 +21,19 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// Test data directories are formatted with this cluster id.
 const CLUSTER_ID: &str = "bmFydS10ZXN0LWNsdXN0ZQ";
+/// The JVM options that Kafka's own start script gives a broker.
+const KAFKA_JVM: &[&str] = &[
+    "-Xms1g",
+    "-Xmx1g",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
+    "-Djava.awt.headless=true",
+];
+const LOG_WARNINGS: &str = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn";
 /// Every broker under test has this node id.
 pub const NODE_ID: i32 = 1;
 
@@ -131,7 +144,8 @@ impl Broker {
     fn command(&self) -> Command {
         match &self.system {
             System::Apache { libs } => {
-                let mut command = java(libs, "1g");
+                let mut command = Command::new("java");
+                command.args(KAFKA_JVM).arg(LOG_WARNINGS).arg("-cp").arg(libs.join("*"));
                 command.arg("kafka.Kafka").arg(self.properties_file());
                 command
             }
@@ -202,7 +216,7 @@ impl Broker {
 /// `java` with Kafka's jars on the class path and its logging kept to warnings.
 pub fn java(libs: &Path, heap: &str) -> Command {
     let mut command = Command::new("java");
-    command.args([&format!("-Xmx{heap}"), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
+    command.args([&format!("-Xmx{heap}"), LOG_WARNINGS, "-cp"]);
     command.arg(libs.join("*"));
     command
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask`: what the project does to itself.
 
+mod bench;
 mod codegen;
 mod test;
 
@@ -11,6 +12,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
+  bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
+                        beside Apache Kafka; --write puts the table into docs/benchmarks.md
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -30,6 +33,7 @@ fn run() -> Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["test", ref options @ ..] => return test::command(&root, options),
+        ["bench", ref options @ ..] => return bench::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,
         ["codegen", "--check"] => codegen::codegen(&root, true)?,

@@ -23,6 +23,7 @@ use naru_testkit::install::Tools;
 use naru_testkit::outcome::{Outcome, Totals, report};
 use naru_testkit::scenario::SCENARIOS;
 
+pub use cargo::release_binary;
 use options::{Against, Options};
 
 /// A check that needs no broker.
@@ -109,7 +110,7 @@ fn system(root: &Path, tools: &Tools, against: &Against) -> Result<System> {
     Ok(match against {
         Against::Apache => System::Apache { libs: tools.kafka_jars()? },
         Against::Binary(binary) => System::Naru { binary: PathBuf::from(binary).canonicalize()? },
-        Against::Naru => System::Naru { binary: cargo::release_binary(root)? },
+        Against::Naru => System::Naru { binary: release_binary(root)? },
     })
 }
 
