@@ -125,6 +125,7 @@ struct Found {
 }
 
 /// What came out of the segments.
+#[derive(Debug, Clone, Copy)]
 struct Recovered {
     log_end: Offset,
     /// The end up to which the log is known to be on the disk.
@@ -230,25 +231,37 @@ impl Opening<'_> {
         Ok(())
     }
 
-    fn recover_segments(&mut self, found: &mut Found) -> Result<Recovered, ReadError> {
-        let known_synced = match (self.options.clean, self.options.recovery_point) {
+    /// Everything before this is known to be on the disk as it was written.
+    fn known_synced(&self) -> Offset {
+        match (self.options.clean, self.options.recovery_point) {
             (true, _) => Offset(i64::MAX),
             (false, point) => point.unwrap_or(Offset::ZERO),
-        };
+        }
+    }
+
+    fn recover_segments(&mut self, found: &mut Found) -> Result<Recovered, ReadError> {
+        let known_synced = self.known_synced();
         let mut log_end = None;
         let mut synced_end = Offset::ZERO;
         let mut index = 0;
         while let Some(segment) = found.segments.get(index).cloned() {
             let next_base = found.segments.get(index + 1).map(|next| next.base);
             let is_active = next_base.is_none();
+            if next_base.is_some_and(|next| self.options.log_start >= Some(next)) {
+                // Nobody may read it any more; retention removes it.
+                index += 1;
+                continue;
+            }
             let lacks_index = found.lacking.contains(&segment.base);
-            let trusted = next_base.is_some_and(|next| next <= known_synced);
+            // A sync that came after the segment was closed has synced its indexes as well; one
+            // that ended just there may have come before.
+            let trusted = next_base.is_some_and(|next| next < known_synced);
             if trusted && !lacks_index && (self.options.clean || segment.indexes_look_sane()?) {
                 index += 1;
                 continue;
             }
             let verify_all = lacks_index || trusted;
-            let checked = self.recover_segment(&segment, known_synced, verify_all)?;
+            let checked = self.recover_segment(&segment, next_base, verify_all)?;
             let end = checked.end;
             // A power cut can take the end of a segment at a batch border, or all of it, and
             // leave the next one. Only compaction leaves such gaps on purpose, and then there
@@ -261,7 +274,9 @@ impl Opening<'_> {
             log_end = Some(end);
             synced_end = if self.options.clean { end } else { known_synced.min(end) };
             index += 1;
-            if lost_end || !checked.whole {
+            // A batch that reaches into the next segment proves that segment to be a leftover.
+            let leftover = next_base.is_some_and(|next| end > next);
+            if lost_end || leftover || !checked.whole {
                 self.remove_from(found, index)?;
             }
         }
@@ -273,15 +288,22 @@ impl Opening<'_> {
     fn recover_segment(
         &mut self,
         segment: &Arc<Segment>,
-        known_synced: Offset,
+        next_base: Option<Offset>,
         verify_all: bool,
     ) -> Result<Checked, ReadError> {
         let file = segment.file()?;
         let size = segment.size();
-        let resume =
-            if verify_all { Resume::Rebuild } else { self.resume_at(segment, known_synced)? };
+        // An index entry at or beyond the next segment's base is of what was cut off once.
+        let bound = next_base.map_or(self.known_synced(), |base| base.min(self.known_synced()));
+        let resume = if verify_all { Resume::Rebuild } else { self.resume_at(segment, bound)? };
         let from = match resume {
-            Resume::At(position) => position,
+            Resume::At(position) => {
+                // A crash may have taken the last entries of one index and spared the other's.
+                if !self.options.clean {
+                    segment.find_greatest(position)?;
+                }
+                position
+            }
             Resume::Beginning | Resume::Rebuild => {
                 segment.clear_indexes()?;
                 0
@@ -293,12 +315,17 @@ impl Opening<'_> {
         let interval = self.options.config.index_interval_bytes;
         let mut next = segment.base;
         let mut first = None;
-        let mut dense = true;
+        let (mut dense, mut overlaps) = (true, false);
         let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
         let outcome =
             verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
                 let header = &batch.header;
                 if header.base_offset < next || header.last_offset_delta < 0 {
+                    return false;
+                }
+                // A power cut can bring back what was cut off before the next segment was made.
+                if next_base.is_some_and(|base| header.base_offset >= base) {
+                    overlaps = true;
                     return false;
                 }
                 dense &= first.is_none() || header.base_offset == next;
@@ -329,16 +356,19 @@ impl Opening<'_> {
             );
             segment.set_size(outcome.end);
             file.set_len(outcome.end).context("truncate", segment.path())?;
+            // What is cut off must not come back when other records have taken its place.
+            file.sync().context("sync", segment.path())?;
         }
-        Ok(Checked { end: next, whole: outcome.fault.is_none(), dense })
+        let whole = outcome.fault.is_none() || overlaps;
+        Ok(Checked { end: next, whole, dense })
     }
 
     /// A segment is verified from the last index entry before the recovery point on.
-    fn resume_at(&self, segment: &Segment, known_synced: Offset) -> Result<Resume, ReadError> {
+    fn resume_at(&self, segment: &Segment, bound: Offset) -> Result<Resume, ReadError> {
         if segment.size() == 0 {
             return Ok(Resume::Beginning);
         }
-        if !segment.trim_after(known_synced, !self.options.clean)? {
+        if !segment.trim_after(bound, !self.options.clean)? {
             return Ok(Resume::Rebuild);
         }
         let Some((offset, position)) = segment.last_indexed()? else {
@@ -352,6 +382,9 @@ impl Opening<'_> {
     }
 
     fn remove_from(&mut self, found: &mut Found, index: usize) -> Result<(), StorageError> {
+        if index >= found.segments.len() {
+            return Ok(());
+        }
         for segment in found.segments.drain(index..) {
             self.report.bytes_cut += segment.size();
             self.report.segments_removed += 1;
@@ -359,7 +392,8 @@ impl Opening<'_> {
                 remove_if_there(&*self.disk, &names::path(&self.dir, segment.base, suffix))?;
             }
         }
-        Ok(())
+        // They must not come back beside what is written in their place.
+        self.disk.sync_dir(&self.dir).context("sync", &self.dir)
     }
 
     fn finish(
@@ -394,7 +428,7 @@ impl Opening<'_> {
         let nothing_new =
             from.is_some_and(|from| from >= self.verified_from) && !self.producers_seen;
         if !nothing_new && from != Some(log_end) {
-            let range = (first_base, log_end);
+            let range = (log_start, log_end);
             let snapshots = &mut found.snapshots;
             (producers, _) =
                 replay_producers(&*self.disk, &self.dir, snapshots, &found.segments, range)?;
@@ -439,10 +473,10 @@ impl Opening<'_> {
     }
 }
 
-/// The closed segments that reach beyond an offset.
+/// The closed segments whose logs or indexes may lie beyond what is synced.
 fn closed_after(segments: &[Arc<Segment>], synced_end: Offset) -> Vec<Arc<Segment>> {
     let pairs = segments.iter().zip(segments.iter().skip(1));
-    pairs.filter(|(_, next)| next.base > synced_end).map(|(closed, _)| closed.clone()).collect()
+    pairs.filter(|(_, next)| next.base >= synced_end).map(|(closed, _)| closed.clone()).collect()
 }
 
 /// What verification has found out about a segment.

@@ -17,7 +17,7 @@ use crate::reader::read_batch;
 use crate::segment::Segment;
 use crate::snapshot;
 
-/// The producers at the end of `range`, and the offset of the snapshot they were read from.
+/// The producers at the end of `range`, which begins at the log start, and the offset of the snapshot they were read from.
 /// Damaged snapshots are removed.
 pub(crate) fn replay_producers(
     disk: &dyn Disk,
@@ -28,9 +28,13 @@ pub(crate) fn replay_producers(
 ) -> Result<(Producers, Option<Offset>), ReadError> {
     let (start, end) = range;
     let (mut producers, from) = load_snapshot(disk, dir, snapshots, end)?;
-    let replay_from = from.unwrap_or(start);
-    for segment in segments {
-        replay_segment(segment, replay_from, end, &mut producers)?;
+    // A producer whose batches are hidden by the log start may still repeat them.
+    let replay_from = from.unwrap_or(Offset::ZERO);
+    for (index, segment) in segments.iter().enumerate() {
+        // What lies before the log start was not even verified.
+        if segments.get(index + 1).is_none_or(|next| next.base > start) {
+            replay_segment(segment, replay_from, end, &mut producers)?;
+        }
     }
     Ok((producers, from))
 }

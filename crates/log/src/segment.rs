@@ -307,6 +307,8 @@ impl Segment {
         let file = self.file()?;
         self.set_size(size);
         file.set_len(size).context("truncate", &self.path)?;
+        // What is cut off must not come back when other records have taken its place.
+        file.sync().context("sync", &self.path)?;
         let mut inner = self.lock();
         let disk = &*self.disk;
         let relative_end = u32::try_from(end.0 - self.base.0).unwrap_or(0);
@@ -316,16 +318,27 @@ impl Segment {
         inner.offsets.truncate(disk, keep)?;
         let keep = inner.times.partition_point(disk, |e| time_relative_of(e) < relative_end)?;
         inner.times.truncate(disk, keep)?;
-        inner.max = Greatest::InIndex;
         if size == 0 {
             inner.first_timestamp = None;
         }
         inner.bytes_since_entry = 0;
-        // Batches after the last entry count too.
-        let mut greatest = inner.greatest(disk, self.base)?;
         drop(inner);
+        self.find_greatest(size)
+    }
+
+    /// Finds the greatest timestamp before a position: that of the last entry of the time index,
+    /// or of a batch after it.
+    pub(crate) fn find_greatest(&self, upto: u64) -> Result<(), ReadError> {
+        let mut greatest = {
+            let mut inner = self.lock();
+            inner.max = Greatest::InIndex;
+            inner.greatest(&*self.disk, self.base)?
+        };
         let mut scan = self.scan_to(greatest.map_or(self.base, |(_, offset)| offset))?;
-        while let Some((header, _)) = scan.next()? {
+        while let Some((header, position)) = scan.next()? {
+            if position >= upto {
+                break;
+            }
             let time = header.max_timestamp;
             if time.0 >= 0 && greatest.is_none_or(|(max, _)| time > max) {
                 greatest = Some((time, header.last_offset()));

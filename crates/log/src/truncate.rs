@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use naru_model::{Offset, Timestamp};
 
-use crate::error::{AppendError, ReadError, StorageError};
+use crate::error::{AppendError, Context, ReadError, StorageError};
 use crate::log::{Log, remove_if_there};
 use crate::names;
 use crate::producers::Producers;
@@ -71,7 +71,10 @@ impl Log {
         for segment in &removed {
             self.remove_segment_files(segment)?;
         }
-        self.loose.renamed();
+        if !removed.is_empty() {
+            // They must not come back beside what is written in their place.
+            self.disk.sync_dir(&self.dir).context("sync", &self.dir)?;
+        }
         let active = Arc::clone(self.shared.lock().active());
         let found = active.find(offset)?;
         let end = match found {

@@ -1,7 +1,5 @@
 //! What a log does when nothing goes wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 mod support;
 
 use std::path::Path;
@@ -313,7 +311,7 @@ fn retention_deletes_and_readers_finish_what_they_hold() {
     assert_eq!(read_all(&reader, 500), values(200)[usize::try_from(start.0).unwrap()..]);
     assert_eq!(reader.epoch_at(start), Some(EPOCH));
     // Everything is old: one empty segment remains, offsets go on.
-    log.set_config(LogConfig { retention_ms: Some(0), ..config.clone() });
+    log.set_config(LogConfig { retention_ms: Some(0), ..config });
     log.delete_old_segments(Offset(400), Timestamp(NOW.0 + 10)).unwrap().unwrap().remove().unwrap();
     assert_eq!(
         (log.log_start(), log.log_end(), log.segment_count()),
@@ -321,7 +319,7 @@ fn retention_deletes_and_readers_finish_what_they_hold() {
     );
     assert_eq!(append(&mut log, &batch(&["on"])), Offset(400));
     log.close().unwrap();
-    let (log, report) = open(&disk(), temp.path(), &config, true);
+    let (log, report) = open(&disk(), temp.path(), &small(), true);
     assert!(!report.mended());
     assert_eq!((log.log_start(), log.log_end()), (Offset(400), Offset(401)));
 }

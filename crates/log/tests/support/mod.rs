@@ -78,7 +78,7 @@ pub fn read_all(reader: &LogReader, max_bytes: usize) -> Vec<(i64, String)> {
         let bytes = slice.read_bytes().unwrap();
         assert!(bytes.len() <= max_bytes.max(slice.first_batch_len));
         let mut walk = naru_records::batches(&bytes);
-        while let Some(item) = walk.next() {
+        for item in walk.by_ref() {
             let (header, batch) = item.unwrap();
             header.check_crc(batch).unwrap();
             for record in read_records(&bytes::Bytes::copy_from_slice(batch), 1 << 20).unwrap() {

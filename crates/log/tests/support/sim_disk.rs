@@ -1,7 +1,8 @@
 //! A file system in memory that forgets what was not synced, tears writes and runs full.
 //!
-//! A crash leaves each file with its synced bytes and any part of what was written since; each
-//! name that was not synced may be there or not. Which it is comes from a seed.
+//! A crash leaves each file with its synced bytes and any part of what was written since. Of the
+//! changes of names that were not synced, the first so many have happened: file systems journal
+//! them in order. Which it is comes from a seed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,8 +21,10 @@ struct State {
     files: Vec<Node>,
     /// Names as programs see them.
     names: BTreeMap<PathBuf, usize>,
-    /// Names as a crash leaves them.
+    /// Names as of the last sync of their folder.
     durable_names: BTreeMap<PathBuf, usize>,
+    /// What has happened to names since: a name with its file, or without.
+    name_changes: Vec<(PathBuf, Option<usize>)>,
     dirs: std::collections::BTreeSet<PathBuf>,
     /// Calls that change something, so far.
     steps: u64,
@@ -82,16 +85,16 @@ impl SimDisk {
     pub fn after_power_cut(&self, mut choose: impl FnMut(u64) -> u64) -> Arc<Self> {
         let state = self.lock();
         let mut survived = State { dirs: state.dirs.clone(), ..State::default() };
-        let mut all: Vec<PathBuf> = state.names.keys().cloned().collect();
-        all.extend(state.durable_names.keys().cloned());
-        all.sort();
-        all.dedup();
-        for path in all {
-            let (now, before) = (state.names.get(&path), state.durable_names.get(&path));
-            let kept = if now == before || choose(2) == 0 { before } else { now };
-            let Some(node) = kept else { continue };
-            let node = &state.files[*node];
-            let bytes = tear(node, &mut choose);
+        let mut names = state.durable_names.clone();
+        let happened = choose(state.name_changes.len() as u64 + 1);
+        for (path, node) in state.name_changes.iter().take(usize::try_from(happened).unwrap_or(0)) {
+            match node {
+                Some(node) => names.insert(path.clone(), *node),
+                None => names.remove(path),
+            };
+        }
+        for (path, node) in names {
+            let bytes = tear(&state.files[node], &mut choose);
             let id = survived.files.len();
             survived.files.push(Node { durable: bytes.clone(), bytes });
             survived.names.insert(path.clone(), id);
@@ -107,6 +110,7 @@ impl SimDisk {
             files: state.files.clone(),
             names: state.names.clone(),
             durable_names: state.durable_names.clone(),
+            name_changes: state.name_changes.clone(),
             dirs: state.dirs.clone(),
             ..State::default()
         };
@@ -117,6 +121,7 @@ impl SimDisk {
     pub fn settle(&self) {
         let mut state = self.lock();
         state.durable_names = state.names.clone();
+        state.name_changes.clear();
         for node in &mut state.files {
             node.durable = node.bytes.clone();
         }
@@ -167,6 +172,14 @@ fn tear(node: &Node, choose: &mut impl FnMut(u64) -> u64) -> Vec<u8> {
 }
 
 impl State {
+    fn name(&mut self, path: &Path, node: Option<usize>) {
+        match node {
+            Some(node) => self.names.insert(path.to_path_buf(), node),
+            None => self.names.remove(path),
+        };
+        self.name_changes.push((path.to_path_buf(), node));
+    }
+
     fn step(&mut self) -> io::Result<Option<Fault>> {
         self.steps += 1;
         match self.fault {
@@ -206,13 +219,13 @@ impl Disk for SimDisk {
                 if state.step()?.is_some() {
                     return Err(full());
                 }
-                let parent = path.parent().unwrap_or(Path::new("/"));
+                let parent = path.parent().unwrap_or_else(|| Path::new("/"));
                 if !state.dirs.contains(parent) {
                     return Err(missing());
                 }
                 state.files.push(Node::default());
                 let node = state.files.len() - 1;
-                state.names.insert(path.to_path_buf(), node);
+                state.name(path, Some(node));
                 node
             }
             None => return Err(missing()),
@@ -227,8 +240,10 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.step()?;
-        let node = state.names.remove(from).ok_or_else(missing)?;
-        state.names.insert(to.to_path_buf(), node);
+        let node = *state.names.get(from).ok_or_else(missing)?;
+        // One change, as renaming is atomic: the old name goes before the new one can be missed.
+        state.name(to, Some(node));
+        state.name(from, None);
         Ok(())
     }
 
@@ -238,14 +253,18 @@ impl Disk for SimDisk {
             return Err(missing());
         }
         state.step()?;
-        state.names.remove(path);
+        state.name(path, None);
         Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.step()?;
-        state.names.retain(|name, _| !name.starts_with(path));
+        let inside: Vec<_> =
+            state.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+        for name in inside {
+            state.name(&name, None);
+        }
         state.dirs.retain(|dir| !dir.starts_with(path));
         Ok(())
     }
@@ -264,15 +283,17 @@ impl Disk for SimDisk {
         if state.fail_syncs {
             return Err(io::Error::from_raw_os_error(5));
         }
-        let inside = |name: &PathBuf| name.parent() == Some(path);
-        state.durable_names.retain(|name, _| !inside(name));
-        let now: Vec<_> = state
-            .names
-            .iter()
-            .filter(|(name, _)| inside(name))
-            .map(|(n, i)| (n.clone(), *i))
-            .collect();
-        state.durable_names.extend(now);
+        let changes = std::mem::take(&mut state.name_changes);
+        for (name, node) in changes {
+            if name.parent() != Some(path) {
+                state.name_changes.push((name, node));
+                continue;
+            }
+            match node {
+                Some(node) => state.durable_names.insert(name, node),
+                None => state.durable_names.remove(&name),
+            };
+        }
         Ok(())
     }
 
