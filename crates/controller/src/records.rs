@@ -59,3 +59,35 @@ pub struct Decision<R> {
 
 /// Most records that one request of a client may lead to, as Kafka has it.
 pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The newest version that each record type's schema has, from the framed form itself.
+    #[test]
+    fn types_with_one_version_are_all_that_is_left_out() {
+        use naru_protocol::messages::{
+            access_control_entry_record::AccessControlEntryRecord,
+            clear_elr_record::ClearElrRecord, config_record::ConfigRecord,
+            delegation_token_record::DelegationTokenRecord,
+            feature_level_record::FeatureLevelRecord, producer_ids_record::ProducerIdsRecord,
+            register_controller_record::RegisterControllerRecord,
+            remove_topic_record::RemoveTopicRecord, topic_record::TopicRecord,
+            user_scram_credential_record::UserScramCredentialRecord,
+        };
+        let newest = [
+            *AccessControlEntryRecord::VERSIONS.end(),
+            *ClearElrRecord::VERSIONS.end(),
+            *ConfigRecord::VERSIONS.end(),
+            *DelegationTokenRecord::VERSIONS.end(),
+            *FeatureLevelRecord::VERSIONS.end(),
+            *ProducerIdsRecord::VERSIONS.end(),
+            *RegisterControllerRecord::VERSIONS.end(),
+            *RemoveTopicRecord::VERSIONS.end(),
+            *TopicRecord::VERSIONS.end(),
+            *UserScramCredentialRecord::VERSIONS.end(),
+        ];
+        assert_eq!(newest, [0; 10]);
+    }
+}

@@ -1,6 +1,8 @@
 //! Files that an Apache Kafka 4.3.1 node wrote: a standalone node formatted, started, given
 //! topics and configurations, stopped cleanly, started and stopped again.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use naru_controller::quorum::{
     ControlRecord, KraftVersion, Voter, VoterEndpoint, VoterLog, bootstrap_checkpoint,
     initial_checkpoint,
 };
-use naru_controller::Controller;
+use naru_controller::{Controller, RecordAndVersion};
 use naru_model::Timestamp;
 use naru_model::config::Props;
 use naru_protocol::metadata::MetadataRecord;
@@ -82,13 +84,58 @@ fn the_metadata_log_of_a_real_node_is_read_whole() {
 
     // And a node of ours takes over from there.
     let records = controller.decide_unfence_broker(1, image.broker(1).unwrap().epoch);
-    let mut offset = image.end_offset();
-    for record in records {
+    for (offset, record) in (image.end_offset()..).zip(records) {
         controller.replay(offset, 3, &record.record).unwrap();
-        offset += 1;
     }
     let partition = controller.image().partition("m1", 0).unwrap();
     assert_eq!((partition.leader, partition.isr.as_slice()), (Some(1), &[1][..]));
+}
+
+/// The controller as of the record before `end`, and the records of the log.
+fn replayed_to(end: i64) -> (Controller, Vec<(i64, MetadataRecord)>) {
+    let mut controller = Controller::new(1, Arc::new(Props::new()));
+    let mut records = Vec::new();
+    for (header, batch) in batches(LOG) {
+        for record in batch {
+            let LogRecord::Metadata { offset, record } = record else { continue };
+            if offset < end {
+                controller.replay(offset, header.partition_leader_epoch.0, &record).unwrap();
+            }
+            records.push((offset, record));
+        }
+    }
+    (controller, records)
+}
+
+/// What Kafka wrote from `offsets`, in the order of topics that names, not ids, give.
+fn kafka_wrote(records: &[(i64, MetadataRecord)], offsets: std::ops::Range<i64>) -> Vec<String> {
+    let mut texts: Vec<String> = records
+        .iter()
+        .filter(|(offset, record)| offsets.contains(offset) && record.name() != "NoOpRecord")
+        .map(|(_, record)| format!("{record:?}"))
+        .collect();
+    texts.sort();
+    texts
+}
+
+fn texts(records: &[RecordAndVersion]) -> Vec<String> {
+    let mut texts: Vec<String> = records.iter().map(|r| format!("{:?}", r.record)).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn a_clean_stop_writes_the_records_kafka_wrote() {
+    let (controller, records) = replayed_to(175);
+    let ours = texts(&controller.decide_stop_broker(1, 14));
+    assert_eq!(ours, kafka_wrote(&records, 175..183));
+}
+
+#[test]
+fn a_start_after_a_clean_stop_writes_the_records_kafka_wrote() {
+    let (controller, records) = replayed_to(187);
+    let ours = texts(&controller.decide_unfence_broker(1, 185));
+    assert_eq!(ours, kafka_wrote(&records, 187..193));
 }
 
 #[test]

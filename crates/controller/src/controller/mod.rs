@@ -9,6 +9,7 @@
 
 mod brokers;
 mod configs;
+mod configs_error;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
@@ -29,7 +30,7 @@ use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, ReplayError};
 use crate::topic_name;
 
 pub use brokers::{BrokerRegistration, ControllerRegistration};
-pub use configs::AlterConfigsError;
+pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;
 pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
 pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};

@@ -1,10 +1,10 @@
-//! Who leads a partition when a broker comes back.
+//! Who leads a partition when a broker comes back, or goes.
 
 use naru_model::Uuid;
 use naru_protocol::messages::partition_change_record::PartitionChangeRecord;
 
 use super::Controller;
-use crate::image::PartitionImage;
+use crate::image::{NO_LEADER, PartitionImage};
 use crate::records::RecordAndVersion;
 
 /// The leader was elected from outside the ISR and has to find its end first.
@@ -28,6 +28,39 @@ impl Controller {
             let change = PartitionChangeRecord { topic_id, partition_id, ..change };
             Some(RecordAndVersion::newest(change))
         })
+    }
+
+    /// The changes of partitions that take a broker out of every ISR and from every lead.
+    pub(super) fn departures(&self, broker: i32) -> impl Iterator<Item = RecordAndVersion> {
+        let partitions = self.image.topics().flat_map(|topic| {
+            topic.partitions.iter().map(|(index, partition)| (topic.id, *index, partition))
+        });
+        partitions.filter_map(move |(topic_id, partition_id, partition)| {
+            let change = self.departure(broker, partition)?;
+            let change = PartitionChangeRecord { topic_id, partition_id, ..change };
+            Some(RecordAndVersion::newest(change))
+        })
+    }
+
+    /// The change that takes `broker` out; none if the partition does not count on it.
+    fn departure(&self, broker: i32, partition: &PartitionImage) -> Option<PartitionChangeRecord> {
+        if !partition.isr.contains(&broker) {
+            return None;
+        }
+        let isr: Vec<i32> = partition.isr.iter().copied().filter(|id| *id != broker).collect();
+        let mut change = PartitionChangeRecord::default();
+        if isr.is_empty() {
+            // It has everything: it stays eligible, and is remembered as the last that was.
+            change.leader = NO_LEADER;
+            change.eligible_leader_replicas = Some(vec![broker]);
+            change.last_known_elr = Some(vec![broker]);
+        } else if partition.leader == Some(broker) {
+            let active = |id: &&i32| self.image.broker(**id).is_some_and(|b| b.is_active());
+            let by_preference = partition.replicas.iter().filter(|id| isr.contains(*id));
+            change.leader = by_preference.copied().find(|id| active(&id)).unwrap_or(NO_LEADER);
+        }
+        change.isr = Some(isr);
+        Some(change)
     }
 }
 

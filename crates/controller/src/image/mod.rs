@@ -32,6 +32,8 @@ pub use resource::{ConfigResource, ResourceType};
 pub use shared_map::SharedMap;
 pub use topic::{PartitionImage, TopicImage};
 
+pub(crate) use topic::NO_LEADER;
+
 use other::OtherKey;
 
 /// The configuration of one resource.

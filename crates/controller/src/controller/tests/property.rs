@@ -14,13 +14,14 @@ use super::*;
 use crate::batch::{LogRecord, read_batch, snapshot};
 use crate::quorum::KraftVersion;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Create { topic: u8, partitions: i32, replicas: i16 },
     Grow { topic: u8, count: i32 },
     Delete { topic: u8 },
     Configure { topic: u8, op: i8, key: &'static str, value: &'static str },
     RestartBroker(i32),
+    StopBroker(i32),
     ProducerIds,
 }
 
@@ -42,7 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
             key,
             value
         }),
-        (1..3i32).prop_map(Step::RestartBroker),
+        (1..4i32).prop_map(Step::RestartBroker),
+        (1..4i32).prop_map(Step::StopBroker),
         Just(Step::ProducerIds),
     ]
 }
@@ -89,6 +91,11 @@ fn run(cluster: &mut Cluster, step: Step) {
         Step::RestartBroker(id) => {
             cluster.start_broker(id);
         }
+        Step::StopBroker(id) => {
+            let epoch = cluster.controller.image().broker(id).map_or(-1, |broker| broker.epoch);
+            let records = cluster.controller.decide_stop_broker(id, epoch);
+            cluster.commit(records);
+        }
         Step::ProducerIds => {
             let decision = cluster.controller.decide_producer_ids(1, 0).unwrap();
             cluster.commit(decision.records);
@@ -108,6 +115,9 @@ fn check(controller: &Controller) {
             assert_eq!(partition.directories.len(), partition.replicas.len());
             assert!(partition.isr.iter().all(|id| partition.replicas.contains(id)));
             assert!(partition.leader.is_none_or(|leader| partition.isr.contains(&leader)));
+            assert!(partition.elr.iter().all(|id| !partition.isr.contains(id)));
+            let fenced = |id: i32| image.broker(id).is_some_and(|broker| broker.fenced);
+            assert!(!partition.leader.is_some_and(fenced));
         }
     }
     let named = |names: &BTreeSet<Arc<str>>| names.iter().all(|name| image.topic(name).is_some());

@@ -249,3 +249,29 @@ fn deletions_that_say_too_much_or_too_little_are_refused() {
     assert_eq!(told(vec![state(None, id), state(Some("d"), Uuid::ZERO)]), [mapped]);
     assert_eq!(told(vec![state(None, Uuid(9))]), ["This server does not host this topic ID."]);
 }
+
+#[test]
+fn a_delta_tells_what_changed_since_the_last_one() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    cluster.controller.publish();
+    let made = cluster.create(&request(vec![topic("kept", 2, 1), topic("gone", 1, 1)]));
+    let records = cluster.controller.decide_delete_topics(&by_name(&["gone"])).records;
+    cluster.commit(records);
+    let delta = cluster.controller.publish().delta;
+    let id = made[0].topic_id;
+    assert!(delta.topics_created.keys().eq([&id]));
+    assert!(delta.topics_deleted.is_empty());
+    assert!(delta.partitions_changed.iter().eq(&[(id, 0), (id, 1)]));
+    assert!(cluster.controller.publish().delta.is_empty());
+}
+
+#[test]
+fn a_published_image_does_not_change() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    cluster.create(&request(vec![topic("t", 1, 1)]));
+    let before = cluster.controller.publish().image;
+    let records = cluster.controller.decide_delete_topics(&by_name(&["t"])).records;
+    cluster.commit(records);
+    assert!(before.topic("t").is_some());
+    assert!(cluster.controller.image().topic("t").is_none());
+}
