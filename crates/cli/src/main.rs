@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod friendly;
 mod options;
 mod start;
 mod text;
@@ -24,19 +25,21 @@ fn main() -> ExitCode {
 
 /// Runs what is called `name`; its exit code.
 fn dispatch(name: &str, args: &[String]) -> i32 {
-    if let Some(tool) = tools::find(name) {
-        return (tool.run)(args);
+    if let Some(code) = run_tool(name, args) {
+        return code;
     }
-    if matches!(name, "kafka-server-start" | "kafka-server-start.sh") {
-        return start::run_kafka(args);
+    let Some((first, rest)) = args.split_first() else { return friendly::run(args) };
+    if first == "start" {
+        return start::run(rest);
     }
-    match args.split_first() {
-        Some((first, rest)) if first == "start" => start::run(rest),
-        Some((first, rest)) if first == "kafka-server-start" => start::run_kafka(rest),
-        Some((first, rest)) => match tools::find(first) {
-            Some(tool) => (tool.run)(rest),
-            None => 2,
-        },
-        None => 2,
+    run_tool(first, rest).unwrap_or_else(|| friendly::run(args))
+}
+
+/// Runs one of Kafka's tools, if `name` is one.
+fn run_tool(name: &str, args: &[String]) -> Option<i32> {
+    let bare = name.strip_suffix(".sh").unwrap_or(name);
+    if bare == "kafka-server-start" {
+        return Some(start::run_kafka(args));
     }
+    tools::find(bare).map(|tool| (tool.run)(args))
 }

@@ -30,12 +30,13 @@ pub fn help(about: &str, rows: &[Row], examples: &[&str]) -> String {
 }
 
 fn left(row: &Row) -> String {
+    let short = row.short.map(|letter| format!("-{letter}, ")).unwrap_or_default();
     match row.takes {
-        Takes::Nothing => format!("--{}", row.name),
+        Takes::Nothing => format!("{short}--{}", row.name),
         Takes::Text(what) | Takes::Int(what) | Takes::Long(what) => {
-            format!("--{} <{what}>", row.name)
+            format!("{short}--{} <{what}>", row.name)
         }
-        Takes::Maybe(what) => format!("--{} [{what}]", row.name),
+        Takes::Maybe(what) => format!("{short}--{} [{what}]", row.name),
     }
 }
 

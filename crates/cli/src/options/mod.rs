@@ -48,16 +48,26 @@ pub struct Row {
     pub help: &'static str,
     /// Set for options of the past, which help does not show.
     pub old: Option<Old>,
+    /// A letter that stands for it after one dash.
+    pub short: Option<char>,
+}
+
+impl Row {
+    /// With a letter.
+    pub const fn short(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
 }
 
 /// A row of today.
 pub const fn row(name: &'static str, takes: Takes, help: &'static str) -> Row {
-    Row { name, takes, help, old: None }
+    Row { name, takes, help, old: None, short: None }
 }
 
 /// A row of the past.
 pub const fn old(name: &'static str, takes: Takes, meaning: Old) -> Row {
-    Row { name, takes, help: "", old: Some(meaning) }
+    Row { name, takes, help: "", old: Some(meaning), short: None }
 }
 
 /// `--bootstrap-server`.

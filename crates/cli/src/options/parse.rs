@@ -82,11 +82,17 @@ pub fn parse(rows: &'static [Row], args: &[String]) -> Result<Parsed, OptionErro
             parsed.rest.push(arg.clone());
             continue;
         };
-        let (name, inline) = match body.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (body, None),
+        let (row, inline) = match short(rows, arg) {
+            Some(found) => found,
+            None => {
+                let (name, inline) = match body.split_once('=') {
+                    Some((name, value)) => (name, Some(value.to_owned())),
+                    None => (body, None),
+                };
+                let row = find(rows, name);
+                (row.ok_or_else(|| OptionError::Unknown(name.to_owned()))?, inline)
+            }
         };
-        let row = find(rows, name).ok_or_else(|| OptionError::Unknown(name.to_owned()))?;
         let value = match row.takes {
             Takes::Nothing => None,
             Takes::Text(_) | Takes::Int(_) | Takes::Long(_) => {
@@ -113,6 +119,20 @@ fn option_body(arg: &str) -> Option<&str> {
     let body = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-'))?;
     let starts_well = body.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     starts_well.then_some(body)
+}
+
+/// `-p`, `-p3` or `-p=3`: the row with that letter and what is attached to it.
+fn short(rows: &'static [Row], arg: &str) -> Option<(&'static Row, Option<String>)> {
+    let body = arg.strip_prefix('-').filter(|body| !body.starts_with('-'))?;
+    let letter = body.chars().next()?;
+    let row = rows.iter().find(|row| row.short == Some(letter))?;
+    let attached = &body[letter.len_utf8()..];
+    if attached.is_empty() {
+        return Some((row, None));
+    }
+    let takes_value = !matches!(row.takes, Takes::Nothing);
+    let attached = attached.strip_prefix('=').unwrap_or(attached);
+    takes_value.then(|| (row, Some(attached.to_owned())))
 }
 
 /// The row of this name, else the only one of today that begins with it, else of the past.

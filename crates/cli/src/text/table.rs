@@ -11,25 +11,15 @@ pub struct Column {
     pub number: bool,
 }
 
-/// A column of texts.
-pub const fn text(title: &'static str) -> Column {
-    Column { title, number: false }
-}
-
-/// A column of numbers.
-pub const fn number(title: &'static str) -> Column {
-    Column { title, number: true }
-}
-
 impl Column {
     /// A column of texts.
     pub const fn text(title: &'static str) -> Self {
-        text(title)
+        Self { title, number: false }
     }
 
     /// A column of numbers.
     pub const fn number(title: &'static str) -> Self {
-        number(title)
+        Self { title, number: true }
     }
 }
 
@@ -73,6 +63,13 @@ impl Table {
         text
     }
 
+    /// The text for other programs: tabs between the cells.
+    pub fn tabs(&self) -> String {
+        let titles: Vec<String> = self.columns.iter().map(|c| c.title.to_owned()).collect();
+        let lines = std::iter::once(&titles).chain(&self.rows);
+        lines.map(|cells| cells.join("\t") + "\n").collect()
+    }
+
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
         let mut line = String::new();
         for ((cell, width), column) in cells.iter().zip(widths).zip(&self.columns) {
@@ -96,10 +93,11 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right_and_nothing_trails() {
-        let mut table = Table::new(&[text("TOPIC"), number("PARTITIONS"), text("NOTE")]);
+        let mut table = Table::new(&[Column::text("TOPIC"), Column::number("PARTITIONS"), Column::text("NOTE")]);
         table.row(["orders".to_owned(), "3".to_owned(), String::new()]);
         table.row(["a".to_owned(), "12".to_owned(), "x".to_owned()]);
         let expect = "TOPIC   PARTITIONS  NOTE\norders           3\na               12  x\n";
         assert_eq!(table.render(false), expect);
+        assert_eq!(table.tabs(), "TOPIC\tPARTITIONS\tNOTE\norders\t3\t\na\t12\tx\n");
     }
 }

@@ -11,8 +11,9 @@ mod get_offsets;
 mod properties;
 mod topics;
 
-pub use bootstrap::{client_config, from_environment};
-pub use properties::read_properties;
+pub use bootstrap::from_environment;
+pub use common::{KAFKA_VERSION, block_on};
+pub use console_producer::Lines;
 
 /// A tool and how it is run: arguments in, exit code out.
 #[derive(Debug, Clone, Copy)]

@@ -173,7 +173,13 @@ async fn describe(
             all
         }
         (None, Some(kind)) => {
-            let names = admin.list_config_resources(kind).await?;
+            let mut names = admin.list_config_resources(kind).await?;
+            if kind == ResourceKind::Group {
+                // Groups without configurations of their own are shown as well.
+                names.extend(admin.list_groups(&[], &[]).await?.into_iter().map(|g| g.group));
+                names.sort();
+                names.dedup();
+            }
             names.iter().map(|name| entity.named(name)).collect()
         }
         _ => vec![entity.clone()],
@@ -204,7 +210,7 @@ async fn describe_one(
         entries.retain(|entry| p.has("all") || is_dynamic(resource, entry.source));
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         for entry in &entries {
-            streams.line(entry_line(entry, p.has("all"), resource));
+            streams.line(entry_line(entry));
         }
     }
     Ok(())
@@ -239,7 +245,7 @@ fn is_dynamic(resource: &ConfigResource, source: ConfigSource) -> bool {
     }
 }
 
-fn entry_line(entry: &ConfigEntry, _all: bool, _resource: &ConfigResource) -> String {
+fn entry_line(entry: &ConfigEntry) -> String {
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".to_owned());
     let synonym =
         |s: &ConfigSynonym| format!("{}:{}={}", s.source.name(), s.name, value(&s.value));
@@ -281,6 +287,6 @@ mod tests {
         let expect = "  cleanup.policy=compact,delete sensitive=false \
                       synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete, \
                       DEFAULT_CONFIG:log.cleanup.policy=delete}";
-        assert_eq!(entry_line(&entry, false, &ConfigResource::topic("t")), expect);
+        assert_eq!(entry_line(&entry), expect);
     }
 }

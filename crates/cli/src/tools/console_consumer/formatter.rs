@@ -41,7 +41,6 @@ enum Type {
     Long,
     Float,
     Double,
-    Uuid,
     Boolean,
 }
 
@@ -65,7 +64,7 @@ impl Type {
 
     fn show(self, bytes: &Bytes) -> Result<Bytes, String> {
         let text = match (self, bytes.len()) {
-            (Self::Bytes | Self::Uuid, _) => return Ok(bytes.clone()),
+            (Self::Bytes, _) => return Ok(bytes.clone()),
             (Self::Short, 2) => i16::from_be_bytes([bytes[0], bytes[1]]).to_string(),
             (Self::Int, 4) => array(bytes).map(i32::from_be_bytes)?.to_string(),
             (Self::Long, 8) => array(bytes).map(i64::from_be_bytes)?.to_string(),

@@ -24,7 +24,7 @@ pub(super) async fn describe(
     admin: &Admin,
     streams: &mut Streams,
 ) -> Result<(), Failure> {
-    let mut names = match topic_id(p)? {
+    let names = match topic_id(p)? {
         Some(id) => {
             let all = admin.list_topics().await;
             let all = all.map_err(|error| Failure::of(&error, "listTopics"))?;
@@ -45,7 +45,6 @@ pub(super) async fn describe(
     if names.is_empty() {
         return Ok(());
     }
-    java_hash_order(&mut names);
     let described = admin.describe_topics(&names).await?;
     let resources: Vec<ConfigResource> = names.iter().map(ConfigResource::topic).collect();
     let configs = admin.describe_configs(&resources, false).await?;
