@@ -188,11 +188,19 @@ pub(crate) async fn list_offsets(
     loop {
         let answers = list_offsets_once(cluster, &pending, isolation).await;
         let wait = backoff.step();
-        let in_time = start.elapsed() + wait < cluster.config().api_timeout;
+        let in_time = |error: &Error| {
+            let limit = match error {
+                Error::Unreachable { .. } | Error::AdvertisedUnreachable { .. } => {
+                    cluster.config().reach_timeout
+                }
+                _ => cluster.config().api_timeout,
+            };
+            start.elapsed() + wait < limit
+        };
         pending.retain(|(partition, _)| {
             let answer = answers.get(partition).cloned();
             let answer = answer.unwrap_or(Err(Error::code_only(ErrorCode::UnknownServerError)));
-            let again = answer.as_ref().is_err_and(Error::is_retriable) && in_time;
+            let again = answer.as_ref().is_err_and(|error| error.is_retriable() && in_time(error));
             if again {
                 cluster.forget_leader(&partition.topic, partition.partition);
             } else {

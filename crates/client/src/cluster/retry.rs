@@ -48,6 +48,12 @@ impl Cluster {
                 Error::Unreachable { .. } | Error::AdvertisedUnreachable { .. } => {
                     self.config().reach_timeout
                 }
+                // Whoever answers there, no broker has been reached yet.
+                Error::Disconnected { .. } | Error::Timeout { .. }
+                    if self.metadata().brokers.is_empty() =>
+                {
+                    self.config().reach_timeout
+                }
                 _ => self.config().api_timeout,
             };
             if !(error.is_retriable() || is_moved(&error)) || start.elapsed() + wait >= limit {

@@ -139,7 +139,8 @@ impl Connection {
         version: i16,
         extra_wait: Duration,
     ) -> Result<R::Response> {
-        let bytes = self.exchange(request, version, extra_wait).await?;
+        let wait = self.options.request_timeout + extra_wait;
+        let bytes = self.exchange(request, version, wait).await?;
         let (_, response) = frame::read_response::<R>(&bytes, version).map_err(|source| {
             Error::Decode { api: api_of::<R>(), source }
         })?;
@@ -160,7 +161,7 @@ impl Connection {
         &self,
         request: &R,
         version: i16,
-        extra_wait: Duration,
+        wait: Duration,
     ) -> Result<Bytes> {
         let permit = Arc::clone(&self.shared.in_flight)
             .acquire_owned()
@@ -176,7 +177,6 @@ impl Connection {
         self.outgoing
             .send(Outgoing { frame, then: Then::Await(awaited) })
             .map_err(|_| self.disconnected())?;
-        let wait = self.options.request_timeout + extra_wait;
         match tokio::time::timeout(wait, answer).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(_)) => Err(self.disconnected()),
@@ -196,7 +196,9 @@ impl Connection {
         };
         let mut version = *ApiVersionsRequest::VERSIONS.end();
         loop {
-            let bytes = self.exchange(&request, version, Duration::ZERO).await?;
+            // A peer that does not answer this at once is no broker.
+            let limit = self.options.request_timeout.min(self.options.connect_timeout);
+            let bytes = self.exchange(&request, version, limit).await?;
             let refused = is_unsupported(&bytes);
             let body_version = if refused { 0 } else { version };
             let (_, response) = frame::read_response::<ApiVersionsRequest>(&bytes, body_version)
