@@ -1,5 +1,5 @@
 //! Measures appending, reading and recovering on this machine:
-//! `cargo run --release -p naru-log --example speed -- FOLDER [GIB] [RECORDS_PER_BATCH]`.
+//! `cargo run --release -p naru-log --example speed -- FOLDER [MIB] [RECORDS_PER_BATCH]`.
 
 #![expect(clippy::unwrap_used, reason = "a program for measuring may stop at any surprise")]
 
@@ -14,7 +14,7 @@ use naru_records::{BatchBuilder, BatchOptions, ProduceLimits, TimestampType, val
 fn main() {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("a folder")).join("t-0");
-    let gib: f64 = args.next().map_or(1.0, |gib| gib.parse().unwrap());
+    let mib: usize = args.next().map_or(1024, |mib| mib.parse().unwrap());
     let records: usize = args.next().map_or(600, |records| records.parse().unwrap());
     let now = Timestamp(1_700_000_000_000);
     let options = |clean| OpenOptions {
@@ -39,7 +39,7 @@ fn main() {
         now,
     };
     let (mut log, _) = Log::open(Arc::new(OsDisk), &folder, options(true), &|_| {}).unwrap();
-    let total = (gib * f64::from(1 << 30)) as usize;
+    let total = mib << 20;
     let count = total / bytes.len();
     let gigabytes = (count * bytes.len()) as f64 / 1e9;
 

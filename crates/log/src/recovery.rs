@@ -252,7 +252,9 @@ impl Opening<'_> {
                 index += 1;
                 continue;
             }
-            let lacks_index = found.lacking.contains(&segment.base);
+            // The active segment may have been too young for index files when it was killed.
+            let lacks_index =
+                found.lacking.contains(&segment.base) && (self.options.clean || !is_active);
             // A sync that came after the segment was closed has synced its indexes as well; one
             // that ended just there may have come before.
             let trusted = next_base.is_some_and(|next| next < known_synced);
@@ -294,7 +296,7 @@ impl Opening<'_> {
         let file = segment.file()?;
         let size = segment.size();
         // An index entry at or beyond the next segment's base is of what was cut off once.
-        let bound = next_base.map_or(self.known_synced(), |base| base.min(self.known_synced()));
+        let bound = self.known_synced().min(next_base.unwrap_or(Offset(i64::MAX)));
         let resume = if verify_all { Resume::Rebuild } else { self.resume_at(segment, bound)? };
         let from = match resume {
             Resume::At(position) => {
