@@ -69,7 +69,7 @@ pub(crate) struct Placed {
 }
 
 impl Segment {
-    /// A new, empty segment; its `.log` file is created.
+    /// A new, empty segment; its `.log` file and both empty indexes are created.
     pub(crate) fn create(
         disk: &Arc<dyn Disk>,
         dir: &Path,
@@ -84,15 +84,12 @@ impl Segment {
         let mut inner = segment.lock();
         inner.file = Some(file);
         inner.max = Greatest::Known(None);
-        // Stale index files of this name can only be left from a crash.
+        // Kafka's tools expect the index files beside every log. What has this name already can
+        // only be left from a crash.
         for suffix in [names::OFFSET_INDEX, names::TIME_INDEX] {
-            let stale = names::path(dir, base, suffix);
-            match disk.remove_file(&stale) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).context("remove", &stale);
-                }
-                _ => {}
-            }
+            let path = names::path(dir, base, suffix);
+            let index = disk.open(&path, true).context("create", &path)?;
+            index.set_len(0).context("truncate", &path)?;
         }
         drop(inner);
         Ok(segment)

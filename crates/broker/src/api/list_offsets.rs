@@ -5,6 +5,7 @@
 //! after the time. Nothing is tiered, so earliest local is earliest and tiered offsets are -1.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use naru_model::ErrorCode;
 use naru_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
@@ -22,10 +23,38 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// How long an answer waits for syncs at most.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
+
 /// What is answered when there is no such offset.
 const NOTHING: Looked = Looked { offset: -1, timestamp: -1, epoch: -1 };
 
-pub(crate) fn handle(context: &RequestContext, request: ListOffsetsRequest) -> ListOffsetsResponse {
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    settle(&context, &request).await;
+    answer_all(&context, &request)
+}
+
+/// Lets syncs that are under way finish, so that a producer which did not wait for the disk
+/// (acks=1) finds what it has just written.
+async fn settle(context: &RequestContext, request: &ListOffsetsRequest) {
+    let deadline = tokio::time::Instant::now() + SETTLE_MAX;
+    for topic in &request.topics {
+        for asked in &topic.partitions {
+            let partition = context.node.partitions().by_name(&topic.name, asked.partition_index);
+            if let Some(stored) =
+                partition.ok().and_then(|partition| partition.park_until_settled())
+            {
+                // Late or failed: the answer is then what is stored by now.
+                let _ = tokio::time::timeout_at(deadline, stored).await;
+            }
+        }
+    }
+}
+
+fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOffsetsResponse {
     let mut times_named: HashMap<(&str, i32), u32> = HashMap::new();
     for topic in &request.topics {
         for partition in &topic.partitions {

@@ -82,6 +82,7 @@ async fn named(
     if create {
         let missing: Vec<String> = asked
             .iter()
+            .filter(|topic| topic.topic_id.is_zero())
             .filter_map(|topic| topic.name.clone())
             .filter(|name| image.topic(name).is_none() && topic_name::validate(name).is_ok())
             .collect();
@@ -94,7 +95,10 @@ async fn named(
         if !seen.insert((topic.topic_id, topic.name.clone())) {
             continue;
         }
+        // A client that asks by id may send an empty name with it.
+        let by_id = context.version >= BY_ID_SINCE && !topic.topic_id.is_zero();
         let found = match &topic.name {
+            _ if by_id => image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId),
             Some(name) => image.topic(name).ok_or_else(|| {
                 if topic_name::validate(name).is_err() {
                     ErrorCode::InvalidTopicException
@@ -102,10 +106,7 @@ async fn named(
                     ErrorCode::UnknownTopicOrPartition
                 }
             }),
-            None if context.version >= BY_ID_SINCE => {
-                image.topic_by_id(topic.topic_id).ok_or(ErrorCode::UnknownTopicId)
-            }
-            None => Err(ErrorCode::InvalidRequest),
+            None => Err(ErrorCode::UnknownTopicId),
         };
         answers.push(match found {
             Ok(found) => describe(context, found, with_operations),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use naru_coordinators::{
-    Command, CoordinatorRecord, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
+    Command, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
 };
 use naru_model::{ErrorCode, Timestamp};
 use naru_records::{BatchBuilder, BatchOptions};
@@ -52,7 +52,11 @@ struct Core {
 
 impl ShardHost {
     pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>) -> Arc<Self> {
-        let shard = GroupShard::new(node.group_config());
+        let config = GroupConfig {
+            max_record_bytes: partition.settings().log.max_message_bytes,
+            ..node.group_config()
+        };
+        let shard = GroupShard::new(config);
         let (pending, results) = mpsc::unbounded_channel();
         let host = Arc::new(Self {
             partition,
@@ -101,7 +105,12 @@ impl ShardHost {
 
     fn replay_partition(&self) -> Result<(), String> {
         let mut core = self.core();
-        self.partition.for_each_batch(LOAD_CHUNK, |batch| {
+        self.partition.for_each_batch(LOAD_CHUNK, |header, batch| {
+            if header.is_transactional() {
+                // Whether these offsets count is for transactions to say, which are not served yet.
+                tracing::warn!(offset = %header.base_offset, "transactional offsets are skipped");
+                return Ok(());
+            }
             let records = naru_records::read_records(batch, INFLATED_MAX)
                 .map_err(|error| error.to_string())?;
             for record in records {

@@ -48,7 +48,7 @@ macro_rules! table {
 table! {
     Produce 3..=13 raw api::produce::handle;
     Fetch 4..=18 raw api::fetch::handle;
-    ListOffsets 1..=11 now api::list_offsets::handle;
+    ListOffsets 1..=11 later api::list_offsets::handle;
     Metadata 0..=13 later api::metadata::handle;
     OffsetCommit 2..=10 later api::offsets::commit;
     OffsetFetch 1..=10 later api::offsets::fetch;

@@ -158,9 +158,22 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
 
 fn admit(node: &Node, name: &Arc<str>, stream: TcpStream, peer: SocketAddr) -> Option<Handover> {
     let place = node.connections().enter(peer.ip())?;
+    set_buffers(node, &stream);
     let stream = stream.into_std().ok()?;
     let info = ConnectionInfo { listener: Arc::clone(name), peer };
     Some((stream, info, place))
+}
+
+/// Sets the buffer sizes that were configured; by default the kernel tunes them itself.
+fn set_buffers(node: &Node, stream: &TcpStream) {
+    let sockets = &node.config().sockets;
+    let socket = socket2::SockRef::from(stream);
+    let send = sockets.send_buffer_bytes.map_or(Ok(()), |size| socket.set_send_buffer_size(size));
+    let receive =
+        sockets.receive_buffer_bytes.map_or(Ok(()), |size| socket.set_recv_buffer_size(size));
+    if let Err(error) = send.and(receive) {
+        tracing::debug!(%error, "a socket keeps its buffer sizes");
+    }
 }
 
 fn serve(node: &Arc<Node>, (stream, info, place): Handover) {

@@ -97,6 +97,12 @@ impl MetadataHost {
             tracing::error!("a metadata change is still under way");
             return false;
         };
+        // So that whoever starts on this directory next need not wait for a session to expire.
+        let epoch = self.broker_epoch();
+        let records = writer.controller.decide_stop_broker(self.node_id, epoch);
+        if let Err(error) = writer.commit(&records) {
+            tracing::warn!(%error, "the stop was not noted in the metadata log");
+        }
         match writer.log.take().map(Log::close) {
             None | Some(Ok(_)) => true,
             Some(Err(error)) => {

@@ -44,8 +44,9 @@ pub struct RunningNode {
 
 /// Starts a node.
 pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, StartError> {
-    let Loaded { props, config, .. } = loaded;
+    let Loaded { props, mut config, .. } = loaded;
     check_served(&config)?;
+    name_this_machine(&mut config);
     let bound = bind_all(&config)?;
     let (http_socket, http_problem) = bind_http(&config);
 
@@ -157,6 +158,16 @@ fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// A listener on every address is told to clients under this machine's name, as in Kafka.
+fn name_this_machine(config: &mut BrokerConfig) {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let listeners = &mut config.listeners;
+    let told = listeners.advertised.iter_mut().chain(&mut listeners.advertised_controller);
+    for endpoint in told.filter(|endpoint| endpoint.host.is_empty()) {
+        endpoint.host.clone_from(&name);
+    }
 }
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, StartError> {

@@ -150,14 +150,23 @@ impl Partition {
         &self,
         appended: &Appended,
     ) -> Option<oneshot::Receiver<Stored>> {
-        if self.high_watermark() >= appended.end {
+        self.park_until(appended.end)
+    }
+
+    /// Waits until all that is in the log now is stored; `None` if it is already.
+    pub(crate) fn park_until_settled(&self) -> Option<oneshot::Receiver<Stored>> {
+        self.park_until(self.log_end())
+    }
+
+    fn park_until(&self, end: Offset) -> Option<oneshot::Receiver<Stored>> {
+        if self.high_watermark() >= end {
             return None;
         }
         let mut waiters = self.waiters();
-        let receiver = waiters.park_producer(appended.end);
+        let receiver = waiters.park_producer(end);
         // Looked at again under the lock: whoever moves the high watermark takes it afterwards.
         let high_watermark = self.high_watermark();
-        if high_watermark >= appended.end {
+        if high_watermark >= end {
             waiters.release(high_watermark);
         }
         if let Err(error) = self.check_online() {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use naru_log::ReadError;
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use naru_records::BatchHeader;
 
 use super::Partition;
 use crate::fetch_session::Wanted;
@@ -151,7 +152,7 @@ impl Partition {
     pub(crate) fn for_each_batch(
         &self,
         chunk: usize,
-        mut each: impl FnMut(&Bytes) -> Result<(), String>,
+        mut each: impl FnMut(&BatchHeader, &Bytes) -> Result<(), String>,
     ) -> Result<(), String> {
         let mut next = self.log_start();
         let end = self.log_end();
@@ -163,7 +164,7 @@ impl Partition {
                 let (header, batch) = item.map_err(|error| error.to_string())?;
                 next = header.next_offset();
                 if header.last_offset() >= before && !header.is_control() {
-                    each(&bytes.slice_ref(batch))?;
+                    each(&header, &bytes.slice_ref(batch))?;
                 }
             }
             if next == before {

@@ -18,7 +18,7 @@ const SWEEP_MIN: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    /// Ascending by offset, since appends are.
+    /// Ascending by offset.
     producers: VecDeque<(Offset, oneshot::Sender<Stored>)>,
     consumers: Vec<Weak<Notify>>,
     sweep_at: usize,
@@ -28,7 +28,9 @@ impl Waiters {
     /// Waits until the high watermark reaches `end`, the offset after the batch.
     pub(crate) fn park_producer(&mut self, end: Offset) -> oneshot::Receiver<Stored> {
         let (sender, receiver) = oneshot::channel();
-        self.producers.push_back((end, sender));
+        // Nearly always the last: appends are in order, only threads can overtake each other.
+        let after = self.producers.iter().rposition(|(other, _)| *other <= end);
+        self.producers.insert(after.map_or(0, |at| at + 1), (end, sender));
         receiver
     }
 
@@ -84,6 +86,16 @@ mod tests {
         assert!(second.try_recv().is_err());
         waiters.fail(ErrorCode::KafkaStorageError);
         assert_eq!(second.try_recv(), Ok(Err(ErrorCode::KafkaStorageError)));
+    }
+
+    #[test]
+    fn a_producer_that_was_overtaken_is_not_held_back() {
+        let mut waiters = Waiters::default();
+        let mut late = waiters.park_producer(Offset(9));
+        let mut early = waiters.park_producer(Offset(5));
+        waiters.release(Offset(5));
+        assert_eq!(early.try_recv(), Ok(Ok(())));
+        assert!(late.try_recv().is_err());
     }
 
     #[test]

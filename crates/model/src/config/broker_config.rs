@@ -267,10 +267,15 @@ impl BrokerConfig {
 impl SocketConfig {
     fn read(read: &Reader<'_>) -> Result<Self, ConfigError> {
         let buffer = |name| read.long(name).map(|n| usize::try_from(n).ok());
+        // Kafka's default size would switch off the kernel's own, better, choice.
+        let if_set = |name| match read.is_set(name) {
+            true => buffer(name),
+            false => Ok(None),
+        };
         Ok(Self {
             request_max_bytes: read.size("socket.request.max.bytes")?,
-            send_buffer_bytes: buffer("socket.send.buffer.bytes")?,
-            receive_buffer_bytes: buffer("socket.receive.buffer.bytes")?,
+            send_buffer_bytes: if_set("socket.send.buffer.bytes")?,
+            receive_buffer_bytes: if_set("socket.receive.buffer.bytes")?,
             listen_backlog: read.int("socket.listen.backlog.size")?.unsigned_abs(),
             connections_max_idle_ms: u64::try_from(read.long("connections.max.idle.ms")?).ok(),
             max_connections: read.size("max.connections")?,
