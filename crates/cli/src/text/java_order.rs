@@ -36,15 +36,9 @@ mod tests {
                      unclean.leader.election.enable";
         let mut names: Vec<String> = topic.split(' ').map(str::to_owned).collect();
         java_hash_order(&mut names);
-        let set = [
-            "compression.type",
-            "min.insync.replicas",
-            "cleanup.policy",
-            "segment.bytes",
-            "retention.ms",
-        ];
+        let set = ["compression.type", "min.insync.replicas", "cleanup.policy", "segment.bytes"];
         names.retain(|name| set.contains(&name.as_str()));
-        // As `--describe` of __share_group_state shows them.
+        // As `--describe` of __consumer_offsets shows them.
         assert_eq!(names, set);
     }
 }

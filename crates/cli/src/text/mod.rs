@@ -1,5 +1,6 @@
 //! What tools print with: streams, tables, times, and the words of Kafka's errors.
 
+mod base64;
 mod java_errors;
 mod java_order;
 mod log_line;
@@ -7,6 +8,7 @@ mod streams;
 mod table;
 pub mod time;
 
+pub use base64::{base64, unbase64};
 pub use java_errors::{class, exception, message};
 pub use java_order::java_hash_order;
 pub use log_line::{Level, log_line};

@@ -6,6 +6,7 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod dump_log;
 mod filter;
 mod get_offsets;
 mod properties;
@@ -42,6 +43,7 @@ pub static TOOLS: &[Tool] = &[
     },
     Tool { name: "kafka-consumer-groups", about: consumer_groups::ABOUT, run: consumer_groups::run },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
+    Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
 ];
 
 /// The tool of this name, with or without `.sh`.
