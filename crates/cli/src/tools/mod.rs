@@ -10,6 +10,7 @@ mod dump_log;
 mod filter;
 mod get_offsets;
 mod properties;
+mod storage;
 mod topics;
 
 pub use bootstrap::from_environment;
@@ -44,6 +45,7 @@ pub static TOOLS: &[Tool] = &[
     Tool { name: "kafka-consumer-groups", about: consumer_groups::ABOUT, run: consumer_groups::run },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
+    Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },
 ];
 
 /// The tool of this name, with or without `.sh`.
