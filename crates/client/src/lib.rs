@@ -25,7 +25,7 @@ pub use config::{
 };
 pub use consumer::{Consumer, ConsumerRecord, Rebalance, RecordBatch, TimestampType};
 pub use error::{Error, Result};
-pub use naru_records::Compression;
 pub use naru_model::TopicPartition;
+pub use naru_records::Compression;
 pub use partitioner::{murmur2, partition_of_key};
 pub use producer::{Delivered, Delivery, Producer, ProducerRecord};

@@ -48,9 +48,8 @@ impl Sticky {
         batch_size: usize,
         chance: u64,
     ) -> Option<i32> {
-        let still = self.current.filter(|current| {
-            self.bytes < batch_size && available.contains(current)
-        });
+        let still =
+            self.current.filter(|current| self.bytes < batch_size && available.contains(current));
         let partition = match still {
             Some(partition) => partition,
             None => {

@@ -12,9 +12,7 @@ use naru_model::ErrorCode;
 use regex_lite::Regex;
 use tokio::time::timeout;
 
-use super::context::{
-    BOOTSTRAP, BOOTSTRAP_SERVER, Command, Context, HELP, TIMEOUT, topic_failure,
-};
+use super::context::{BOOTSTRAP, BOOTSTRAP_SERVER, Command, Context, HELP, TIMEOUT, topic_failure};
 use super::failure::Failure;
 use super::range::{Place, now_millis, parse_place};
 use super::record::{RecordForm, parse_verbs};
@@ -50,7 +48,12 @@ static ROWS: &[Row] = &[
     row("partition", Takes::Text("numbers"), "Only these partitions: 0,3.").short('p'),
     row("grep", Takes::Text("regex"), "Only records whose key or value matches."),
     row("output", Takes::Text("form"), "raw (default), ndjson, json or hex.").short('o'),
-    row("format", Takes::Text("format"), "%t topic %p partition %o offset %k key %v value %h headers %T timestamp.").short('f'),
+    row(
+        "format",
+        Takes::Text("format"),
+        "%t topic %p partition %o offset %k key %v value %h headers %T timestamp.",
+    )
+    .short('f'),
     row("committed", Takes::Nothing, "Nothing of open or aborted transactions."),
 ];
 
@@ -64,9 +67,16 @@ struct View {
     max: Option<u64>,
     shown: u64,
     /// Records that are held back until the last `tail` of them are known.
-    tail: Option<(usize, Vec<(i64, Vec<u8>)>)>,
+    tail: Option<Tail>,
     /// Whether it goes on at the end of the span with what comes.
     follows: bool,
+}
+
+/// The last of what has been read so far.
+struct Tail {
+    count: usize,
+    /// Timestamp and bytes.
+    held: Vec<(i64, Vec<u8>)>,
 }
 
 /// Where to begin and end each partition.
@@ -98,8 +108,10 @@ async fn consume(context: &mut Context) -> Result<i32, Failure> {
         config.offset_reset = match place.as_deref() {
             Some("start" | "earliest" | "beginning") => OffsetReset::Earliest,
             None | Some("end" | "latest") => OffsetReset::Latest,
-            Some(_) => return Err(Failure::usage("with --group, --from is start or end")
-                .hint("'naru group seek' moves a group anywhere")),
+            Some(_) => {
+                return Err(Failure::usage("with --group, --from is start or end")
+                    .hint("'naru group seek' moves a group anywhere"));
+            }
         };
     }
     let mut consumer = Consumer::over(admin.cluster().clone(), config);
@@ -141,7 +153,7 @@ fn view(context: &Context) -> Result<View, Failure> {
         None => None,
         Some(regex) => Some(Regex::new(&regex).map_err(|error| Failure::usage(error.to_string()))?),
     };
-    let tail = context.number::<usize>("tail")?.map(|count| (count, Vec::new()));
+    let tail = context.number("tail")?.map(|count| Tail { count, held: Vec::new() });
     let follows = !context.options.has("exit") && !context.options.has("to");
     Ok(View { form, grep, max: context.number("number")?, shown: 0, tail, follows })
 }
@@ -189,16 +201,17 @@ async fn partitions(
     admin: &Admin,
     topics: &[String],
 ) -> Result<Vec<TopicPartition>, Failure> {
-    let wanted: Option<Vec<i32>> = match context.value("partition")? {
-        None => None,
-        Some(list) => {
-            let numbers = list.split(',').map(|n| n.trim().parse());
-            let numbers = numbers.collect::<Result<_, _>>();
-            Some(numbers.map_err(|_| {
-                Failure::usage(format!("--partition is like 0,3, not '{list}'"))
-            })?)
-        }
-    };
+    let wanted: Option<Vec<i32>> =
+        match context.value("partition")? {
+            None => None,
+            Some(list) => {
+                let numbers = list.split(',').map(|n| n.trim().parse());
+                let numbers = numbers.collect::<Result<_, _>>();
+                Some(numbers.map_err(|_| {
+                    Failure::usage(format!("--partition is like 0,3, not '{list}'"))
+                })?)
+            }
+        };
     let metadata = admin.cluster().refresh_topics(topics, false).await?;
     let all = topics.iter().filter_map(|topic| metadata.topic(topic)).flat_map(|topic| {
         topic.partitions.iter().map(|p| TopicPartition::new(topic.name.clone(), p.index))
@@ -229,17 +242,18 @@ async fn find(
         Place::End | Place::BeforeEnd(_) | Place::Offset(_) => ends.clone(),
         Place::Time(millis) => look_up(OffsetSpec::Timestamp(millis)).await?,
     };
-    let pick = |((partition, found), (start, end)): ((&TopicPartition, Option<i64>), (Option<i64>, Option<i64>))| {
-        let (start, end) = (start.unwrap_or(0), end.unwrap_or(0));
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for (index, partition) in partitions.iter().enumerate() {
+        let (start, end) = (starts[index].unwrap_or(0), ends[index].unwrap_or(0));
         let offset = match place {
             Place::Offset(offset) => offset.clamp(start, end),
             Place::BeforeEnd(count) => (end - count).max(start),
             // No record is that young: the end.
-            _ => found.unwrap_or(end),
+            _ => found[index].unwrap_or(end),
         };
-        (partition.clone(), offset)
-    };
-    Ok(partitions.iter().zip(found).zip(starts.into_iter().zip(ends)).map(pick).collect())
+        offsets.push((partition.clone(), offset));
+    }
+    Ok(offsets)
 }
 
 async fn show(
@@ -303,16 +317,17 @@ impl View {
 
     fn put(&mut self, batch: &RecordBatch, record: &ConsumerRecord, streams: &mut Streams) {
         if let Some(regex) = &self.grep {
-            let hit = [&record.key, &record.value].into_iter().flatten().any(|bytes| {
-                regex.is_match(&String::from_utf8_lossy(bytes))
-            });
+            let hit = [&record.key, &record.value]
+                .into_iter()
+                .flatten()
+                .any(|bytes| regex.is_match(&String::from_utf8_lossy(bytes)));
             if !hit {
                 return;
             }
         }
         let bytes = self.form.render(batch, record);
         match &mut self.tail {
-            Some((_, held)) => held.push((record.timestamp, bytes)),
+            Some(tail) => tail.held.push((record.timestamp, bytes)),
             None => {
                 streams.raw(&bytes);
                 self.shown += 1;
@@ -322,10 +337,10 @@ impl View {
 
     /// Shows the last of what was held back, by time.
     fn release_tail(&mut self, streams: &mut Streams) {
-        let Some((count, held)) = &mut self.tail else { return };
-        held.sort_by_key(|(timestamp, _)| *timestamp);
-        let skip = held.len().saturating_sub(*count);
-        for (_, bytes) in held.drain(..).skip(skip) {
+        let Some(tail) = &mut self.tail else { return };
+        tail.held.sort_by_key(|(timestamp, _)| *timestamp);
+        let skip = tail.held.len().saturating_sub(tail.count);
+        for (_, bytes) in tail.held.drain(..).skip(skip) {
             streams.raw(&bytes);
             self.shown += 1;
         }

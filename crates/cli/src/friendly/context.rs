@@ -45,8 +45,7 @@ pub const OUTPUT: Row = row(
 )
 .short('o');
 /// `--timeout`.
-pub const TIMEOUT: Row =
-    row("timeout", Takes::Text("5s"), "How long a call may take (10s).");
+pub const TIMEOUT: Row = row("timeout", Takes::Text("5s"), "How long a call may take (10s).");
 /// `--yes`.
 pub const YES: Row = row("yes", Takes::Nothing, "Asks nothing.").short('y');
 /// `--help`.

@@ -64,7 +64,9 @@ impl From<Error> for Failure {
             other => exit_code_of(other.code()),
         };
         let text = match &error {
-            Error::Broker { code, message: Some(message) } => format!("{message} ({})", shown(*code)),
+            Error::Broker { code, message: Some(message) } => {
+                format!("{message} ({})", shown(*code))
+            }
             other => other.to_string(),
         };
         Self { text, hint: error.hint().map(str::to_owned), code }

@@ -157,7 +157,7 @@ async fn shares(admin: &Admin, group: &GroupDescription) -> Result<Vec<Share>, F
 }
 
 fn text(number: Option<i64>) -> String {
-    number.map_or("-".to_owned(), |number| number.to_string())
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 async fn describe(context: &mut Context) -> Result<i32, Failure> {

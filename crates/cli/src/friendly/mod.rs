@@ -89,9 +89,8 @@ fn noun(noun: &str, verbs: &'static [Command], args: &[String]) -> i32 {
             0
         }
         Some((verb, rest)) => {
-            let known = |name: &str| {
-                verbs.iter().find(|v| v.name == name || v.aliases.contains(&name))
-            };
+            let known =
+                |name: &str| verbs.iter().find(|v| v.name == name || v.aliases.contains(&name));
             match known(verb) {
                 Some(command) => command.run(rest),
                 None => {
@@ -108,14 +107,16 @@ fn noun(noun: &str, verbs: &'static [Command], args: &[String]) -> i32 {
 }
 
 fn help() -> String {
-    let mut text = String::from("Naru: a Kafka platform in one program.\n\nUsage: naru COMMAND\n\n");
+    let mut text =
+        String::from("Naru: a Kafka platform in one program.\n\nUsage: naru COMMAND\n\n");
     for (name, short, about) in COMMANDS {
         let short = if short.is_empty() { String::new() } else { format!(" ({short})") };
         text.push_str(&format!("  {:16}{about}\n", format!("{name}{short}")));
     }
     text.push_str("\nKafka's own tools, also by these names alone:\n\n");
     for tool in TOOLS {
-        text.push_str(&format!("  {}\n", tool.name));
+        let about = tool.about.split(['.', ',']).next().unwrap_or_default();
+        text.push_str(&format!("  {:24}{about}\n", tool.name));
     }
     text.push_str(
         "\nExamples:\n  naru start\n  echo hello | naru produce greetings\n  \

@@ -7,9 +7,7 @@ use bytes::Bytes;
 use naru_client::{Delivery, Error, Producer, ProducerConfig, ProducerRecord};
 use naru_model::ErrorCode;
 
-use super::context::{
-    BOOTSTRAP, BOOTSTRAP_SERVER, Command, Context, HELP, TIMEOUT, topic_failure,
-};
+use super::context::{BOOTSTRAP, BOOTSTRAP_SERVER, Command, Context, HELP, TIMEOUT, topic_failure};
 use super::failure::{Failure, PARTLY};
 use super::record::from_json;
 use crate::options::{Row, Takes, row};
@@ -35,10 +33,13 @@ static ROWS: &[Row] = &[
     TIMEOUT,
     HELP,
     row("key", Takes::Text("key"), "The key of every record.").short('k'),
-    row("header", Takes::Text("name:value"), "A header of every record; may be repeated.").short('H'),
+    row("header", Takes::Text("name:value"), "A header of every record; may be repeated.")
+        .short('H'),
     row("partition", Takes::Text("number"), "The partition.").short('p'),
-    row("input", Takes::Text("form"), "lines (default) or ndjson, as consume -o ndjson writes it.").short('i'),
-    row("key-separator", Takes::Text("text"), "What stands between key and value in a line.").short('K'),
+    row("input", Takes::Text("form"), "lines (default) or ndjson, as consume -o ndjson writes it.")
+        .short('i'),
+    row("key-separator", Takes::Text("text"), "What stands between key and value in a line.")
+        .short('K'),
     row("compression", Takes::Text("codec"), "gzip, snappy, lz4 or zstd.").short('z'),
     row("tombstone", Takes::Nothing, "A record without a value; needs --key."),
     row("acks", Takes::Text("acks"), "0, 1 or all (all)."),
@@ -222,7 +223,10 @@ impl Sent {
         if let Some((number, error)) = self.first_failure {
             let too_large = error.code() == ErrorCode::MessageTooLarge;
             let failure = Failure::from(error);
-            let text = format!("record {number}: {} ({} sent, {} not)", failure.text, self.done, self.failed);
+            let text = format!(
+                "record {number}: {} ({} sent, {} not)",
+                failure.text, self.done, self.failed
+            );
             let code = if self.done > 0 { PARTLY } else { failure.code };
             let hint = failure.hint.filter(|_| too_large || self.done == 0);
             return Err(Failure { text, hint, code });

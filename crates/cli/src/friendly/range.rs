@@ -48,7 +48,8 @@ pub fn parse_place(text: &str, now: i64) -> Result<Place, String> {
     if let Some(millis) = text.strip_prefix('@').and_then(|millis| millis.parse().ok()) {
         return Ok(Place::Time(millis));
     }
-    if let Some(back) = text.strip_suffix("ago").and_then(|t| parse_human_duration(&t.replace(' ', "")))
+    if let Some(back) =
+        text.strip_suffix("ago").and_then(|t| parse_human_duration(&t.replace(' ', "")))
     {
         return Ok(Place::Time(now - back));
     }

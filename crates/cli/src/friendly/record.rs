@@ -121,7 +121,9 @@ impl RecordForm {
 }
 
 fn render_piece(piece: &Piece, batch: &RecordBatch, record: &ConsumerRecord, out: &mut Vec<u8>) {
-    let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or("-1".to_owned(), |b| b.len().to_string());
+    let length = |bytes: &Option<Bytes>| {
+        bytes.as_ref().map_or_else(|| "-1".to_owned(), |b| b.len().to_string())
+    };
     match piece {
         Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
         Piece::Topic => out.extend_from_slice(batch.partition.topic.as_bytes()),

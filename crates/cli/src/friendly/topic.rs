@@ -101,9 +101,8 @@ async fn list(context: &mut Context) -> Result<i32, Failure> {
         Column::number("UNDER-REPLICATED"),
     ]);
     let replicas = |topic: &Topic| topic.partitions.first().map_or(0, |p| p.replicas.len());
-    let behind = |topic: &Topic| {
-        topic.partitions.iter().filter(|p| p.isr.len() < p.replicas.len()).count()
-    };
+    let behind =
+        |topic: &Topic| topic.partitions.iter().filter(|p| p.isr.len() < p.replicas.len()).count();
     for topic in &wanted {
         table.row([
             topic.name.clone(),
@@ -262,11 +261,11 @@ async fn describe_one(
         };
         let (start, end) = (offset(start), offset(end));
         let count = start.zip(end).map(|(start, end)| end - start);
-        let text = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
+        let text = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
         table.row([
             topic.name.clone(),
             p.index.to_string(),
-            p.leader.map_or("none".to_owned(), |leader| leader.to_string()),
+            p.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
             list(&p.replicas),
             list(&p.isr),
             text(start),
@@ -300,7 +299,8 @@ async fn add_partitions(context: &mut Context) -> Result<i32, Failure> {
     let wanted = match count.strip_prefix('+') {
         None => count.parse::<i32>().map_err(|_| bad())?,
         Some(more) => {
-            let metadata = admin.cluster().refresh_topics(std::slice::from_ref(&name), false).await?;
+            let metadata =
+                admin.cluster().refresh_topics(std::slice::from_ref(&name), false).await?;
             let known = metadata.topic(&name).map_or(0, |topic| topic.partitions.len());
             i32::try_from(known).unwrap_or(0) + more.parse::<i32>().map_err(|_| bad())?
         }

@@ -118,8 +118,7 @@ async fn show(context: &mut Context, topic: &str, keys: &[String]) -> Result<i32
         }
     });
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut table =
-        Table::new(&[Column::text("KEY"), Column::text("VALUE"), Column::text("FROM")]);
+    let mut table = Table::new(&[Column::text("KEY"), Column::text("VALUE"), Column::text("FROM")]);
     let mut json: Vec<Value> = Vec::new();
     for entry in &entries {
         let from = entry.source.name().trim_end_matches("_CONFIG").to_lowercase();
@@ -132,9 +131,8 @@ async fn show(context: &mut Context, topic: &str, keys: &[String]) -> Result<i32
 
 /// Reads `key=value`, with units where the key has one.
 pub fn parse_pair(pair: &str) -> Result<(String, String), Failure> {
-    let (key, value) = pair
-        .split_once('=')
-        .ok_or_else(|| Failure::usage(format!("'{pair}' is not key=value")))?;
+    let (key, value) =
+        pair.split_once('=').ok_or_else(|| Failure::usage(format!("'{pair}' is not key=value")))?;
     Ok((key.to_owned(), with_units(key, value)?))
 }
 

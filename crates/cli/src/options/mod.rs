@@ -85,8 +85,10 @@ pub const COMMAND_CONFIG: Row = row(
 /// `--help`.
 pub const HELP: Row = row("help", Takes::Nothing, "Shows this text.");
 /// `--version`.
-pub const VERSION: Row = row("version", Takes::Nothing, "Shows the version of Kafka's tools it stands for.");
+pub const VERSION: Row =
+    row("version", Takes::Nothing, "Shows the version of Kafka's tools it stands for.");
 /// `--zookeeper` of tools before 3.0.
 pub const ZOOKEEPER: Row = old("zookeeper", Takes::Text("urls"), Old::ZooKeeper);
 /// `--broker-list` of tools before 3.0.
-pub const BROKER_LIST: Row = old("broker-list", Takes::Text("host:port"), Old::Same("bootstrap-server"));
+pub const BROKER_LIST: Row =
+    old("broker-list", Takes::Text("host:port"), Old::Same("bootstrap-server"));

@@ -21,7 +21,9 @@ fn read(line: &str) -> Result<Parsed, OptionError> {
 
 #[test]
 fn a_value_stands_behind_a_space_or_an_equals_sign() {
-    for line in ["--topic a --describe", "--describe --topic=a", "-topic a --desc", "--desc --topic a"] {
+    for line in
+        ["--topic a --describe", "--describe --topic=a", "-topic a --desc", "--desc --topic a"]
+    {
         let parsed = read(line).unwrap();
         assert_eq!(parsed.one("topic"), Ok(Some("a")), "{line}");
         assert!(parsed.has("describe"), "{line}");

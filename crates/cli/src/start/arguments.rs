@@ -58,7 +58,10 @@ impl Arguments {
                 _ => (arg.as_str(), None),
             };
             let mut value = || {
-                inline.clone().or_else(|| rest.next().cloned()).ok_or(format!("{name} needs a value"))
+                inline
+                    .clone()
+                    .or_else(|| rest.next().cloned())
+                    .ok_or(format!("{name} needs a value"))
             };
             match name {
                 "--config" | "-c" => arguments.config = Some(value()?.into()),

@@ -85,17 +85,18 @@ fn start(loaded: Loaded) -> Result<RunningNode, StartError> {
 
 /// Waits for SIGTERM or SIGINT and stops the node; a second signal ends the process at once.
 fn serve_until_told(node: RunningNode) -> i32 {
-    let waited = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|rt| {
-        rt.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            std::io::Result::Ok(())
-        })
-    });
+    let waited =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|rt| {
+            rt.block_on(async {
+                let mut terminate = signal(SignalKind::terminate())?;
+                let mut interrupt = signal(SignalKind::interrupt())?;
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                std::io::Result::Ok(())
+            })
+        });
     if let Err(error) = waited {
         complain(&format!("signals cannot be awaited: {error}"));
     }
@@ -125,8 +126,8 @@ fn load_config(arguments: &Arguments) -> Result<Loaded, String> {
         .collect();
     let pairs = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let data = default_data_dir();
-    let mut loaded = load(text.as_deref(), pairs, &data.to_string_lossy())
-        .map_err(|error| error.to_string())?;
+    let mut loaded =
+        load(text.as_deref(), pairs, &data.to_string_lossy()).map_err(|error| error.to_string())?;
     if arguments.quiet {
         loaded.report = LoadReport::default();
     }

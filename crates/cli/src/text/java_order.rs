@@ -24,16 +24,18 @@ mod tests {
 
     #[test]
     fn configurations_come_as_kafka_topics_prints_them() {
-        let topic = "cleanup.policy compression.gzip.level compression.lz4.level compression.type \
-                     compression.zstd.level delete.retention.ms file.delete.delay.ms flush.messages \
-                     flush.ms follower.replication.throttled.replicas index.interval.bytes \
-                     leader.replication.throttled.replicas local.retention.bytes local.retention.ms \
-                     max.compaction.lag.ms max.message.bytes message.timestamp.after.max.ms \
-                     message.timestamp.before.max.ms message.timestamp.type min.cleanable.dirty.ratio \
-                     min.compaction.lag.ms min.insync.replicas preallocate remote.log.copy.disable \
-                     remote.log.delete.on.disable remote.storage.enable retention.bytes retention.ms \
-                     segment.bytes segment.index.bytes segment.jitter.ms segment.ms \
-                     unclean.leader.election.enable";
+        let topic = "cleanup.policy compression.gzip.level compression.lz4.level \
+                     compression.type compression.zstd.level delete.retention.ms \
+                     file.delete.delay.ms flush.messages flush.ms \
+                     follower.replication.throttled.replicas index.interval.bytes \
+                     leader.replication.throttled.replicas local.retention.bytes \
+                     local.retention.ms max.compaction.lag.ms max.message.bytes \
+                     message.timestamp.after.max.ms message.timestamp.before.max.ms \
+                     message.timestamp.type min.cleanable.dirty.ratio min.compaction.lag.ms \
+                     min.insync.replicas preallocate remote.log.copy.disable \
+                     remote.log.delete.on.disable remote.storage.enable retention.bytes \
+                     retention.ms segment.bytes segment.index.bytes segment.jitter.ms \
+                     segment.ms unclean.leader.election.enable";
         let mut names: Vec<String> = topic.split(' ').map(str::to_owned).collect();
         java_hash_order(&mut names);
         let set = ["compression.type", "min.insync.replicas", "cleanup.policy", "segment.bytes"];

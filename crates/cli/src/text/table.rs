@@ -56,7 +56,8 @@ impl Table {
         let mut text = String::new();
         let head = self.line(&titles, &widths);
         // Writing to a string cannot fail.
-        let _ = if bold { writeln!(text, "\x1b[1m{head}\x1b[0m") } else { writeln!(text, "{head}") };
+        let _ =
+            if bold { writeln!(text, "\x1b[1m{head}\x1b[0m") } else { writeln!(text, "{head}") };
         for row in &self.rows {
             let _ = writeln!(text, "{}", self.line(row, &widths));
         }
@@ -93,7 +94,11 @@ mod tests {
 
     #[test]
     fn numbers_stand_to_the_right_and_nothing_trails() {
-        let mut table = Table::new(&[Column::text("TOPIC"), Column::number("PARTITIONS"), Column::text("NOTE")]);
+        let mut table = Table::new(&[
+            Column::text("TOPIC"),
+            Column::number("PARTITIONS"),
+            Column::text("NOTE"),
+        ]);
         table.row(["orders".to_owned(), "3".to_owned(), String::new()]);
         table.row(["a".to_owned(), "12".to_owned(), "x".to_owned()]);
         let expect = "TOPIC   PARTITIONS  NOTE\norders           3\na               12  x\n";

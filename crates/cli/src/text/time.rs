@@ -108,7 +108,8 @@ pub fn parse_iso_duration(text: &str) -> Option<i64> {
     let (days, time) = body.split_once('T').unwrap_or((body, ""));
     let mut total = 0.0;
     let mut any = false;
-    for (part, units) in [(days, &[('D', 86_400.0)][..]), (time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])]
+    for (part, units) in
+        [(days, &[('D', 86_400.0)][..]), (time, &[('H', 3600.0), ('M', 60.0), ('S', 1.0)])]
     {
         let mut rest = part;
         while !rest.is_empty() {

@@ -20,8 +20,17 @@ static ROWS: &[Row] = &[
     VERSION,
     row("topic", Takes::Text("topic"), "Topics, also as a regular expression; all if left out."),
     row("partitions", Takes::Text("0,1,..."), "Partitions; all if left out."),
-    row("topic-partitions", Takes::Text("a:0,b:2-5,..."), "Patterns of topics, each with a partition or a range of them."),
-    row("time", Takes::Text("time"), "Milliseconds since 1970, or -1/latest, -2/earliest, -3/max-timestamp, -4/earliest-local, -5/latest-tiered."),
+    row(
+        "topic-partitions",
+        Takes::Text("a:0,b:2-5,..."),
+        "Patterns of topics, each with a partition or a range of them.",
+    ),
+    row(
+        "time",
+        Takes::Text("time"),
+        "Milliseconds since 1970, or -1/latest, -2/earliest, -3/max-timestamp, -4/earliest-local, \
+         -5/latest-tiered.",
+    ),
     row("exclude-internal-topics", Takes::Nothing, "Without Kafka's own topics."),
     old("offsets", Takes::Int("number"), Old::Nothing),
     old("max-wait-ms", Takes::Int("ms"), Old::Nothing),
@@ -34,7 +43,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-get-offsets --bootstrap-server localhost:9092 --topic orders",
-        "kafka-get-offsets --bootstrap-server localhost:9092 --topic-partitions 'o.*:0-2' --time earliest",
+        "kafka-get-offsets --bootstrap-server localhost:9092 --topic-partitions 'o.*:0-2' --time \
+         earliest",
     ],
     error_prefix: "Error occurred: ",
 };
@@ -60,7 +70,8 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
 
 async fn print(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), String> {
     let one = |name: &str| p.one(name).map(|v| v.map(str::to_owned)).map_err(|e| e.to_string());
-    let (topic, partitions, patterns) = (one("topic")?, one("partitions")?, one("topic-partitions")?);
+    let (topic, partitions, patterns) =
+        (one("topic")?, one("partitions")?, one("topic-partitions")?);
     if patterns.is_some() && (topic.is_some() || partitions.is_some()) {
         return Err("--topic-partitions cannot be used with --topic or --partitions".to_owned());
     }

@@ -42,7 +42,11 @@ pub static TOOLS: &[Tool] = &[
         about: console_consumer::ABOUT,
         run: console_consumer::run,
     },
-    Tool { name: "kafka-consumer-groups", about: consumer_groups::ABOUT, run: consumer_groups::run },
+    Tool {
+        name: "kafka-consumer-groups",
+        about: consumer_groups::ABOUT,
+        run: consumer_groups::run,
+    },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },

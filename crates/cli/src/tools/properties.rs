@@ -78,14 +78,8 @@ mod tests {
         let entries = parse_properties(text);
         let entries: Vec<(&str, &str)> =
             entries.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let expect = [
-            ("a", "1"),
-            ("b", "two words "),
-            ("c=d", "x\ty"),
-            ("e", "1,2"),
-            ("f", ""),
-            ("g", "é"),
-        ];
+        let expect =
+            [("a", "1"), ("b", "two words "), ("c=d", "x\ty"), ("e", "1,2"), ("f", ""), ("g", "é")];
         assert_eq!(entries, expect);
     }
 }

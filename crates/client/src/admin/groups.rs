@@ -59,9 +59,12 @@ pub struct GroupMember {
 
 impl Admin {
     /// Lists the groups of all brokers, optionally only those in some states or of some types.
-    pub async fn list_groups(&self, states: &[String], types: &[String]) -> Result<Vec<GroupListing>> {
-        let metadata =
-            self.cluster.retry(async || self.cluster.refresh_brokers().await).await?;
+    pub async fn list_groups(
+        &self,
+        states: &[String],
+        types: &[String],
+    ) -> Result<Vec<GroupListing>> {
+        let metadata = self.cluster.retry(async || self.cluster.refresh_brokers().await).await?;
         let mut groups: Vec<GroupListing> = Vec::new();
         for broker in metadata.brokers.keys() {
             let listed = self
@@ -85,10 +88,8 @@ impl Admin {
         types: &[String],
     ) -> Result<Vec<GroupListing>> {
         let connection = self.cluster.broker(broker, Lane::Main).await?;
-        let request = ListGroupsRequest {
-            states_filter: states.to_vec(),
-            types_filter: types.to_vec(),
-        };
+        let request =
+            ListGroupsRequest { states_filter: states.to_vec(), types_filter: types.to_vec() };
         let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
         Error::check(response.error_code)?;
         Ok(response

@@ -269,18 +269,15 @@ async fn list_offsets_at(
         };
         match topics.iter_mut().find(|topic| topic.name == partition.topic) {
             Some(topic) => topic.partitions.push(entry),
-            None => topics.push(ListOffsetsTopic {
-                name: partition.topic.clone(),
-                partitions: vec![entry],
-            }),
+            None => topics
+                .push(ListOffsetsTopic { name: partition.topic.clone(), partitions: vec![entry] }),
         }
     }
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: isolation.number(),
         topics,
-        timeout_ms: i32::try_from(cluster.config().request_timeout.as_millis())
-            .unwrap_or(i32::MAX),
+        timeout_ms: i32::try_from(cluster.config().request_timeout.as_millis()).unwrap_or(i32::MAX),
     };
     let response = cluster.call(&connection, i16::MAX, |_| request).await?;
     let answers = response.topics.into_iter().flat_map(|topic| {

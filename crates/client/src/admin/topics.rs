@@ -203,9 +203,8 @@ impl Admin {
             .retry(async || {
                 let connection = self.cluster.controller().await?;
                 let timeout_ms = self.timeout_ms();
-                let assignment = |ids: &Vec<i32>| CreatePartitionsAssignment {
-                    broker_ids: ids.clone(),
-                };
+                let assignment =
+                    |ids: &Vec<i32>| CreatePartitionsAssignment { broker_ids: ids.clone() };
                 let request = CreatePartitionsRequest {
                     topics: vec![CreatePartitionsTopic {
                         name: topic.to_owned(),
@@ -407,5 +406,10 @@ fn description_of_metadata(topic: &Topic) -> TopicDescription {
             last_known_elr: None,
         })
         .collect();
-    TopicDescription { name: topic.name.clone(), id: topic.id, internal: topic.internal, partitions }
+    TopicDescription {
+        name: topic.name.clone(),
+        id: topic.id,
+        internal: topic.internal,
+        partitions,
+    }
 }

@@ -102,12 +102,14 @@ impl Metadata {
 
     /// Takes in an answer; topics that it does not mention stay unless it is of all topics.
     pub(super) fn absorb(&mut self, response: MetadataResponse, all: bool) {
-        self.cluster_id = response.cluster_id.or(self.cluster_id.take());
+        self.cluster_id = response.cluster_id.or_else(|| self.cluster_id.take());
         self.controller = (response.controller_id >= 0).then_some(response.controller_id);
         self.brokers = response
             .brokers
             .into_iter()
-            .map(|b| (b.node_id, Broker { id: b.node_id, host: b.host, port: b.port, rack: b.rack }))
+            .map(|b| {
+                (b.node_id, Broker { id: b.node_id, host: b.host, port: b.port, rack: b.rack })
+            })
             .collect();
         if all {
             self.topics.clear();

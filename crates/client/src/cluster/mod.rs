@@ -96,7 +96,11 @@ impl Cluster {
     }
 
     /// Asks for some topics.
-    pub async fn refresh_topics(&self, topics: &[String], auto_create: bool) -> Result<Arc<Metadata>> {
+    pub async fn refresh_topics(
+        &self,
+        topics: &[String],
+        auto_create: bool,
+    ) -> Result<Arc<Metadata>> {
         self.refresh(Some(topics), auto_create).await
     }
 
@@ -266,7 +270,8 @@ impl Cluster {
         let mut guard = self.inner.metadata.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Metadata::clone(&guard);
         let known = next.topics.get_mut(topic);
-        if let Some(known) = known.and_then(|t| t.partitions.iter_mut().find(|p| p.index == partition))
+        if let Some(known) =
+            known.and_then(|t| t.partitions.iter_mut().find(|p| p.index == partition))
         {
             known.leader = None;
         }
@@ -284,9 +289,7 @@ impl Cluster {
     async fn connect(&self, node: Node, lane: Lane) -> Result<Arc<Connection>> {
         let (id, address) = match node {
             Node::Bootstrap(index) => (None, self.config().bootstrap.get(index).cloned()),
-            Node::Broker(id) => {
-                (Some(id), self.metadata().brokers.get(&id).map(Broker::address))
-            }
+            Node::Broker(id) => (Some(id), self.metadata().brokers.get(&id).map(Broker::address)),
         };
         let address = address.ok_or(Error::code_only(ErrorCode::BrokerNotAvailable))?;
         let slot = {

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn range_leaves_members_over_without_partitions() {
-        let members = [member("b", None, &["t"]), member("a", None, &["t"]), member("c", None, &["t"])];
+        let members =
+            [member("b", None, &["t"]), member("a", None, &["t"]), member("c", None, &["t"])];
         check(Assignor::Range, &members, &[("t", 2)], &["t-1", "t-0", ""]);
     }
 

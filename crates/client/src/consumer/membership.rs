@@ -13,9 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use naru_model::{ErrorCode, TopicPartition};
-use naru_protocol::messages::consumer_protocol_assignment::{
-    self, ConsumerProtocolAssignment,
-};
+use naru_protocol::messages::consumer_protocol_assignment::{self, ConsumerProtocolAssignment};
 use naru_protocol::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
 use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
 use naru_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -390,8 +388,9 @@ impl Member {
     async fn divide(&self, joined: &JoinGroupResponse) -> Result<Vec<SyncGroupRequestAssignment>> {
         let mut members = Vec::new();
         for member in &joined.members {
-            let subscription = decode_versioned::<ConsumerProtocolSubscription>(&member.metadata)
-                .map_err(|_| Error::code_only(ErrorCode::InconsistentGroupProtocol))?;
+            let subscription =
+                decode_versioned::<ConsumerProtocolSubscription>(&member.metadata)
+                    .map_err(|_| Error::code_only(ErrorCode::InconsistentGroupProtocol))?;
             members.push(Subscriber {
                 member_id: member.member_id.clone(),
                 instance_id: member.group_instance_id.clone(),

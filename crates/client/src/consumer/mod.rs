@@ -319,7 +319,9 @@ impl Consumer {
     fn set_partitions(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
         let start = match self.config.group_id {
             Some(_) => Start::Committed,
-            None => Start::Lookup(reset_spec(self.config.offset_reset).unwrap_or(OffsetSpec::Latest)),
+            None => {
+                Start::Lookup(reset_spec(self.config.offset_reset).unwrap_or(OffsetSpec::Latest))
+            }
         };
         self.partitions = partitions.into_iter().map(|p| (p, Reading::new(start))).collect();
     }

@@ -124,12 +124,10 @@ impl Consumer {
                         None => return Err(Error::code_only(ErrorCode::RebalanceInProgress)),
                     },
                 };
-                let instance =
-                    identity.as_ref().and(self.config.group_instance_id.as_deref());
+                let instance = identity.as_ref().and(self.config.group_instance_id.as_deref());
                 let request = commit_request(&group, generation, member, instance, offsets);
                 let id = self.coordinator(&group).await?;
-                let committed =
-                    commit_offsets(&self.cluster, id, Lane::Main, &request).await;
+                let committed = commit_offsets(&self.cluster, id, Lane::Main, &request).await;
                 self.note_coordinator_error(&committed);
                 committed
             })

@@ -141,9 +141,8 @@ impl Connection {
     ) -> Result<R::Response> {
         let wait = self.options.request_timeout + extra_wait;
         let bytes = self.exchange(request, version, wait).await?;
-        let (_, response) = frame::read_response::<R>(&bytes, version).map_err(|source| {
-            Error::Decode { api: api_of::<R>(), source }
-        })?;
+        let (_, response) = frame::read_response::<R>(&bytes, version)
+            .map_err(|source| Error::Decode { api: api_of::<R>(), source })?;
         Ok(response)
     }
 
@@ -313,7 +312,10 @@ async fn read_frames(mut socket: OwnedReadHalf, shared: Arc<Shared>) {
     shared.close();
 }
 
-async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
+async fn read_frame(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+) -> io::Result<Option<Bytes>> {
     if !fill(socket, buffer, 4).await? {
         return Ok(None);
     }
@@ -330,7 +332,11 @@ async fn read_frame(socket: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Re
 }
 
 /// Reads until `buffer` holds `wanted` bytes; false at the end of the stream.
-async fn fill(socket: &mut OwnedReadHalf, buffer: &mut BytesMut, wanted: usize) -> io::Result<bool> {
+async fn fill(
+    socket: &mut OwnedReadHalf,
+    buffer: &mut BytesMut,
+    wanted: usize,
+) -> io::Result<bool> {
     while buffer.len() < wanted {
         buffer.reserve((wanted - buffer.len()).min(READ_STEP.max(buffer.len())));
         if socket.read_buf(buffer).await? == 0 {

@@ -86,7 +86,7 @@ impl Accumulator {
     pub(super) fn append(
         &self,
         config: &ProducerConfig,
-        record: ProducerRecord,
+        record: &ProducerRecord,
         partition: TopicPartition,
         timestamp: i64,
         size: usize,
@@ -123,10 +123,7 @@ impl Accumulator {
         }
         let batch = queue.batches.back_mut().ok_or(Error::Closed)?;
         let index = i64::from(batch.builder.record_count());
-        let headers = record
-            .headers
-            .iter()
-            .map(|(key, value)| (key.as_bytes(), value.as_deref()));
+        let headers = record.headers.iter().map(|(key, value)| (key.as_bytes(), value.as_deref()));
         batch.builder.append(
             Timestamp(timestamp),
             record.key.as_deref(),
@@ -230,7 +227,11 @@ impl Accumulator {
 
     /// Takes the first batch of a partition and counts it in flight; an idempotent producer
     /// stamps it.
-    pub(super) fn take(&self, partition: &TopicPartition, producer: Option<ProducerStamp>) -> Option<Batch> {
+    pub(super) fn take(
+        &self,
+        partition: &TopicPartition,
+        producer: Option<ProducerStamp>,
+    ) -> Option<Batch> {
         let mut state = self.lock();
         let queue = state.queues.get_mut(partition)?;
         let mut batch = queue.batches.pop_front()?;

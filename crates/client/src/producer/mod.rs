@@ -89,9 +89,10 @@ impl ProducerRecord {
 
     /// An upper bound of its bytes in a batch.
     fn size_bound(&self) -> usize {
-        let headers = self.headers.iter().map(|(key, value)| {
-            10 + key.len() + value.as_ref().map_or(0, Bytes::len)
-        });
+        let headers = self
+            .headers
+            .iter()
+            .map(|(key, value)| 10 + key.len() + value.as_ref().map_or(0, Bytes::len));
         BatchBuilder::size_bound(self.key.as_deref(), self.value.as_deref())
             + headers.sum::<usize>()
     }
@@ -197,17 +198,17 @@ impl Producer {
             Ok(Err(_)) => return Err(Error::Closed),
             Err(_) => return Err(Error::BufferFull),
         };
-        self.append(record, partition, size, permit)
+        self.append(&record, partition, size, permit)
     }
 
     /// Like [`Producer::enqueue`], but fails with [`Error::BufferFull`] where that would wait for
     /// room. Metadata of the topic must be known; `enqueue` once, or [`Producer::prepare`].
-    pub fn try_enqueue(&self, record: ProducerRecord) -> Result<Delivery> {
-        let size = self.check_size(&record)?;
+    pub fn try_enqueue(&self, record: &ProducerRecord) -> Result<Delivery> {
+        let size = self.check_size(record)?;
         let metadata = self.shared.cluster.metadata();
-        let partition = self.choose(&metadata, &record, size)?.ok_or_else(|| {
-            Error::code_only(ErrorCode::UnknownTopicOrPartition)
-        })?;
+        let partition = self
+            .choose(&metadata, record, size)?
+            .ok_or_else(|| Error::code_only(ErrorCode::UnknownTopicOrPartition))?;
         let permits = u32::try_from(size).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.shared.memory)
             .try_acquire_many_owned(permits)
@@ -306,13 +307,10 @@ impl Producer {
         let led: Vec<i32> =
             topic.partitions.iter().filter(|p| p.leader.is_some()).map(|p| p.index).collect();
         let batch_size = self.shared.config.batch_size;
-        let chosen = self.shared.accumulator.choose_sticky(
-            &record.topic,
-            &led,
-            size,
-            batch_size,
-            || next_chance(&self.shared.chance),
-        );
+        let chosen =
+            self.shared.accumulator.choose_sticky(&record.topic, &led, size, batch_size, || {
+                next_chance(&self.shared.chance)
+            });
         Ok(chosen.map(|partition| TopicPartition::new(record.topic.clone(), partition)))
     }
 
@@ -334,11 +332,8 @@ impl Producer {
             };
             let wait = backoff.step();
             let unreachable = matches!(error, Error::Unreachable { .. });
-            let limit = if unreachable {
-                max_block.min(cluster.config().reach_timeout)
-            } else {
-                max_block
-            };
+            let limit =
+                if unreachable { max_block.min(cluster.config().reach_timeout) } else { max_block };
             if !error.is_retriable() || start.elapsed() + wait > limit {
                 return Err(error);
             }
@@ -348,7 +343,7 @@ impl Producer {
 
     fn append(
         &self,
-        record: ProducerRecord,
+        record: &ProducerRecord,
         partition: TopicPartition,
         size: usize,
         permit: tokio::sync::OwnedSemaphorePermit,

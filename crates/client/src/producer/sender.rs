@@ -92,7 +92,7 @@ impl Sender {
             return next;
         }
         if let Err(error) = self.identify().await {
-            return Some(self.cannot_identify(error));
+            return Some(self.cannot_identify(&error));
         }
         let mut by_broker: HashMap<i32, Vec<TopicPartition>> = HashMap::new();
         let mut without_leader = Vec::new();
@@ -331,7 +331,7 @@ impl Sender {
     }
 
     /// When to try again, or the end of all that waits.
-    fn cannot_identify(&mut self, error: Error) -> Instant {
+    fn cannot_identify(&self, error: &Error) -> Instant {
         if !error.is_retriable() {
             for batch in self.shared.accumulator.take_all() {
                 self.resolve(batch, Err(error.clone()));

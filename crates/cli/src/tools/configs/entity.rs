@@ -115,7 +115,10 @@ impl Entity {
 
     pub(super) fn updated(&self) -> String {
         if self.is_default() {
-            return format!("Completed updating default config for {} in the cluster.", self.plural);
+            return format!(
+                "Completed updating default config for {} in the cluster.",
+                self.plural
+            );
         }
         let name = self.name.as_deref().unwrap_or_default();
         format!("Completed updating config for {} {name}.", self.singular())

@@ -28,14 +28,26 @@ pub(super) static ROWS: &[Row] = &[
     COMMAND_CONFIG,
     HELP,
     VERSION,
-    row("bootstrap-controller", Takes::Text("host:port,..."), "The controllers to connect to instead of brokers."),
+    row(
+        "bootstrap-controller",
+        Takes::Text("host:port,..."),
+        "The controllers to connect to instead of brokers.",
+    ),
     row("alter", Takes::Nothing, "Changes configurations."),
     row("describe", Takes::Nothing, "Shows configurations."),
     row("all", Takes::Nothing, "With --describe: defaults as well."),
-    row("entity-type", Takes::Text("type"), "topics, brokers, broker-loggers, groups, client-metrics, users, clients or ips."),
+    row(
+        "entity-type",
+        Takes::Text("type"),
+        "topics, brokers, broker-loggers, groups, client-metrics, users, clients or ips.",
+    ),
     row("entity-name", Takes::Text("name"), "Name of the topic, id of the broker, and so on."),
     row("entity-default", Takes::Nothing, "The default of all brokers, users, clients or ips."),
-    row("add-config", Takes::Text("k=v,..."), "What to set; a value with commas stands in [brackets]."),
+    row(
+        "add-config",
+        Takes::Text("k=v,..."),
+        "What to set; a value with commas stands in [brackets].",
+    ),
     row("add-config-file", Takes::Text("file"), "A properties file of what to set."),
     row("delete-config", Takes::Text("k,..."), "What to set back to its default."),
     row("topic", Takes::Text("name"), "The topic of this name."),
@@ -60,7 +72,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-configs --bootstrap-server localhost:9092 --describe --topic orders --all",
-        "kafka-configs --bootstrap-server localhost:9092 --alter --topic orders --add-config retention.ms=3600000",
+        "kafka-configs --bootstrap-server localhost:9092 --alter --topic orders --add-config \
+         retention.ms=3600000",
     ],
     error_prefix: "",
 };
@@ -247,8 +260,7 @@ fn is_dynamic(resource: &ConfigResource, source: ConfigSource) -> bool {
 
 fn entry_line(entry: &ConfigEntry) -> String {
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".to_owned());
-    let synonym =
-        |s: &ConfigSynonym| format!("{}:{}={}", s.source.name(), s.name, value(&s.value));
+    let synonym = |s: &ConfigSynonym| format!("{}:{}={}", s.source.name(), s.name, value(&s.value));
     let synonyms: Vec<String> = entry.synonyms.iter().map(synonym).collect();
     format!(
         "  {}={} sensitive={} synonyms={{{}}}",

@@ -73,7 +73,8 @@ impl Type {
             (Self::Boolean, 1) => (bytes[0] == 1).to_string(),
             (kind, _) => {
                 return Err(format!(
-                    "org.apache.kafka.common.errors.SerializationException: {} bytes are no {kind:?}",
+                    "org.apache.kafka.common.errors.SerializationException: {} bytes are no \
+                     {kind:?}",
                     bytes.len()
                 ));
             }
@@ -96,7 +97,10 @@ fn java_float(number: f64) -> String {
 }
 
 impl Formatter {
-    pub(super) fn new(class: Option<&str>, properties: &[(String, String)]) -> Result<Self, String> {
+    pub(super) fn new(
+        class: Option<&str>,
+        properties: &[(String, String)],
+    ) -> Result<Self, String> {
         let kind = match class.map(|class| class.rsplit('.').next().unwrap_or(class)) {
             None | Some("DefaultMessageFormatter" | "LoggingMessageFormatter") => Kind::Default,
             Some("NoOpMessageFormatter") => Kind::Nothing,
@@ -281,7 +285,8 @@ mod tests {
         ];
         let expect = "CreateTime:1795256010205\tPartition:0\tOffset:2\th1:a,h2:null\tk2\tnull\n";
         check(&all, expect);
-        let rest = ["print.epoch=true", "print.delivery=true", "key.separator=|", "null.literal=NULL"];
+        let rest =
+            ["print.epoch=true", "print.delivery=true", "key.separator=|", "null.literal=NULL"];
         let expect = "Delivery:NOT_PRESENT|Epoch:NOT_PRESENT|NULL\n";
         check(&rest, expect);
         check(&["print.value=false", "print.key=true"], "k2\n");

@@ -31,15 +31,33 @@ static ROWS: &[Row] = &[
     row("include", Takes::Text("regex"), "The topics to read, as a regular expression."),
     row("group", Takes::Text("group"), "The group to join; one of its own if left out."),
     row("partition", Takes::Int("number"), "Only this partition, without a group."),
-    row("offset", Takes::Text("offset"), "With --partition: earliest, latest or a number (latest)."),
+    row(
+        "offset",
+        Takes::Text("offset"),
+        "With --partition: earliest, latest or a number (latest).",
+    ),
     row("from-beginning", Takes::Nothing, "Begins with the oldest record if nothing is committed."),
     row("max-messages", Takes::Int("number"), "Ends after so many records."),
     row("timeout-ms", Takes::Long("ms"), "Ends when no record has come for so long."),
     row("skip-message-on-error", Takes::Nothing, "Goes on after a record that cannot be shown."),
     row("isolation-level", Takes::Text("level"), "read_committed or read_uncommitted."),
-    row("formatter", Takes::Text("class"), "How records are shown; Kafka's class names are understood."),
-    row("formatter-property", Takes::Text("k=v"), "print.timestamp, print.partition, print.offset, print.epoch, print.delivery, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal."),
-    row("formatter-config", Takes::Text("file"), "A properties file with settings of the formatter."),
+    row(
+        "formatter",
+        Takes::Text("class"),
+        "How records are shown; Kafka's class names are understood.",
+    ),
+    row(
+        "formatter-property",
+        Takes::Text("k=v"),
+        "print.timestamp, print.partition, print.offset, print.epoch, print.delivery, \
+         print.headers, print.key, print.value, key.separator, line.separator, headers.separator, \
+         null.literal.",
+    ),
+    row(
+        "formatter-config",
+        Takes::Text("file"),
+        "A properties file with settings of the formatter.",
+    ),
     row("property", Takes::Text("k=v"), "The older name of --formatter-property."),
     row("command-property", Takes::Text("k=v"), "A setting of the consumer."),
     row("consumer-property", Takes::Text("k=v"), "The older name of --command-property."),
@@ -62,7 +80,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-console-consumer --bootstrap-server localhost:9092 --topic orders --from-beginning",
-        "kafka-console-consumer --bootstrap-server localhost:9092 --topic orders --partition 0 --offset 42 --max-messages 1",
+        "kafka-console-consumer --bootstrap-server localhost:9092 --topic orders --partition 0 \
+         --offset 42 --max-messages 1",
     ],
     error_prefix: "",
 };
@@ -72,6 +91,12 @@ const LOGGER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 /// What is to be read, and when to stop.
 struct Plan {
     what: What,
+    until: Until,
+}
+
+/// When to stop.
+#[derive(Clone, Copy)]
+struct Until {
     max: Option<u64>,
     timeout: Option<Duration>,
     skip_errors: bool,
@@ -158,12 +183,12 @@ fn plan(p: &Parsed, streams: &mut Streams) -> Result<Plan, Ended> {
     };
     let max = FACE.number::<i64>(p, "max-messages", streams)?;
     let wait = FACE.number::<i64>(p, "timeout-ms", streams)?;
-    Ok(Plan {
-        what,
+    let until = Until {
         max: max.and_then(|max| u64::try_from(max).ok()),
         timeout: wait.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
         skip_errors: p.has("skip-message-on-error"),
-    })
+    };
+    Ok(Plan { what, until })
 }
 
 /// The consumer's settings: the file, single properties, then what options say.
@@ -247,7 +272,7 @@ async fn consume(
     let outcome = match subscribed {
         Ok(()) => {
             tokio::select! {
-                outcome = show(&mut consumer, plan.max, plan.timeout, plan.skip_errors, formatter, &mut count, streams) => outcome,
+                outcome = show(&mut consumer, plan.until, formatter, &mut count, streams) => outcome,
                 () = interrupted() => Ok(130),
             }
         }
@@ -272,13 +297,12 @@ async fn consume(
 /// Shows records until there is a reason to stop.
 async fn show(
     consumer: &mut Consumer,
-    max: Option<u64>,
-    wait: Option<Duration>,
-    skip_errors: bool,
+    until: Until,
     formatter: &Formatter,
     count: &mut u64,
     streams: &mut Streams,
 ) -> Result<i32, Error> {
+    let Until { max, timeout: wait, skip_errors } = until;
     loop {
         if max.is_some_and(|max| *count >= max) {
             return Ok(0);

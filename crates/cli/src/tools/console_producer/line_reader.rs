@@ -49,9 +49,24 @@ impl LineReader {
     /// Separators that are the same would split nothing.
     fn check(&self) -> Result<(), String> {
         let pairs = [
-            ("headers.delimiter", &self.headers_delimiter, "headers.separator", &self.headers_separator),
-            ("headers.delimiter", &self.headers_delimiter, "headers.key.separator", &self.header_key_separator),
-            ("headers.separator", &self.headers_separator, "headers.key.separator", &self.header_key_separator),
+            (
+                "headers.delimiter",
+                &self.headers_delimiter,
+                "headers.separator",
+                &self.headers_separator,
+            ),
+            (
+                "headers.delimiter",
+                &self.headers_delimiter,
+                "headers.key.separator",
+                &self.header_key_separator,
+            ),
+            (
+                "headers.separator",
+                &self.headers_separator,
+                "headers.key.separator",
+                &self.header_key_separator,
+            ),
         ];
         for (name, value, other, same) in pairs {
             if self.parse_headers && value == same {
@@ -79,7 +94,9 @@ impl LineReader {
         let mut rest = line.clone();
         if self.parse_headers {
             let what = "headers delimiter";
-            if let Some(headers) = self.cut(line, &mut rest, &self.headers_delimiter, what, number)? {
+            if let Some(headers) =
+                self.cut(line, &mut rest, &self.headers_delimiter, what, number)?
+            {
                 record.headers = self.headers(&headers, number)?;
             }
         }
@@ -115,11 +132,7 @@ impl LineReader {
         }
     }
 
-    fn headers(
-        &self,
-        text: &Bytes,
-        number: u64,
-    ) -> Result<Vec<(String, Option<Bytes>)>, String> {
+    fn headers(&self, text: &Bytes, number: u64) -> Result<Vec<(String, Option<Bytes>)>, String> {
         let mut headers = Vec::new();
         if self.unless_null(text.clone()).is_none() {
             return Ok(headers);
@@ -198,7 +211,8 @@ mod tests {
     #[test]
     fn headers_and_key_stand_before_the_value() {
         let record = read("parse.key=true parse.headers=true", "h1:a,h2:b\tk\tv").unwrap();
-        let expect = ProducerRecord::to("t").key("k").value("v").header("h1", "a").header("h2", "b");
+        let expect =
+            ProducerRecord::to("t").key("k").value("v").header("h1", "a").header("h2", "b");
         assert_eq!(record, expect);
     }
 
@@ -212,8 +226,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_in_kafkas_words() {
         for (properties, line, text) in [
-            ("parse.key=true key.separator=:", "novalue", "No key separator found on line number 1: 'novalue'"),
-            ("parse.headers=true", "h1=a\tv", "No header key separator found in pair 'h1=a' on line number 1"),
+            (
+                "parse.key=true key.separator=:",
+                "novalue",
+                "No key separator found on line number 1: 'novalue'",
+            ),
+            (
+                "parse.headers=true",
+                "h1=a\tv",
+                "No header key separator found in pair 'h1=a' on line number 1",
+            ),
         ] {
             assert_eq!(read(properties, line).unwrap_err(), text);
         }

@@ -15,8 +15,7 @@ use crate::text::{Level, Streams, class, log_line, message};
 pub use input::Lines;
 use line_reader::LineReader;
 
-pub const ABOUT: &str =
-    "This tool helps to read data from standard input and publish it to Kafka.";
+pub const ABOUT: &str = "This tool helps to read data from standard input and publish it to Kafka.";
 
 static ROWS: &[Row] = &[
     BOOTSTRAP,
@@ -27,7 +26,11 @@ static ROWS: &[Row] = &[
     row("sync", Takes::Nothing, "Waits for each record before the next is read."),
     row("batch-size", Takes::Int("bytes"), "batch.size: how large a batch gets (16384)."),
     row("max-partition-memory-bytes", Takes::Int("bytes"), "The older name of --batch-size."),
-    row("compression-codec", Takes::Maybe("codec"), "none, gzip, snappy, lz4 or zstd; gzip if nothing follows."),
+    row(
+        "compression-codec",
+        Takes::Maybe("codec"),
+        "none, gzip, snappy, lz4 or zstd; gzip if nothing follows.",
+    ),
     row("request-required-acks", Takes::Text("acks"), "0, 1, -1 or all (-1)."),
     row("request-timeout-ms", Takes::Int("ms"), "How long a broker may take (1500)."),
     row("message-send-max-retries", Takes::Int("number"), "How often a record is tried again (3)."),
@@ -41,7 +44,12 @@ static ROWS: &[Row] = &[
     row("command-property", Takes::Text("k=v"), "A setting of the producer."),
     row("producer-property", Takes::Text("k=v"), "The older name of --command-property."),
     row("producer.config", Takes::Text("file"), "The older name of --command-config."),
-    row("reader-property", Takes::Text("k=v"), "parse.key, parse.headers, key.separator, headers.delimiter, headers.separator, headers.key.separator, null.marker, ignore.error."),
+    row(
+        "reader-property",
+        Takes::Text("k=v"),
+        "parse.key, parse.headers, key.separator, headers.delimiter, headers.separator, \
+         headers.key.separator, null.marker, ignore.error.",
+    ),
     row("property", Takes::Text("k=v"), "The older name of --reader-property."),
     row("reader-config", Takes::Text("file"), "A properties file with settings of the reader."),
     old("queue-size", Takes::Int("n"), Old::Nothing),
@@ -59,7 +67,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-console-producer --bootstrap-server localhost:9092 --topic orders < lines.txt",
-        "kafka-console-producer --bootstrap-server localhost:9092 --topic orders --reader-property parse.key=true --reader-property key.separator=:",
+        "kafka-console-producer --bootstrap-server localhost:9092 --topic orders --reader- \
+         property parse.key=true --reader-property key.separator=:",
     ],
     error_prefix: "",
 };
@@ -178,7 +187,8 @@ async fn send_lines(
                     return 1;
                 }
             };
-            let sizes = (record.key.as_ref().map(|k| k.len()), record.value.as_ref().map(|v| v.len()));
+            let sizes =
+                (record.key.as_ref().map(|k| k.len()), record.value.as_ref().map(|v| v.len()));
             let outcome = match producer.enqueue(record).await {
                 Ok(delivery) if sync => delivery.await.map(drop),
                 Ok(delivery) => {
@@ -224,7 +234,8 @@ fn tell_failure(
     error: &Error,
     streams: &mut Streams,
 ) {
-    let size = |bytes: Option<usize>| bytes.map_or("null".to_owned(), |n| format!("{n} bytes"));
+    let size =
+        |bytes: Option<usize>| bytes.map_or_else(|| "null".to_owned(), |n| format!("{n} bytes"));
     let text = format!(
         "Error when sending message to topic {topic} with key: {}, value: {} with error:",
         size(key),

@@ -110,13 +110,10 @@ pub(super) fn members(group: &GroupDescription, worth: bool, verbose: bool) -> S
     let mut text = String::from("\n");
     let mut line = |cells: [&str; 8]| {
         let [group, id, instance, host, client_id, count, epoch, share] = cells;
-        let instance =
-            if static_members { format!("{instance:i$} ") } else { String::new() };
+        let instance = if static_members { format!("{instance:i$} ") } else { String::new() };
         // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "{group:g$} {id:c$} {instance}{host:h$} {client_id:client$} {count:15} "
-        );
+        let _ =
+            write!(text, "{group:g$} {id:c$} {instance}{host:h$} {client_id:client$} {count:15} ");
         if verbose {
             let (target_epoch, target) =
                 if epoch == "-" { ("-", "-") } else { ("TARGET-EPOCH", "TARGET-ASSIGNMENT") };

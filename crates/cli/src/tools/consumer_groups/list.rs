@@ -31,11 +31,7 @@ pub(super) async fn consumer_groups(admin: &Admin) -> Result<Vec<GroupListing>, 
         .collect())
 }
 
-pub(super) async fn list(
-    p: &Parsed,
-    admin: &Admin,
-    streams: &mut Streams,
-) -> Result<(), Failure> {
+pub(super) async fn list(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), Failure> {
     let value = |name: &str| p.one(name).map_err(|error| Failure::Usage(error.to_string()));
     let states = parse_states(value("state")?.unwrap_or_default())?;
     let types = parse_types(value("type")?.unwrap_or_default())?;
@@ -83,7 +79,10 @@ fn parse_states(text: &str) -> Result<Vec<String>, Failure> {
         return Ok(Vec::new());
     }
     let found = text.split(',').map(|wanted| {
-        STATES.iter().find(|state| state.eq_ignore_ascii_case(wanted.trim())).map(|s| (*s).to_owned())
+        STATES
+            .iter()
+            .find(|state| state.eq_ignore_ascii_case(wanted.trim()))
+            .map(|s| (*s).to_owned())
     });
     found.collect::<Option<Vec<String>>>().ok_or_else(|| {
         Failure::Usage(format!(
@@ -99,7 +98,5 @@ fn parse_types(text: &str) -> Result<Vec<String>, Failure> {
     if types.iter().all(|t| t == "classic" || t == "consumer") {
         return Ok(types);
     }
-    Err(Failure::Usage(format!(
-        "Invalid types list '{text}'. Valid types are: Classic, Consumer"
-    )))
+    Err(Failure::Usage(format!("Invalid types list '{text}'. Valid types are: Classic, Consumer")))
 }

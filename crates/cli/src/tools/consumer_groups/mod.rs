@@ -17,9 +17,8 @@ use crate::options::{
 };
 use crate::text::{Streams, class};
 
-pub const ABOUT: &str =
-    "This tool helps to list all consumer groups, describe a consumer group, delete consumer group \
-     info, or reset consumer group offsets.";
+pub const ABOUT: &str = "This tool helps to list all consumer groups, describe a consumer group, \
+                         delete consumer group info, or reset consumer group offsets.";
 
 static ROWS: &[Row] = &[
     BOOTSTRAP,
@@ -34,12 +33,24 @@ static ROWS: &[Row] = &[
     row("validate-regex", Takes::Text("regex"), "Says whether a regular expression is valid."),
     row("group", Takes::Text("group"), "The group; may be repeated."),
     row("all-groups", Takes::Nothing, "Every group."),
-    row("topic", Takes::Text("topic[:0,1]"), "A topic, or some of its partitions; may be repeated."),
+    row(
+        "topic",
+        Takes::Text("topic[:0,1]"),
+        "A topic, or some of its partitions; may be repeated.",
+    ),
     row("all-topics", Takes::Nothing, "Every topic the group has committed offsets for."),
     row("members", Takes::Nothing, "With --describe: the members."),
     row("offsets", Takes::Nothing, "With --describe: committed offsets and lag, as without it."),
-    row("state", Takes::Maybe("states"), "With --describe: the state; with --list: states, or only groups in some."),
-    row("type", Takes::Maybe("types"), "With --list: types, or only groups of some: classic, consumer."),
+    row(
+        "state",
+        Takes::Maybe("states"),
+        "With --describe: the state; with --list: states, or only groups in some.",
+    ),
+    row(
+        "type",
+        Takes::Maybe("types"),
+        "With --list: types, or only groups of some: classic, consumer.",
+    ),
     row("verbose", Takes::Nothing, "Shows more."),
     row("timeout", Takes::Long("ms"), "How long a call may take (5000)."),
     row("dry-run", Takes::Nothing, "Only shows what would be set."),
@@ -63,7 +74,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-consumer-groups --bootstrap-server localhost:9092 --describe --group billing",
-        "kafka-consumer-groups --bootstrap-server localhost:9092 --reset-offsets --group billing --topic orders --to-earliest --execute",
+        "kafka-consumer-groups --bootstrap-server localhost:9092 --reset-offsets --group billing \
+         --topic orders --to-earliest --execute",
     ],
     error_prefix: "",
 };
@@ -123,7 +135,10 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
             let outer = format!("java.util.concurrent.ExecutionException: {words}");
             // Listing wraps the exception once more than describing does.
             let shown = if call == "listGroups" { &outer } else { &words };
-            print_error(&format!("Executing consumer group command failed due to {shown}"), streams);
+            print_error(
+                &format!("Executing consumer group command failed due to {shown}"),
+                streams,
+            );
             streams.error(&outer);
             Ok(0)
         }
@@ -212,7 +227,8 @@ async fn describe(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<()
     let verbose = p.has("verbose");
     for group in &described {
         if p.has("members") {
-            let worth = layout::tell_state(&group.group, &group.state, group.members.len(), streams);
+            let worth =
+                layout::tell_state(&group.group, &group.state, group.members.len(), streams);
             streams.text(layout::members(group, worth, verbose));
         } else if p.has("state") {
             let brokers = &admin.cluster().metadata().brokers;

@@ -50,11 +50,7 @@ pub(super) fn check(p: &Parsed, streams: &mut Streams) -> Result<(), Ended> {
 
 type Plan = BTreeMap<TopicPartition, i64>;
 
-pub(super) async fn reset(
-    p: &Parsed,
-    admin: &Admin,
-    streams: &mut Streams,
-) -> Result<(), Failure> {
+pub(super) async fn reset(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), Failure> {
     let mut plans: Vec<(String, Plan)> = Vec::new();
     for group in groups(p, admin).await? {
         let state = match admin.describe_group(&group).await {
@@ -97,7 +93,11 @@ async fn execute(admin: &Admin, group: &str, plan: &Plan) -> Result<(), Failure>
 }
 
 /// The partitions that are meant.
-async fn partitions(p: &Parsed, admin: &Admin, group: &str) -> Result<Vec<TopicPartition>, Failure> {
+async fn partitions(
+    p: &Parsed,
+    admin: &Admin,
+    group: &str,
+) -> Result<Vec<TopicPartition>, Failure> {
     if p.has("all-topics") {
         let committed = admin.group_offsets(group, None).await?;
         return Ok(committed.into_iter().map(|(partition, _)| partition).collect());
@@ -140,9 +140,8 @@ async fn plan(
         return look_up(admin, &wanted, OffsetSpec::Latest, streams).await;
     }
     if let Some(datetime) = text("to-datetime")? {
-        let millis = parse_datetime(datetime).ok_or_else(|| {
-            usage(format!("Unparseable date: \"{datetime}\""))
-        })?;
+        let millis = parse_datetime(datetime)
+            .ok_or_else(|| usage(format!("Unparseable date: \"{datetime}\"")))?;
         return look_up(admin, &wanted, OffsetSpec::Timestamp(millis), streams).await;
     }
     if let Some(duration) = text("by-duration")? {
@@ -157,7 +156,10 @@ async fn plan(
         let mut asked = Plan::new();
         for partition in wanted {
             let current = committed.iter().find(|(p, _)| *p == partition).ok_or_else(|| {
-                usage(format!("Cannot shift offset for partition {partition} since there is no current committed offset"))
+                usage(format!(
+                    "Cannot shift offset for partition {partition} since there is no current \
+                     committed offset"
+                ))
             })?;
             asked.insert(partition, current.1.offset + shift);
         }
@@ -228,11 +230,7 @@ async fn look_up(
 }
 
 /// Moves offsets that lie outside of the log to its nearer end.
-async fn within_range(
-    admin: &Admin,
-    asked: Plan,
-    streams: &mut Streams,
-) -> Result<Plan, Failure> {
+async fn within_range(admin: &Admin, asked: Plan, streams: &mut Streams) -> Result<Plan, Failure> {
     let partitions: Vec<TopicPartition> = asked.keys().cloned().collect();
     let starts = list(admin, &partitions, OffsetSpec::Earliest).await?;
     let ends = list(admin, &partitions, OffsetSpec::Latest).await?;
@@ -264,10 +262,8 @@ fn parse_csv(text: &str, group: &str) -> Result<Plan, String> {
     let mut plan = Plan::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut fields: Vec<&str> = line.split(',').map(|f| f.trim().trim_matches('"')).collect();
-        if fields.len() == 4 {
-            if fields.remove(0) != group {
-                continue;
-            }
+        if fields.len() == 4 && fields.remove(0) != group {
+            continue;
         }
         let [topic, partition, offset] = fields.as_slice() else {
             return Err(format!("Cannot read the line '{line}'"));
@@ -294,7 +290,10 @@ fn layout(plans: &[(String, Plan)]) -> String {
     for (name, plan) in plans {
         for (partition, offset) in plan {
             let index = partition.partition.to_string();
-            text.push_str(&format!("\n{name:group$} {:topic$} {index:10} {offset}", partition.topic));
+            text.push_str(&format!(
+                "\n{name:group$} {:topic$} {index:10} {offset}",
+                partition.topic
+            ));
         }
     }
     text.push('\n');

@@ -23,10 +23,8 @@ pub(super) async fn partitions_of(
     topic: &str,
 ) -> Result<Vec<TopicPartition>, Error> {
     let described = admin.describe_topics(&[topic.to_owned()]).await?;
-    let (_, outcome) = described
-        .into_iter()
-        .next()
-        .ok_or(Error::code_only(ErrorCode::UnknownTopicOrPartition))?;
+    let (_, outcome) =
+        described.into_iter().next().ok_or(Error::code_only(ErrorCode::UnknownTopicOrPartition))?;
     let partitions = outcome?.partitions.into_iter();
     Ok(partitions.map(|p| TopicPartition::new(topic, p.index)).collect())
 }

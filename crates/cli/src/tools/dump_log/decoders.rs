@@ -200,8 +200,8 @@ fn coordinator_value(
 ) -> Result<String, DecodeError> {
     let version = value.first_chunk::<2>().map(|version| i16::from_be_bytes(*version));
     let version = version.ok_or(DecodeError::Truncated)?;
-    let (name, schema) = by_number(schemas, "coordinator-value", kind)
-        .ok_or(DecodeError::UnknownVersion(kind))?;
+    let (name, schema) =
+        by_number(schemas, "coordinator-value", kind).ok_or(DecodeError::UnknownVersion(kind))?;
     let mut data = schema.decode(&value.slice(2..), version)?;
     if name == "GroupMetadataValue" {
         open_members(&mut data);

@@ -24,14 +24,15 @@ pub(super) struct Complaints {
 impl Complaints {
     /// Says it all.
     pub(super) fn tell(&self, streams: &mut Streams) {
-        let mut each = |list: &[(String, Vec<(i64, i64)>)], title: &str, line: &dyn Fn(i64, i64) -> String| {
-            for (file, pairs) in list.iter().filter(|(_, pairs)| !pairs.is_empty()) {
-                streams.error(format!("{title}{file}"));
-                for (a, b) in pairs {
-                    streams.error(line(*a, *b));
+        let mut each =
+            |list: &[(String, Vec<(i64, i64)>)], title: &str, line: &dyn Fn(i64, i64) -> String| {
+                for (file, pairs) in list.iter().filter(|(_, pairs)| !pairs.is_empty()) {
+                    streams.error(format!("{title}{file}"));
+                    for (a, b) in pairs {
+                        streams.error(line(*a, *b));
+                    }
                 }
-            }
-        };
+            };
         each(&self.mismatches, "Mismatches in :", &|a, b| {
             format!("  Index offset: {a}, log offset: {b}")
         });
@@ -44,7 +45,9 @@ impl Complaints {
         each(&self.not_found, "The following indexed offsets are not found in :", &|a, b| {
             format!("Indexed offset: {a}, found log offset: {b}")
         });
-        each(&self.gaps, "Non-consecutive offsets in ", &|a, b| format!("  {a} is followed by {b}"));
+        each(&self.gaps, "Non-consecutive offsets in ", &|a, b| {
+            format!("  {a} is followed by {b}")
+        });
     }
 }
 

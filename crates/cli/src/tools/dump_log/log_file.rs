@@ -145,7 +145,7 @@ fn record_line(
     let mut line = Vec::new();
     if !view.skip_metadata {
         let size = |field: &Option<Bytes>| {
-            field.as_ref().map_or("-1".to_owned(), |bytes| bytes.len().to_string())
+            field.as_ref().map_or_else(|| "-1".to_owned(), |bytes| bytes.len().to_string())
         };
         let delta = i32::try_from(index).unwrap_or(i32::MAX);
         let sequence = match header.base_sequence {

@@ -43,7 +43,8 @@ const FACE: Face = Face {
     rows: ROWS,
     examples: &[
         "kafka-dump-log --files data/orders-0/00000000000000000000.log --print-data-log",
-        "kafka-dump-log --cluster-metadata-decoder --files data/__cluster_metadata-0/00000000000000000000.log",
+        "kafka-dump-log --cluster-metadata-decoder --files \
+         data/__cluster_metadata-0/00000000000000000000.log",
     ],
     error_prefix: "",
 };

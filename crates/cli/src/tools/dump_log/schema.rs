@@ -185,8 +185,8 @@ fn parse_field(line: &str) -> Option<Field> {
     Some(field)
 }
 
-/// No version at all.
-const NEVER: RangeInclusive<i16> = 0..=-1;
+/// No version at all: none is negative.
+const NEVER: RangeInclusive<i16> = -1..=-1;
 
 fn parse_versions(text: &str) -> Option<RangeInclusive<i16>> {
     if text == "none" {

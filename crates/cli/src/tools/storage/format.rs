@@ -105,7 +105,8 @@ fn check_unserved(p: &Parsed) -> Result<(), String> {
         return Err(format!("Only release version {METADATA_VERSION} is served, not {release}"));
     }
     for feature in p.all("feature") {
-        let fresh = super::FEATURES.iter().any(|(name, level)| feature == format!("{name}={level}"));
+        let fresh =
+            super::FEATURES.iter().any(|(name, level)| feature == format!("{name}={level}"));
         if !fresh && feature != "metadata.version=30" && feature != "kraft.version=0" {
             return Err(format!("The level of {feature} is not served by this version of Naru"));
         }
@@ -184,7 +185,8 @@ fn this_voter(config: &BrokerConfig, directory_id: Uuid) -> Voter {
 
 /// Reads `1@host:9093:directoryId`.
 fn parse_voter(text: &str, listener: &str) -> Result<Voter, String> {
-    let bad = || format!("Failed to parse initial controller {text}: id@host:port:directory is needed");
+    let bad =
+        || format!("Failed to parse initial controller {text}: id@host:port:directory is needed");
     let (id, rest) = text.trim().split_once('@').ok_or_else(bad)?;
     let (address, directory) = rest.rsplit_once(':').ok_or_else(bad)?;
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
@@ -214,7 +216,8 @@ fn bootstrap_text() -> String {
         .into_iter()
         .filter_map(|record| match record.record {
             MetadataRecord::FeatureLevelRecord(feature) => Some(format!(
-                "ApiMessageAndVersion(FeatureLevelRecord(name='{}', featureLevel={}) at version {})",
+                "ApiMessageAndVersion(FeatureLevelRecord(name='{}', featureLevel={}) at version \
+                 {})",
                 feature.name, feature.feature_level, record.version
             )),
             _ => None,

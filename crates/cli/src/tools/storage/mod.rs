@@ -23,12 +23,29 @@ static ROWS: &[Row] = &[
     row("help", Takes::Nothing, "Shows this text.").short('h'),
     row("version", Takes::Nothing, "Shows the version of Kafka's tools it stands for."),
     row("config", Takes::Text("file"), "The node's server.properties.").short('c'),
-    row("cluster-id", Takes::Text("id"), "format: the cluster's id; random-uuid makes one.").short('t'),
-    row("standalone", Takes::Nothing, "format: this node is the only controller, others may join later.").short('s'),
+    row("cluster-id", Takes::Text("id"), "format: the cluster's id; random-uuid makes one.")
+        .short('t'),
+    row(
+        "standalone",
+        Takes::Nothing,
+        "format: this node is the only controller, others may join later.",
+    )
+    .short('s'),
     row("no-initial-controllers", Takes::Nothing, "format: the controllers are others.").short('N'),
-    row("initial-controllers", Takes::Text("id@host:port:directory,..."), "format: the first controllers.").short('I'),
-    row("ignore-formatted", Takes::Nothing, "format: no error for directories that are formatted.").short('g'),
-    row("release-version", Takes::Text("version"), "format: the version of the features (4.3-IV0).").short('r'),
+    row(
+        "initial-controllers",
+        Takes::Text("id@host:port:directory,..."),
+        "format: the first controllers.",
+    )
+    .short('I'),
+    row("ignore-formatted", Takes::Nothing, "format: no error for directories that are formatted.")
+        .short('g'),
+    row(
+        "release-version",
+        Takes::Text("version"),
+        "format: the version of the features (4.3-IV0).",
+    )
+    .short('r'),
     row("feature", Takes::Text("name=level"), "format: the level of a feature.").short('f'),
     row("add-scram", Takes::Text("credential"), "format: not served yet.").short('S'),
 ];
@@ -107,9 +124,9 @@ const FEATURES: [(&str, i16); 6] = [
 
 fn dependencies(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
     for feature in p.all("feature") {
-        let (name, level) = feature
-            .split_once('=')
-            .ok_or_else(|| format!("Can't parse feature=level string {feature}: equals sign not found."))?;
+        let (name, level) = feature.split_once('=').ok_or_else(|| {
+            format!("Can't parse feature=level string {feature}: equals sign not found.")
+        })?;
         let known = FEATURES.iter().any(|(known, _)| *known == name) || name == "metadata.version";
         if !known {
             return Err(format!("Unknown feature: {name}"));
@@ -134,8 +151,9 @@ fn refuse(error: &OptionError) -> String {
 /// The node's settings and their file's text.
 fn read_config(p: &Parsed) -> Result<(BrokerConfig, String), String> {
     let one = |name| p.one(name).map_err(|error: OptionError| error.to_string());
-    let path = one("config")?
-        .ok_or_else(|| format!("{USAGE}\nkafka-storage: error: argument --config/-c is required"))?;
+    let path = one("config")?.ok_or_else(|| {
+        format!("{USAGE}\nkafka-storage: error: argument --config/-c is required")
+    })?;
     let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let loaded = load(Some(&text), [], "").map_err(|error| error.to_string())?;

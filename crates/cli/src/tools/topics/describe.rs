@@ -118,8 +118,9 @@ fn header(topic: &TopicDescription, overrides: &[String]) -> String {
 }
 
 fn line(topic: &str, partition: &PartitionDescription) -> String {
-    let leader = partition.leader.map_or("none".to_owned(), |leader| leader.to_string());
-    let elr = |ids: &Option<Vec<i32>>| ids.as_ref().map_or("N/A".to_owned(), |ids| list(ids));
+    let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
+    let elr =
+        |ids: &Option<Vec<i32>>| ids.as_ref().map_or_else(|| "N/A".to_owned(), |ids| list(ids));
     format!(
         "\tTopic: {topic}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}\tElr: \
          {}\tLastKnownElr: {}",

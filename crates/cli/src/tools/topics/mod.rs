@@ -26,22 +26,66 @@ static ROWS: &[Row] = &[
     row("delete", Takes::Nothing, "Deletes topics."),
     row("alter", Takes::Nothing, "Adds partitions. (Configurations: kafka-configs.)"),
     row("describe", Takes::Nothing, "Shows partitions, replicas and configurations of topics."),
-    row("topic", Takes::Text("topic"), "The topic; with all but --create also a regular expression."),
+    row(
+        "topic",
+        Takes::Text("topic"),
+        "The topic; with all but --create also a regular expression.",
+    ),
     row("topic-id", Takes::Text("topic-id"), "The id of the topic to describe."),
-    row("config", Takes::Text("name=value"), "With --create: a configuration that differs from the default; may be repeated."),
+    row(
+        "config",
+        Takes::Text("name=value"),
+        "With --create: a configuration that differs from the default; may be repeated.",
+    ),
     row("delete-config", Takes::Text("name"), "Not supported any more; see kafka-configs."),
-    row("partitions", Takes::Int("number"), "How many partitions; with --create the broker's default if left out."),
-    row("replication-factor", Takes::Int("number"), "How many replicas of each partition; the broker's default if left out."),
-    row("replica-assignment", Takes::Text("1:2,2:3,..."), "The brokers of each partition, instead of the two numbers."),
-    row("under-replicated-partitions", Takes::Nothing, "With --describe: only partitions with replicas that are not in sync."),
-    row("unavailable-partitions", Takes::Nothing, "With --describe: only partitions without a live leader."),
-    row("under-min-isr-partitions", Takes::Nothing, "With --describe: only partitions with fewer in-sync replicas than min.insync.replicas."),
-    row("at-min-isr-partitions", Takes::Nothing, "With --describe: only partitions with exactly min.insync.replicas in sync."),
-    row("topics-with-overrides", Takes::Nothing, "With --describe: only topics with configurations of their own."),
+    row(
+        "partitions",
+        Takes::Int("number"),
+        "How many partitions; with --create the broker's default if left out.",
+    ),
+    row(
+        "replication-factor",
+        Takes::Int("number"),
+        "How many replicas of each partition; the broker's default if left out.",
+    ),
+    row(
+        "replica-assignment",
+        Takes::Text("1:2,2:3,..."),
+        "The brokers of each partition, instead of the two numbers.",
+    ),
+    row(
+        "under-replicated-partitions",
+        Takes::Nothing,
+        "With --describe: only partitions with replicas that are not in sync.",
+    ),
+    row(
+        "unavailable-partitions",
+        Takes::Nothing,
+        "With --describe: only partitions without a live leader.",
+    ),
+    row(
+        "under-min-isr-partitions",
+        Takes::Nothing,
+        "With --describe: only partitions with fewer in-sync replicas than min.insync.replicas.",
+    ),
+    row(
+        "at-min-isr-partitions",
+        Takes::Nothing,
+        "With --describe: only partitions with exactly min.insync.replicas in sync.",
+    ),
+    row(
+        "topics-with-overrides",
+        Takes::Nothing,
+        "With --describe: only topics with configurations of their own.",
+    ),
     row("if-exists", Takes::Nothing, "No error if the topic does not exist."),
     row("if-not-exists", Takes::Nothing, "With --create: no error if the topic exists."),
     row("exclude-internal", Takes::Nothing, "Without Kafka's own topics."),
-    row("partition-size-limit-per-response", Takes::Int("number"), "The most partitions in one answer of a broker."),
+    row(
+        "partition-size-limit-per-response",
+        Takes::Int("number"),
+        "The most partitions in one answer of a broker.",
+    ),
     old("partition", Takes::Int("number"), Old::Same("partitions")),
     old("replica", Takes::Int("number"), Old::Same("replication-factor")),
     old("force", Takes::Nothing, Old::Nothing),
@@ -200,10 +244,8 @@ async fn create(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), 
     let mut topic = NewTopic::new(name);
     topic.assignments = assignments(p)?;
     for pair in p.all("config") {
-        let (key, value) = pair
-            .split_once('=')
-            .filter(|(_, value)| !value.is_empty())
-            .ok_or_else(|| {
+        let (key, value) =
+            pair.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(|| {
                 Failure::argument(
                     "requirement failed: Invalid topic config: all configs to be added must be \
                      in the format \"key=val\".",
@@ -292,10 +334,10 @@ fn assignments(p: &Parsed) -> Result<Vec<Vec<i32>>, Failure> {
 async fn topics(p: &Parsed, admin: &Admin) -> Result<Vec<String>, Failure> {
     let all = admin.list_topics().await.map_err(|error| Failure::of(&error, "listTopics"))?;
     let filter = match value(p, "topic")? {
-        Some(pattern) => Some(TopicFilter::new(pattern).map_err(|text| Failure {
-            class: "java.lang.RuntimeException".to_owned(),
-            text,
-        })?),
+        Some(pattern) => Some(
+            TopicFilter::new(pattern)
+                .map_err(|text| Failure { class: "java.lang.RuntimeException".to_owned(), text })?,
+        ),
         None => None,
     };
     let hide = p.has("exclude-internal");
