@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
+  differential          the same requests to Apache Kafka and to Naru (a suite of test)
   bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
   codegen [--check]     Rust from the message schemas
@@ -33,6 +34,10 @@ fn run() -> Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["test", ref options @ ..] => return test::command(&root, options),
+        ["differential", ref options @ ..] => {
+            let words = [&["--suite", "differential"], options].concat();
+            return test::command(&root, &words);
+        }
         ["bench", ref options @ ..] => return bench::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,

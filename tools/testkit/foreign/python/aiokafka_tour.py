@@ -11,7 +11,6 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
     TopicAlreadyExistsError,
-    UnknownTopicOrPartitionError,
     for_code,
 )
 
@@ -316,18 +315,6 @@ async def _():
     await again.start()
     await settled([again], [2])
     await again.stop()
-
-
-@case("an unknown topic is not created by a reader that may not")
-async def _():
-    admin = AIOKafkaAdminClient(bootstrap_servers=B)
-    await admin.start()
-    try:
-        described = await admin.describe_topics([name("nowhere")])
-        eq(described[0]["error_code"], UnknownTopicOrPartitionError.errno)
-        ok(name("nowhere") not in await admin.list_topics())
-    finally:
-        await admin.close()
 
 
 report.run()

@@ -70,9 +70,8 @@ pub fn from_jars(libs: &Path) -> Result<Vec<Schema>> {
     for jar in JARS {
         let path = jar_path(libs, jar)?;
         let listing = run("unzip", &["-Z1", &path])?;
-        let files = listing.lines().filter(|line| {
-            line.starts_with("common/") && line.ends_with(".json")
-        });
+        let files =
+            listing.lines().filter(|line| line.starts_with("common/") && line.ends_with(".json"));
         for file in files {
             let json = strip_comments(&run("unzip", &["-p", &path, file])?);
             let message: JsonMessage =
@@ -166,10 +165,13 @@ fn field(json: JsonField) -> Result<Field> {
         nullable: versions(json.nullable_versions)?,
         tagged,
         tag: json.tag,
-        default: json.default.map(|value| match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        }).filter(|text| !text.is_empty()),
+        default: json
+            .default
+            .map(|value| match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            })
+            .filter(|text| !text.is_empty()),
         never_flexible: json.flexible_versions.as_deref() == Some("none"),
         fields: fields(json.fields)?,
     })
