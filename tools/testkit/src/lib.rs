@@ -9,11 +9,11 @@
 
 pub mod broker;
 pub mod cache;
-mod differential;
 pub mod foreign;
 pub mod install;
 pub mod later;
 pub mod outcome;
+mod parity;
 pub mod probe;
 pub mod process;
 pub mod scenario;

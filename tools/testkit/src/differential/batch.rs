@@ -1,78 +1,72 @@
-//! A record batch for the comparison: the same bytes for both brokers.
+//! Record batches for the scenarios: whole ones, and damaged ones.
 
-use bytes::Bytes;
+use naru_model::{ProducerEpoch, ProducerId, Sequence, Timestamp};
 use naru_protocol::Records;
+use naru_records::{BatchBuilder, BatchOptions, ProducerStamp, crc_of};
 
-/// A time long past, on a topic that keeps records for ever.
-pub(super) const TIMESTAMP: i64 = 1_700_000_000_000;
+/// The time of the first record of a batch; an answer that holds it is the same in every run.
+pub const TIME: i64 = 1_700_000_000_000;
 
-/// What a batch says about itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Batch {
-    pub count: u8,
-    pub value_len: u8,
-    pub with_key: bool,
-    pub good_crc: bool,
+/// A batch of records `v0`, `v1`, ... a second apart.
+pub fn plain(count: usize) -> Vec<u8> {
+    at(TIME, count)
 }
 
-impl Default for Batch {
-    fn default() -> Self {
-        Self { count: 3, value_len: 10, with_key: true, good_crc: true }
-    }
+/// Like [`plain`], beginning at `time`.
+pub fn at(time: i64, count: usize) -> Vec<u8> {
+    build(time, count, BatchOptions::default())
 }
 
-impl Batch {
-    /// The batch in format v2, uncompressed.
-    pub(super) fn records(self) -> Records {
-        let mut body = Vec::new();
-        body.extend(0i16.to_be_bytes());
-        body.extend((i32::from(self.count) - 1).to_be_bytes());
-        body.extend(TIMESTAMP.to_be_bytes());
-        body.extend((TIMESTAMP + i64::from(self.count) - 1).to_be_bytes());
-        // No producer: id, epoch and sequence are -1.
-        body.extend((-1i64).to_be_bytes());
-        body.extend((-1i16).to_be_bytes());
-        body.extend((-1i32).to_be_bytes());
-        body.extend(i32::from(self.count).to_be_bytes());
-        for number in 0..self.count {
-            body.extend(self.record(number));
-        }
-        let crc = crc32c::crc32c(&body) ^ u32::from(!self.good_crc);
-        let mut batch = 0i64.to_be_bytes().to_vec();
-        let length = i32::try_from(body.len() + 9).expect("a small batch");
-        batch.extend(length.to_be_bytes());
-        batch.extend((-1i32).to_be_bytes());
-        batch.push(2);
-        batch.extend(crc.to_be_bytes());
-        batch.extend(body);
-        Records::Inline(Bytes::from(batch))
-    }
-
-    fn record(self, number: u8) -> Vec<u8> {
-        // Attributes, timestamp delta and offset delta; zigzag of a small number is its double.
-        let mut record = vec![0, number * 2, number * 2];
-        if self.with_key {
-            record.extend([2, b'k']);
-        } else {
-            record.push(1);
-        }
-        record.extend(zigzag(self.value_len));
-        record.extend(std::iter::repeat_n(b'v', usize::from(self.value_len)));
-        record.push(0);
-        let length = u8::try_from(record.len()).expect("a small record");
-        let mut whole = zigzag(length);
-        whole.extend(record);
-        whole
-    }
+/// A batch of an idempotent producer.
+pub fn stamped(id: i64, epoch: i16, base_sequence: i32, count: usize) -> Vec<u8> {
+    let producer = Some(ProducerStamp {
+        id: ProducerId(id),
+        epoch: ProducerEpoch(epoch),
+        base_sequence: Sequence(base_sequence),
+    });
+    build(TIME, count, BatchOptions { producer, ..BatchOptions::default() })
 }
 
-fn zigzag(value: u8) -> Vec<u8> {
-    let doubled = u16::from(value) * 2;
-    match u8::try_from(doubled) {
-        Ok(byte) if byte < 128 => vec![byte],
-        _ => {
-            let low = u8::try_from(doubled & 127).expect("seven bits") | 128;
-            vec![low, u8::try_from(doubled >> 7).expect("few bits")]
-        }
+pub fn build(time: i64, count: usize, options: BatchOptions) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    for index in 0..count {
+        let time = Timestamp(time + 1000 * i64::try_from(index).expect("few records"));
+        let (key, value) = (format!("k{index}"), format!("v{index}"));
+        builder.append_plain(time, Some(key.as_bytes()), Some(value.as_bytes()));
     }
+    builder.build(&options).expect("a small batch")
+}
+
+/// One record of `size` bytes.
+pub fn large(size: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(Timestamp(TIME), None, Some(&vec![b'x'; size]));
+    builder.build(&BatchOptions::default()).expect("a batch")
+}
+
+/// One record without a key; without a value too if `tombstone`.
+pub fn keyless(tombstone: bool) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(Timestamp(TIME), None, (!tombstone).then_some(b"v"));
+    builder.build(&BatchOptions::default()).expect("a small batch")
+}
+
+/// The batch with bytes at a place of its header replaced; the CRC is made right again.
+pub fn patched(mut batch: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
+    batch[at..at + bytes.len()].copy_from_slice(bytes);
+    let crc = crc_of(&batch);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch
+}
+
+/// The batch with its last byte flipped, which its CRC does not forgive.
+pub fn corrupt(mut batch: Vec<u8>) -> Vec<u8> {
+    if let Some(last) = batch.last_mut() {
+        *last ^= 0xff;
+    }
+    batch
+}
+
+pub fn records(batch: Vec<u8>) -> Records {
+    Records::Inline(batch.into())
 }

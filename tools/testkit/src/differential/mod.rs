@@ -1,46 +1,94 @@
-//! The same requests to Apache Kafka and to Naru, their answers compared field by field.
+//! Apache Kafka and Naru asked the same questions, their answers compared field by field.
 //!
-//! For every API that Naru advertises, at every version, a good request and a bad one. Both brokers
-//! begin empty and get the same requests in the same order, so they are in the same state. Values
-//! that must differ (ids, addresses, times) are masked; whatever else differs fails, unless
-//! `docs/compatibility.md` names the field with a reason. Run with Apache Kafka on both sides, the
-//! comparison must find nothing: that shows that the masks are right.
+//! Scenarios are plain functions over a [`Session`]; each runs once against each broker and leaves
+//! a transcript. What differs between any two runs (ids, addresses, generated names) is masked,
+//! then the transcripts are compared. A difference is either mended or stands with its reason in
+//! `differential/accepted.txt`; an entry there that no longer matches anything is a failure too.
+//!
+//! What is not compared: the order of elements that carry a name, an index or an id (clients never
+//! rely on it, and Apache Kafka's order is that of its hash maps).
 
+mod accepted;
 mod batch;
-mod cluster;
-mod configs;
-mod group_members;
-mod groups;
-mod known;
-mod pair;
-mod records;
-mod topics;
+mod cases;
+mod compare;
+mod mask;
+mod report;
+mod session;
 mod tree;
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use naru_protocol::api::ApiKey;
 
 use crate::broker::{Broker, System};
-use crate::install::Tools;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Verdict};
+use accepted::Accepted;
+use compare::{Compared, compare};
+use session::{Entry, Session};
 
-use pair::{Pair, Side};
+pub use report::Report;
 
-/// Compares `system` with Apache Kafka.
-pub(crate) fn run(tools: &Tools, system: &System, outcome: &mut Outcome) -> Result<()> {
-    let apache = System::Apache { libs: tools.kafka_jars()? };
-    let (kafka, ours) = (Broker::start(&apache, &[])?, Broker::start(system, &[])?);
-    let known = known::Known::read()?;
-    let (kafka, ours) = (Side::new(kafka.port()), Side::new(ours.port()));
-    let mut pair = Pair::new(kafka, ours, &known, outcome)?;
-    pair.make_topics()?;
-    cluster::compare(&mut pair);
-    topics::compare(&mut pair);
-    configs::compare(&mut pair);
-    records::compare(&mut pair);
-    groups::compare(&mut pair);
-    group_members::compare(&mut pair);
+/// What both brokers are told beside the usual properties.
+const PROPERTIES: &[(&str, &str)] = &[
+    ("auto.create.topics.enable", "true"),
+    ("group.initial.rebalance.delay.ms", "500"),
+    ("group.min.session.timeout.ms", "1000"),
+];
+
+/// Versions of each API that Naru serves.
+type Served = BTreeMap<i16, (i16, i16)>;
+
+/// Runs every scenario whose name contains `only` against both systems.
+pub fn run(reference: &System, subject: &System, only: &str) -> Result<Report> {
+    let (kafka, naru) = std::thread::scope(|scope| {
+        let kafka = scope.spawn(|| transcript(reference, only));
+        let naru = transcript(subject, only);
+        (kafka.join(), naru)
+    });
+    let (kafka, _) = kafka.map_err(|_| anyhow::anyhow!("a scenario panicked"))??;
+    let (naru, served) = naru?;
+    let accepted = Accepted::parse(include_str!("../../differential/accepted.txt"))?;
+    let compared: Vec<Compared> = compare(kafka, naru, &accepted);
+    Ok(Report { compared, accepted, served, whole: only.is_empty() })
+}
+
+fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
+    let mut properties = PROPERTIES.to_vec();
     if matches!(system, System::Naru { .. }) {
-        pair.check_coverage();
+        properties.push(("naru.durability", "os"));
     }
-    Ok(())
+    let broker = Broker::start(system, &properties)?;
+    let served: Served = crate::probe::api_versions(broker.port())?
+        .into_iter()
+        .map(|(key, low, high)| (key, (if key == ApiKey::Produce.key() { 3 } else { low }, high)))
+        .collect();
+    let mut entries = Vec::new();
+    session::warm_up(broker.port()).context("warming up")?;
+    for scenario in cases::SCENARIOS.iter().filter(|scenario| scenario.name.contains(only)) {
+        let mut session = Session::new(scenario.name, broker.port());
+        (scenario.run)(&mut session);
+        entries.extend(session.into_entries());
+    }
+    let data = broker.data_dir();
+    mask::mask(&mut entries, broker.port(), &data.to_string_lossy());
+    Ok((entries, served))
+}
+
+/// The suite of the test command: one case an API, one for the list of accepted differences, and
+/// one for the page.
+pub fn suite(reference: &Result<System>, subject: &System, page: &Path) -> Outcome {
+    let began = std::time::Instant::now();
+    let mut outcome = Outcome::new("differential");
+    match reference {
+        Err(missing) => outcome.add(Verdict::Skipped, "differential", &format!("{missing:#}")),
+        Ok(reference) => match run(reference, subject, "") {
+            Ok(report) => report.verdicts(page, &mut outcome),
+            Err(error) => outcome.add_result::<()>("both brokers answer", &Err(error)),
+        },
+    }
+    outcome.took = began.elapsed();
+    outcome
 }

@@ -1,158 +1,216 @@
-//! Answers as trees of named fields, made from Rust's own debug text of a message.
+//! A message as a tree of named fields, read from its `Debug` text.
 //!
-//! The generated messages derive `Debug` and nothing else that could be walked; its pretty form has
-//! one field a line, which is all that a comparison needs.
+//! Generated messages derive `Debug`, so this needs no code per message.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt;
 
-/// Fields by which the elements of a list are told apart, so that their order does not matter.
-const NAMES: &[&str] = &[
+/// One value of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tree {
+    /// Numbers, texts (with their quotes), bytes, ids.
+    Leaf(String),
+    List(Vec<Tree>),
+    Struct(Vec<(String, Tree)>),
+}
+
+/// Fields that tell one element of a list from another; the first ones that an element has are
+/// its name in a path.
+const NAMING: &[&str] = &[
     "name",
-    "topic",
     "topic_name",
+    "topic",
+    "resource_name",
+    "group_id",
+    "api_key",
+    "key",
     "partition_index",
     "partition",
     "index",
-    "api_key",
-    "group_id",
-    "resource_name",
-    "key",
-    "node_id",
     "broker_id",
-];
-/// Fields whose values are each broker's own.
-const MASKED: &[&str] = &[
-    "host",
-    "port",
-    "cluster_id",
-    "topic_id",
+    "node_id",
     "member_id",
-    "leader",
-    "producer_id",
-    "session_id",
+    "group_instance_id",
+    "topic_id",
     "log_dir",
-    "total_bytes",
-    "usable_bytes",
-    "client_host",
-    "replica_directory_id",
-    "finalized_features_epoch",
+    "batch_index",
+    "source",
 ];
-/// Values of masked fields that mean "none" and are compared all the same.
-const NOTHING: &[&str] = &["\"\"", "-1", "0", "None", "AAAAAAAAAAAAAAAAAAAAAA"];
 
-#[derive(Debug, PartialEq, Eq)]
-enum Tree {
-    Leaf(String),
-    Struct(Vec<(String, Tree)>),
-    List(Vec<Tree>),
-}
-
-/// The values of an answer by path, masked.
-pub(super) fn fields(message: &impl Debug) -> BTreeMap<String, String> {
-    let text = format!("{message:#?}");
-    let mut lines = text.lines().map(str::trim);
-    let mut found = BTreeMap::new();
-    let first = lines.next().unwrap_or_default();
-    flatten(parse(first, &mut lines), String::new(), &mut found);
-    found
-}
-
-fn parse<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> Tree {
-    let first = first.trim_end_matches(',');
-    let closes = |line: &str| matches!(line.trim_end_matches(','), "}" | "]" | ")");
-    match first.chars().last() {
-        Some('{') => {
-            let mut fields = Vec::new();
-            while let Some(line) = lines.next().filter(|line| !closes(line)) {
-                let (name, value) = line.split_once(": ").unwrap_or((line, ""));
-                fields.push((name.to_owned(), parse(value, lines)));
-            }
-            Tree::Struct(fields)
-        }
-        Some('[' | '(') => {
-            let mut items = Vec::new();
-            while let Some(line) = lines.next().filter(|line| !closes(line)) {
-                items.push(parse(line, lines));
-            }
-            // `Some(value)` and other wrappers are their value.
-            if first.ends_with('(') && items.len() == 1 {
-                items.swap_remove(0)
-            } else {
-                Tree::List(items)
-            }
-        }
-        _ => Tree::Leaf(first.to_owned()),
+impl Tree {
+    /// Reads what `{:?}` of a generated message printed.
+    pub fn of(message: &impl fmt::Debug) -> Self {
+        let text = format!("{message:?}");
+        Parser { rest: &text }.value()
     }
-}
 
-fn flatten(tree: Tree, path: String, found: &mut BTreeMap<String, String>) {
-    match tree {
-        Tree::Leaf(value) => {
-            let name = path.rsplit('.').next().unwrap_or_default();
-            let masked = MASKED.contains(&name) && !NOTHING.contains(&value.as_str());
-            found.insert(path, if masked { "(masked)".to_owned() } else { value });
+    /// What tells this element from its neighbours, if it has such a field.
+    pub fn naming(&self) -> Option<String> {
+        let Self::Struct(fields) = self else { return None };
+        let found: Vec<String> = NAMING
+            .iter()
+            .filter_map(|name| fields.iter().find(|(field, _)| field == name))
+            .filter_map(|(_, value)| match value {
+                Self::Leaf(text) if text != "\"\"" && text != "None" => Some(text.replace('"', "")),
+                _ => None,
+            })
+            .take(1)
+            .collect();
+        found.into_iter().next()
+    }
+
+    /// Whether any `error_code` in it is set.
+    pub fn has_error(&self) -> bool {
+        match self {
+            Self::Leaf(_) => false,
+            Self::List(items) => items.iter().any(Self::has_error),
+            Self::Struct(fields) => fields.iter().any(|(name, value)| match value {
+                Self::Leaf(text) => name.ends_with("error_code") && text != "0",
+                value => value.has_error(),
+            }),
         }
-        Tree::Struct(fields) => {
-            for (name, value) in fields {
-                let dot = if path.is_empty() { "" } else { "." };
-                flatten(value, format!("{path}{dot}{name}"), found);
+    }
+
+    /// Calls `change` on every leaf with the name of its field.
+    pub fn leaves(&mut self, change: &mut impl FnMut(&str, &mut String)) {
+        self.leaves_under("", change);
+    }
+
+    fn leaves_under(&mut self, field: &str, change: &mut impl FnMut(&str, &mut String)) {
+        match self {
+            Self::Leaf(text) => change(field, text),
+            Self::List(items) => {
+                items.iter_mut().for_each(|item| item.leaves_under(field, change));
             }
-        }
-        Tree::List(items) => {
-            for (index, item) in items.into_iter().enumerate() {
-                let label = name_of(&item).unwrap_or_else(|| index.to_string());
-                let mut place = format!("{path}[{label}]");
-                while found.keys().any(|known| known.starts_with(&place)) {
-                    place.push('\'');
+            Self::Struct(fields) => {
+                for (name, value) in fields {
+                    // `Some(x)` and `Inline(x)` are structs of one unnamed field.
+                    let name = if name.is_empty() { field } else { name };
+                    value.leaves_under(name, change);
                 }
-                flatten(item, place, found);
+            }
+        }
+    }
+
+    /// Puts the elements of lists into an order of their own: Kafka's is that of its hash maps.
+    pub fn sort(&mut self) {
+        match self {
+            Self::Leaf(_) => {}
+            Self::Struct(fields) => fields.iter_mut().for_each(|(_, value)| value.sort()),
+            Self::List(items) => {
+                items.iter_mut().for_each(Self::sort);
+                if items.iter().all(|item| item.naming().is_some()) {
+                    items.sort_by_cached_key(|item| (item.naming(), item.to_string()));
+                }
             }
         }
     }
 }
 
-/// What tells an element of a list from its neighbours.
-fn name_of(item: &Tree) -> Option<String> {
-    let Tree::Struct(fields) = item else { return None };
-    NAMES.iter().find_map(|wanted| {
-        fields.iter().find_map(|(name, value)| match value {
-            Tree::Leaf(text) if name == wanted && text != "\"\"" => {
-                Some(text.trim_matches('"').to_owned())
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leaf(text) => f.write_str(text),
+            Self::List(items) => {
+                let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", texts.join(", "))
             }
-            _ => None,
-        })
-    })
+            Self::Struct(fields) => {
+                let texts: Vec<String> = fields
+                    .iter()
+                    .map(|(name, value)| match name.as_str() {
+                        "" => value.to_string(),
+                        name => format!("{name}: {value}"),
+                    })
+                    .collect();
+                write!(f, "{{{}}}", texts.join(", "))
+            }
+        }
+    }
 }
 
-/// One field that differs.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub path: String,
-    pub kafka: String,
-    pub ours: String,
+struct Parser<'a> {
+    rest: &'a str,
 }
 
-/// All fields that differ; a field that one side lacks differs too.
-pub(super) fn differences(
-    kafka: &BTreeMap<String, String>,
-    ours: &BTreeMap<String, String>,
-) -> Vec<Difference> {
-    let mut paths: Vec<&String> = kafka.keys().chain(ours.keys()).collect();
-    paths.sort();
-    paths.dedup();
-    let value = |side: &BTreeMap<String, String>, path: &String| {
-        side.get(path).cloned().unwrap_or_else(|| "absent".to_owned())
-    };
-    paths
-        .into_iter()
-        .map(|path| Difference {
-            path: path.clone(),
-            kafka: value(kafka, path),
-            ours: value(ours, path),
-        })
-        .filter(|found| found.kafka != found.ours)
-        .collect()
+impl<'a> Parser<'a> {
+    fn skip(&mut self, text: &str) -> bool {
+        self.rest = self.rest.trim_start();
+        match self.rest.strip_prefix(text) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn word(&mut self) -> &'a str {
+        self.rest = self.rest.trim_start();
+        let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+'));
+        let (word, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
+        self.rest = rest;
+        word
+    }
+
+    fn quoted(&mut self) -> String {
+        let mut escaped = false;
+        let end = self.rest.char_indices().skip(1).find(|(_, c)| {
+            let ends = *c == '"' && !escaped;
+            escaped = *c == '\\' && !escaped;
+            ends
+        });
+        let end = end.map_or(self.rest.len(), |(at, _)| at + 1);
+        let (text, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        text.to_owned()
+    }
+
+    fn value(&mut self) -> Tree {
+        self.rest = self.rest.trim_start();
+        if self.rest.starts_with('"') {
+            return Tree::Leaf(self.quoted());
+        }
+        if self.skip("[") {
+            return Tree::List(self.until("]", Self::value));
+        }
+        let word = self.word();
+        if word == "b" && self.rest.starts_with('"') {
+            return Tree::Leaf(format!("b{}", self.quoted()));
+        }
+        if self.skip("{") {
+            return Tree::Struct(self.until("}", |parser| {
+                let name = parser.word().to_owned();
+                parser.skip(":");
+                (name, parser.value())
+            }));
+        }
+        if self.skip("(") {
+            let mut values = self.until(")", Self::value);
+            return match values.pop() {
+                Some(value) if values.is_empty() => value,
+                Some(value) => {
+                    values.push(value);
+                    Tree::List(values)
+                }
+                None => Tree::Leaf(word.to_owned()),
+            };
+        }
+        Tree::Leaf(word.to_owned())
+    }
+
+    fn until<T>(&mut self, end: &str, mut item: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let mut items = Vec::new();
+        while !self.skip(end) && !self.rest.is_empty() {
+            let before = self.rest.len();
+            items.push(item(self));
+            self.skip(",");
+            if self.rest.len() == before {
+                // Not a shape that `Debug` prints: leave the rest rather than spin.
+                break;
+            }
+        }
+        items
+    }
 }
 
 #[cfg(test)]
@@ -160,44 +218,45 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    #[expect(dead_code, reason = "read through Debug only")]
-    struct Part {
-        name: Option<&'static str>,
-        codes: Vec<i32>,
-        host: &'static str,
-        inner: Option<Box<Part>>,
+    #[expect(dead_code, reason = "read through Debug alone")]
+    struct Topic {
+        name: String,
+        ids: Vec<i32>,
+        note: Option<&'static str>,
+        data: Option<bytes::Bytes>,
     }
 
-    fn part(name: &'static str, codes: &[i32], host: &'static str) -> Part {
-        Part { name: Some(name), codes: codes.to_vec(), host, inner: None }
-    }
-
-    #[test]
-    fn fields_are_found_by_path() {
-        let mut outer = part("a", &[1, 2], "h");
-        outer.inner = Some(Box::new(part("b {", &[], "")));
-        let found = fields(&outer);
-        assert_eq!(found["codes[1]"], "2");
-        assert_eq!(found["inner.name"], "\"b {\"");
-        assert_eq!(found["host"], "(masked)");
-        assert_eq!(found["inner.host"], "\"\"");
+    fn topic(name: &str) -> Topic {
+        let data = Some(bytes::Bytes::from_static(b"a\"}\\"));
+        Topic { name: name.into(), ids: vec![-1, 2], note: Some("x, \"y\" {"), data }
     }
 
     #[test]
-    fn the_order_of_named_elements_does_not_matter() {
-        let (a, b) = (|| part("a", &[1], "x"), || part("b", &[2], "y"));
-        let there = fields(&vec![a(), b()]);
-        let back = fields(&vec![b(), a()]);
-        assert_eq!(differences(&there, &back), []);
+    fn debug_text_is_read_into_fields() {
+        let Tree::Struct(fields) = Tree::of(&topic("t")) else { panic!("not a struct") };
+        let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["name", "ids", "note", "data"]);
+        assert_eq!(fields[1].1, Tree::List(vec![Tree::Leaf("-1".into()), Tree::Leaf("2".into())]));
+        assert_eq!(fields[2].1, Tree::Leaf("\"x, \\\"y\\\" {\"".into()));
+        assert_eq!(fields[3].1, Tree::Leaf("b\"a\\\"}\\\\\"".into()));
     }
 
     #[test]
-    fn a_value_and_a_missing_element_differ() {
-        let long = fields(&vec![part("a", &[1], ""), part("b", &[2], "")]);
-        let short = fields(&vec![part("a", &[3], "")]);
-        let paths: Vec<String> =
-            differences(&long, &short).into_iter().map(|found| found.path).collect();
-        assert!(paths.contains(&"[a].codes[0]".to_owned()), "{paths:?}");
-        assert!(paths.contains(&"[b].codes[0]".to_owned()), "{paths:?}");
+    fn elements_with_a_name_are_put_in_order() {
+        let mut tree = Tree::of(&vec![topic("b"), topic("a")]);
+        tree.sort();
+        let Tree::List(items) = &tree else { panic!("not a list") };
+        assert_eq!(items[0].naming().as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn an_error_anywhere_is_seen() {
+        let leaf = |text: &str| Tree::Leaf(text.to_owned());
+        let answer = |code| {
+            let inner = Tree::Struct(vec![("error_code".to_owned(), leaf(code))]);
+            Tree::Struct(vec![("topics".to_owned(), Tree::List(vec![inner]))])
+        };
+        assert!(answer("3").has_error());
+        assert!(!answer("0").has_error());
     }
 }

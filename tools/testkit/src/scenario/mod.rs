@@ -73,7 +73,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "differential",
         about: "every served API and version, good and bad, compared with Kafka field by field",
-        run: |stage, outcome| crate::differential::run(stage.tools, stage.system, outcome),
+        run: |stage, outcome| crate::parity::run(stage.tools, stage.system, outcome),
     },
     Scenario {
         name: "bad-input",
