@@ -86,9 +86,9 @@ impl Buffer {
         Self { partition, bytes, at: 0, aborted, skipped, check_crcs, inflated_max }
     }
 
-    /// Whether no bytes are left.
+    /// Whether no whole batch is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.at >= self.bytes.len()
+        batches(&self.bytes[self.at..]).next().is_none()
     }
 
     /// The next batch's records from `position` on.

@@ -232,10 +232,10 @@ impl Consumer {
             self.auto_commit().await;
             self.refresh_stale().await;
             self.find_positions().await?;
+            let batch = self.take_buffered()?;
+            // The next fetch is on its way while the user deals with this batch.
             self.start_fetches();
-            if let Some(batch) = self.take_buffered()? {
-                // The next fetch is on its way while the user deals with this one.
-                self.start_fetches();
+            if let Some(batch) = batch {
                 return Ok(batch);
             }
             self.wait().await?;
