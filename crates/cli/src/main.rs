@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod friendly;
 mod options;
 mod start;
@@ -29,8 +30,10 @@ fn dispatch(name: &str, args: &[String]) -> i32 {
         return code;
     }
     let Some((first, rest)) = args.split_first() else { return friendly::run(args) };
-    if first == "start" {
-        return start::run(rest);
+    match first.as_str() {
+        "start" => return start::run(rest),
+        "demo" => return demo::run(rest),
+        _ => {}
     }
     run_tool(first, rest).unwrap_or_else(|| friendly::run(args))
 }
