@@ -297,7 +297,7 @@ impl Log {
             return i32::try_from(last.0 - self.active.base.0).is_err();
         }
         let limit = self.config.segment_bytes.min(SEGMENT_BYTES_MAX);
-        let waits = self.config.segment_ms.saturating_sub(self.config.segment_jitter_ms);
+        let waits = self.config.segment_ms.saturating_sub(self.segment_jitter());
         there + size > limit
             || self.active.is_full(&self.config, last)
             || self.active.age(now, latest) > waits

@@ -9,7 +9,8 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     /// `segment.ms`.
     pub segment_ms: i64,
-    /// Drawn once per segment by the broker from `segment.jitter.ms`; taken off `segment_ms`.
+    /// `segment.jitter.ms`: up to this much is taken off `segment_ms`, differently for every
+    /// segment, so that logs that began together do not all roll together.
     pub segment_jitter_ms: i64,
     /// `index.interval.bytes`.
     pub index_interval_bytes: u64,

@@ -187,7 +187,7 @@ impl LogDir {
 
     /// Renames a partition's folder so that it counts as deleted from now on; its files may be
     /// removed later. `unique` is any number that was not used before. Its log must be closed
-    /// to appends.
+    /// to appends. Outlives a power cut once [`LogDir::sync`] has returned.
     pub fn rename_for_deletion(
         &self,
         partition: &TopicPartition,
@@ -199,8 +199,12 @@ impl LogDir {
         let name = format!("{}{suffix}", partition.topic.get(..keep).unwrap_or_default());
         let (from, to) = (self.folder_of(partition), self.path.join(name));
         self.disk.rename(&from, &to).context("rename", &from)?;
-        self.disk.sync_dir(&self.path).context("sync", &self.path)?;
         Ok(to)
+    }
+
+    /// Makes the names of the folders durable.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.disk.sync_dir(&self.path).context("sync", &self.path)
     }
 
     /// Removes a folder with all that is in it.

@@ -56,8 +56,45 @@ impl Log {
         Ok(())
     }
 
+    /// What is taken off the active segment's age limit: below `segment.jitter.ms`, the same
+    /// whenever it is asked, and spread over partitions and segments.
+    pub(crate) fn segment_jitter(&self) -> i64 {
+        match u64::try_from(self.config.segment_jitter_ms) {
+            Ok(jitter @ 1..) => {
+                let folder = self.dir.file_name().unwrap_or_default();
+                let drawn = spread(folder.as_encoded_bytes(), self.active.base.0) % jitter;
+                i64::try_from(drawn).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
     /// Rolls unless the active segment is empty, whatever its size.
     pub fn roll_now(&mut self, now: Timestamp) -> Result<(), StorageError> {
         self.roll(self.log_end, now)
+    }
+}
+
+/// A well-mixed number from a folder's name and an offset (FNV-1a).
+fn spread(name: &[u8], base: i64) -> u64 {
+    name.iter().chain(&base.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn partitions_and_segments_are_spread() {
+        let drawn: std::collections::BTreeSet<u64> = (0..100)
+            .flat_map(|partition| {
+                let name = format!("t-{partition}");
+                [spread(name.as_bytes(), 0) % 10_000, spread(name.as_bytes(), 1000) % 10_000]
+            })
+            .collect();
+        assert!(drawn.len() > 180, "{}", drawn.len());
+        assert!(drawn.iter().any(|d| *d < 1000) && drawn.iter().any(|d| *d > 9000));
     }
 }

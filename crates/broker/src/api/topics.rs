@@ -16,6 +16,9 @@ use naru_protocol::messages::delete_topics_response::{DeletableTopicResult, Dele
 
 use crate::dispatch::RequestContext;
 
+/// First version whose clients know that topic deletion can be switched off.
+const DELETION_DISABLED_SINCE: i16 = 3;
+
 pub(crate) async fn create(
     context: RequestContext,
     request: CreateTopicsRequest,
@@ -42,7 +45,12 @@ pub(crate) async fn delete(
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     if !context.node.config().topics.delete_enabled {
-        return all_refused(&request, ErrorCode::TopicDeletionDisabled);
+        let error = if context.version >= DELETION_DISABLED_SINCE {
+            ErrorCode::TopicDeletionDisabled
+        } else {
+            ErrorCode::InvalidRequest
+        };
+        return all_refused(&request, error);
     }
     let decided = context
         .node

@@ -52,11 +52,7 @@ struct Core {
 
 impl ShardHost {
     pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>) -> Arc<Self> {
-        let config = GroupConfig {
-            max_record_bytes: partition.settings().log.max_message_bytes,
-            ..node.group_config()
-        };
-        let shard = GroupShard::new(config);
+        let shard = empty_shard(node, &partition);
         let (pending, results) = mpsc::unbounded_channel();
         let host = Arc::new(Self {
             partition,
@@ -75,6 +71,21 @@ impl ShardHost {
         host
     }
 
+    /// Whether this is the shard of `partition`.
+    pub(super) fn hosts(&self, partition: &Arc<Partition>) -> bool {
+        Arc::ptr_eq(&self.partition, partition)
+    }
+
+    /// Ends everything: the partition is gone, and with it groups and offsets.
+    pub(super) fn retire(&self) {
+        let mut core = self.core();
+        core.loaded = Err(ErrorCode::NotCoordinator);
+        // Whoever waits is told by the dropped sender, and looks for the coordinator again.
+        core.waiting.clear();
+        drop(core);
+        self.timer_moved.notify_one();
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,13 +94,18 @@ impl ShardHost {
     pub(super) fn load(host: &Arc<Self>, node: &Arc<Node>) {
         let (host, now) = (Arc::clone(host), node.now());
         let background = node.background().clone();
+        // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
+        let mut shard = empty_shard(node, &host.partition);
         node.background().spawn_blocking(move || {
-            let loaded = host.replay_partition();
+            let loaded = host.replay_partition(&mut shard);
             {
                 let mut core = host.core();
                 match loaded {
+                    // Retired while it was loading.
+                    _ if core.loaded == Err(ErrorCode::NotCoordinator) => {}
                     Ok(()) => {
                         core.loaded = Ok(());
+                        core.shard = shard;
                         let outcome = core.shard.on_loaded(now);
                         host.carry_out(&mut core, now, outcome);
                     }
@@ -103,8 +119,7 @@ impl ShardHost {
         });
     }
 
-    fn replay_partition(&self) -> Result<(), String> {
-        let mut core = self.core();
+    fn replay_partition(&self, shard: &mut GroupShard) -> Result<(), String> {
         self.partition.for_each_batch(LOAD_CHUNK, |header, batch| {
             if header.is_transactional() {
                 // Whether these offsets count is for transactions to say, which are not served yet.
@@ -116,7 +131,7 @@ impl ShardHost {
             for record in records {
                 let record = record.map_err(|error| error.to_string())?;
                 let Some(key) = record.key else { continue };
-                if let Err(error) = core.shard.replay(&key, record.value.as_ref()) {
+                if let Err(error) = shard.replay(&key, record.value.as_ref()) {
                     let offset = record.offset;
                     tracing::warn!(%offset, %error, "an unreadable coordinator record is skipped");
                 }
@@ -241,12 +256,18 @@ impl ShardHost {
         self.carry_out(&mut core, now, outcome);
     }
 
-    /// Ticks the shard whenever its next deadline has come, as long as the node lives.
+    /// Ticks the shard whenever its next deadline has come, as long as the node lives and has it.
     async fn run_timer(host: Arc<Self>) {
         /// How long a shard without deadlines sleeps at most.
         const IDLE: Duration = Duration::from_secs(60);
         while let Ok(now) = host.now() {
-            let deadline = host.core().shard.next_deadline();
+            let deadline = {
+                let core = host.core();
+                if core.loaded.is_err() {
+                    return;
+                }
+                core.shard.next_deadline()
+            };
             let wait = deadline.map_or(IDLE, |deadline| {
                 Duration::from_millis(u64::try_from(deadline.0 - now.0).unwrap_or(0)).min(IDLE)
             });
@@ -262,6 +283,13 @@ impl ShardHost {
             }
         }
     }
+}
+
+fn empty_shard(node: &Node, partition: &Partition) -> GroupShard {
+    GroupShard::new(GroupConfig {
+        max_record_bytes: partition.settings().log.max_message_bytes,
+        ..node.group_config()
+    })
 }
 
 /// One batch of these records; an error is the codec's, and none is used.

@@ -32,10 +32,17 @@ impl Coordination {
     pub(crate) fn adopt(&self, node: &Arc<Node>) {
         let partitions = node.partitions().of_topic(OFFSETS_TOPIC);
         let mut guard = self.shards.write().unwrap_or_else(PoisonError::into_inner);
-        if partitions.len() == guard.len() {
+        // A topic that was deleted and made anew has other partitions under the same numbers.
+        let mut shards: Vec<Arc<ShardHost>> = guard
+            .iter()
+            .zip(&partitions)
+            .take_while(|(shard, partition)| shard.hosts(partition))
+            .map(|(shard, _)| Arc::clone(shard))
+            .collect();
+        if shards.len() == partitions.len() && shards.len() == guard.len() {
             return;
         }
-        let mut shards: Vec<Arc<ShardHost>> = guard.iter().cloned().collect();
+        guard.iter().skip(shards.len()).for_each(|gone| gone.retire());
         for partition in partitions.into_iter().skip(shards.len()) {
             let host = ShardHost::new(node, partition);
             ShardHost::load(&host, node);

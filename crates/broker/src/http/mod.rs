@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::sync::oneshot;
 
 use crate::node::Node;
 
@@ -28,20 +29,42 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket)
 }
 
-/// Serves until the node stops.
-pub(crate) fn start(node: &Arc<Node>, socket: StdListener) -> io::Result<JoinHandle<()>> {
+/// The thread that serves HTTP.
+#[derive(Debug)]
+pub(crate) struct HttpThread {
+    thread: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl HttpThread {
+    /// Ends it. Done last when the node stops: until then `/readyz` says that it is stopping.
+    pub(crate) fn stop(self) {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        // A panic has been printed by its hook.
+        let _ = self.thread.join();
+    }
+}
+
+/// Serves until it is stopped.
+pub(crate) fn start(node: &Arc<Node>, socket: StdListener) -> io::Result<HttpThread> {
     let node = Arc::clone(node);
-    std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let served = runtime.and_then(|runtime| runtime.block_on(serve(node, socket)));
+        let served = runtime.and_then(|runtime| runtime.block_on(serve(node, socket, stopped)));
         if let Err(error) = served {
             tracing::error!(%error, "the HTTP listener ended");
         }
-    })
+    })?;
+    Ok(HttpThread { thread, stop })
 }
 
-async fn serve(node: Arc<Node>, socket: StdListener) -> io::Result<()> {
-    let mut stop = node.stopping();
+async fn serve(
+    node: Arc<Node>,
+    socket: StdListener,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<()> {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))
@@ -50,7 +73,7 @@ async fn serve(node: Arc<Node>, socket: StdListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(socket)?;
     tokio::select! {
         served = axum::serve(listener, routes) => served,
-        _ = stop.wait_for(|stopping| *stopping) => Ok(()),
+        _ = stopped => Ok(()),
     }
 }
 

@@ -10,7 +10,6 @@ use naru_controller::{MetadataDelta, MetadataImage};
 use naru_model::TopicPartition;
 
 use super::Node;
-use crate::coordination::OFFSETS_TOPIC;
 use crate::partition::{Partition, PartitionParts};
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
@@ -20,38 +19,36 @@ impl Node {
         self.drop_topics(delta);
         self.open_partitions(image, delta);
         self.reconfigure(image, delta);
-        if image.topic(OFFSETS_TOPIC).is_some() {
-            self.coordination().adopt(self);
-        }
+        self.coordination().adopt(self);
     }
 
     fn drop_topics(self: &Arc<Self>, delta: &MetadataDelta) {
         let mut names = Vec::new();
-        let mut folders = Vec::new();
+        let mut gone = Vec::new();
         let mut delay = 0;
         for (id, topic) in &delta.topics_deleted {
             names.push(topic.name.to_string());
             for partition in self.partitions().remove_topic(*id) {
                 delay = partition.settings().log.file_delete_delay_ms.max(delay);
                 partition.abandon();
-                let name = TopicPartition::new(partition.topic(), partition.index());
-                match self.storage().begin_deletion(&name, self.random()) {
-                    Ok(folder) => folders.extend(folder),
-                    Err(error) => tracing::error!("{name} stays on the disk: {error}"),
-                }
+                gone.push(TopicPartition::new(partition.topic(), partition.index()));
             }
             self.forget_topic_metrics(&topic.name);
         }
         if names.is_empty() {
             return;
         }
+        let folders = self.storage().begin_deletion(&gone, || self.random());
         self.coordination().topics_deleted(&names);
         self.remove_later(folders, delay);
     }
 
     /// Removes folders when readers have had time to finish. What a stop interrupts, the next
     /// start finishes.
-    fn remove_later(self: &Arc<Self>, folders: Vec<PathBuf>, delay_ms: i64) {
+    pub(super) fn remove_later(self: &Arc<Self>, folders: Vec<PathBuf>, delay_ms: i64) {
+        if folders.is_empty() {
+            return;
+        }
         let node = Arc::clone(self);
         let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
         self.background().spawn(async move {

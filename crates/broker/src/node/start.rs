@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::{Node, StartError, Summary, chores, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
-use crate::http;
+use crate::http::{self, HttpThread};
 use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThreads, bind};
 use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
@@ -35,7 +35,7 @@ pub type Progress<'p> = &'p (dyn Fn(usize, usize, u64) + Sync);
 pub struct RunningNode {
     pub(super) node: Arc<Node>,
     pub(super) network: NetworkThreads,
-    pub(super) http: Option<JoinHandle<()>>,
+    pub(super) http: Option<HttpThread>,
     pub(super) chores: JoinHandle<()>,
     pub(super) flusher: FlusherThreads,
     pub(super) background: tokio::runtime::Runtime,
@@ -58,7 +58,7 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     let random = AtomicU64::new(seed);
     let mut storage = Storage::open(&dirs)?;
     let identity = identify(&mut storage, config.node_id.0, || super::random_bits(&random))?;
-    storage.scan()?;
+    let deleted_before = storage.scan()?;
     let metadata =
         MetadataHost::open(&storage, &config, props, &identity, || super::random_bits(&random))?;
 
@@ -92,6 +92,11 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     let began = Instant::now();
     let recovery = open_known_partitions(&node, progress)?;
     let recovery_ms = began.elapsed().as_millis();
+    // What a crash left of deleted topics must not be taken for topics to come.
+    node.storage.keep_checkpoints_of(|name| {
+        node.partitions.by_name(&name.topic, name.partition).is_ok()
+    })?;
+    node.remove_later(deleted_before, 0);
     // Coordinators load in the background; clients are told so meanwhile.
     node.coordination.adopt(&node);
 

@@ -12,15 +12,22 @@ const CLOSE_THREADS: usize = 8;
 
 impl RunningNode {
     /// Stops the node. Whether everything is on the disk.
-    pub fn stop(self) -> bool {
+    pub fn stop(mut self) -> bool {
+        let http = self.http.take();
+        let stopped = self.stop_serving();
+        if let Some(http) = http {
+            http.stop();
+        }
+        stopped
+    }
+
+    fn stop_serving(self) -> bool {
         let node = self.node;
         node.stop.send_replace(true);
         // Produce requests that wait for their sync still get it: the flusher ends last.
         self.network.join();
-        for thread in self.http.into_iter().chain([self.chores]) {
-            // A panic has been printed by its hook.
-            let _ = thread.join();
-        }
+        // A panic has been printed by its hook.
+        let _ = self.chores.join();
         self.flusher.stop();
         self.background.shutdown_timeout(BACKGROUND_MAX);
 

@@ -29,7 +29,7 @@ impl PartitionSettings {
             log: LogConfig {
                 segment_bytes: u64::from(topic.segment_bytes),
                 segment_ms: topic.segment_ms,
-                segment_jitter_ms: 0,
+                segment_jitter_ms: topic.segment_jitter_ms,
                 index_interval_bytes: u64::from(topic.index_interval_bytes),
                 index_bytes_max: u64::from(topic.segment_index_bytes),
                 retention_ms: topic.retention_ms,

@@ -5,7 +5,7 @@
 
 mod recover;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,21 +54,23 @@ impl Storage {
         self.dirs.iter().find(|dir| dir.path() == path)
     }
 
-    /// Looks where which partition lies, and removes what was deleted before the last stop.
-    pub(crate) fn scan(&self) -> Result<(), LogDirError> {
+    /// Looks where which partition lies. The folders that were deleted before the last stop and
+    /// are still there, to be removed when there is time.
+    pub(crate) fn scan(&self) -> Result<Vec<PathBuf>, LogDirError> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deleted = Vec::new();
         for dir in &self.dirs {
             for folder in dir.folders()? {
                 match folder.kind {
                     FolderKind::Live if !is_metadata(&folder) => {
                         found.insert(folder.partition, folder.path);
                     }
-                    FolderKind::Deleting => dir.remove_folder(&folder.path)?,
+                    FolderKind::Deleting => deleted.push(folder.path),
                     FolderKind::Live | FolderKind::Stray | FolderKind::Future => {}
                 }
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     /// The directory and folder of a partition: where it lies, or the emptiest directory.
@@ -108,17 +110,60 @@ impl Storage {
         self.dirs.iter().min_by_key(count).unwrap_or(&self.dirs[0])
     }
 
-    /// Renames a deleted partition's folder; what is to be removed later.
+    /// Renames the folders of deleted partitions and forgets their checkpoints, so that a topic
+    /// of the same name begins at nothing. The folders, to be removed later. What fails is logged
+    /// and left to the next start.
     pub(crate) fn begin_deletion(
         &self,
-        partition: &TopicPartition,
-        unique: u128,
-    ) -> Result<Option<PathBuf>, StorageError> {
-        let path = self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(partition);
-        let Some(dir) = path.as_deref().and_then(Path::parent).and_then(|dir| self.dir(dir)) else {
-            return Ok(None);
-        };
-        dir.rename_for_deletion(partition, unique).map(Some)
+        partitions: &[TopicPartition],
+        mut unique: impl FnMut() -> u128,
+    ) -> Vec<PathBuf> {
+        let mut renamed = Vec::new();
+        for dir in &self.dirs {
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            let here: Vec<_> = partitions
+                .iter()
+                .filter(|name| found.get(*name).and_then(|p| p.parent()) == Some(dir.path()))
+                .collect();
+            here.iter().for_each(|name| drop(found.remove(*name)));
+            drop(found);
+            for name in &here {
+                match dir.rename_for_deletion(name, unique()) {
+                    Ok(path) => renamed.push(path),
+                    Err(error) => tracing::error!("{name} stays on the disk: {error}"),
+                }
+            }
+            if !here.is_empty()
+                && let Err(error) = dir.sync()
+            {
+                tracing::error!("deletions may come undone: {error}");
+            }
+        }
+        let gone: HashSet<&TopicPartition> = partitions.iter().collect();
+        if let Err(error) = self.keep_checkpoints_of(|name| !gone.contains(name)) {
+            tracing::error!("checkpoints of deleted partitions stay: {error}");
+        }
+        renamed
+    }
+
+    /// Takes the partitions out of the checkpoints that are not to be kept: their offsets would
+    /// be taken for those of the next topic with the same name.
+    pub(crate) fn keep_checkpoints_of(
+        &self,
+        keep: impl Fn(&TopicPartition) -> bool,
+    ) -> Result<(), StorageError> {
+        let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        for dir in &self.dirs {
+            for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
+                let mut offsets = dir.read_checkpoint(which)?;
+                let before = offsets.len();
+                offsets.retain(|name, _| keep(name));
+                if offsets.len() < before {
+                    dir.write_checkpoint(which, &offsets)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes recovery points and log starts of `partitions`.
@@ -129,8 +174,13 @@ impl Storage {
             let mut starts = OffsetCheckpoint::new();
             for partition in partitions.iter().filter(|partition| partition.is_in(dir.path())) {
                 let name = TopicPartition::new(partition.topic(), partition.index());
-                if let Some(point) = partition.recovery_point()? {
-                    recovery.insert(name.clone(), point);
+                // A partition that was deleted meanwhile must not come back into the checkpoint.
+                match partition.recovery_point() {
+                    Ok(Some(point)) => drop(recovery.insert(name.clone(), point)),
+                    Ok(None) => continue,
+                    // One bad log must not keep the others from being noted. Without a recovery
+                    // point the next start reads all of it.
+                    Err(error) => tracing::warn!("{name}: no recovery point: {error}"),
                 }
                 if partition.log_start() > Offset::ZERO {
                     starts.insert(name, partition.log_start());
@@ -233,4 +283,38 @@ pub(crate) fn identify(
         directory_ids.push(id);
     }
     Ok(Identity { cluster_id, directory_ids, is_new })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deleted_partition_leaves_no_checkpoint_for_the_next_of_its_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("data");
+        let storage = Storage::open(&[root.display().to_string()]).unwrap();
+        let (old, other) = (TopicPartition::new("t", 0), TopicPartition::new("u", 0));
+        let dir = &storage.dirs()[0];
+        for name in [&old, &other] {
+            std::fs::create_dir(dir.folder_of(name)).unwrap();
+        }
+        assert!(storage.scan().unwrap().is_empty());
+        let offsets: OffsetCheckpoint =
+            [(old.clone(), Offset(700)), (other.clone(), Offset(3))].into();
+        for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
+            dir.write_checkpoint(which, &offsets).unwrap();
+        }
+        let renamed = storage.begin_deletion(std::slice::from_ref(&old), || 7);
+        assert_eq!(renamed.len(), 1);
+        assert!(renamed[0].exists() && !dir.folder_of(&old).exists());
+        for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
+            let left = dir.read_checkpoint(which).unwrap();
+            assert_eq!(left, OffsetCheckpoint::from([(other.clone(), Offset(3))]));
+        }
+        // What a crash leaves is found by the next start.
+        drop(storage);
+        let storage = Storage::open(&[root.display().to_string()]).unwrap();
+        assert_eq!(storage.scan().unwrap(), renamed);
+    }
 }
