@@ -35,7 +35,9 @@ pub(super) fn compare(pair: &mut Pair<'_>) {
     };
     // The first look-up makes the offsets topic; it is there when both answer.
     for side in pair.sides() {
-        side.wait_for_coordinator();
+        side.wait_for(&coordinator(MANY_SINCE, "diff-group", 0), |answer| {
+            answer.coordinators.iter().all(|found| found.error_code == 0)
+        });
     }
     pair.good("a group", |_, version| coordinator(version, "diff-group", 0));
     pair.bad("an unknown kind", |_, version| coordinator(version, "diff-group", 9));

@@ -11,7 +11,6 @@ use naru_protocol::api::ApiKey;
 use naru_protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::{Request, frame};
 
@@ -80,15 +79,12 @@ impl Side {
         }
     }
 
-    /// Asks for a group's coordinator until there is one.
-    pub(super) fn wait_for_coordinator(&self) {
-        let request = FindCoordinatorRequest {
-            coordinator_keys: vec!["diff-group".to_owned()],
-            ..Default::default()
-        };
+    /// Asks, at the newest version, until the answer is as wanted or patience ends.
+    pub(super) fn wait_for<R: Request>(&self, request: &R, wanted: impl Fn(&R::Response) -> bool) {
+        let newest = ApiKey::from_key(R::KEY).map_or(0, |api| *api.versions().end());
         for _ in 0..200 {
-            if let Answer::Message(answer) = self.ask(&request, 4)
-                && answer.coordinators.iter().all(|found| found.error_code == 0)
+            if let Answer::Message(answer) = self.ask(request, newest)
+                && wanted(&answer)
             {
                 return;
             }

@@ -166,6 +166,10 @@ fn leader_epochs(pair: &mut Pair<'_>) {
 
 fn producer_ids(pair: &mut Pair<'_>) {
     let new = || InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+    // The first id makes the broker fetch a block of them, which it does while the client retries.
+    for side in pair.sides() {
+        side.wait_for(&new(), |answer| answer.error_code == 0);
+    }
     pair.good("a new producer", |_, _| new());
     pair.bad("an empty transactional id", |_, _| InitProducerIdRequest {
         transactional_id: Some(String::new()),
