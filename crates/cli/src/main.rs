@@ -41,6 +41,10 @@ fn dispatch(name: &str, args: &[String]) -> i32 {
 /// Runs one of Kafka's tools, if `name` is one.
 fn run_tool(name: &str, args: &[String]) -> Option<i32> {
     let bare = name.strip_suffix(".sh").unwrap_or(name);
+    let class = args.first().filter(|_| bare == "kafka-run-class");
+    if let Some("kafka-server-start") = class.and_then(|class| tools::tool_of_class(class)) {
+        return Some(start::run_kafka(&args[1..]));
+    }
     if bare == "kafka-server-start" {
         return Some(start::run_kafka(args));
     }

@@ -8,6 +8,7 @@ mod consume;
 mod context;
 mod failure;
 mod group;
+mod links;
 mod produce;
 mod range;
 mod record;
@@ -20,12 +21,13 @@ use context::Command;
 use failure::USAGE;
 
 /// The commands, their short names and what they are for.
-const COMMANDS: [(&str, &str, &str); 6] = [
+const COMMANDS: [(&str, &str, &str); 7] = [
     ("start", "", "starts a node: broker and controller in one process"),
     ("topic", "t", "ls, create, describe, delete, config, add-partitions"),
     ("produce", "p", "sends records: arguments, lines of standard input, or NDJSON"),
     ("consume", "c", "shows records: from anywhere, to anywhere, in any form"),
     ("group", "g", "ls, describe, lag, seek, delete"),
+    ("install-links", "", "makes each tool callable by its own name"),
     ("version", "", "the version of this program"),
 ];
 
@@ -40,6 +42,7 @@ pub fn run(args: &[String]) -> i32 {
         "group" | "groups" | "g" => noun("group", group::COMMANDS, rest),
         "produce" | "p" => produce::COMMAND.run(rest),
         "consume" | "c" => consume::COMMAND.run(rest),
+        "install-links" => links::COMMAND.run(rest),
         "version" | "--version" | "-V" => {
             println!("naru {} (Kafka {})", env!("CARGO_PKG_VERSION"), crate::tools::KAFKA_VERSION);
             0

@@ -9,6 +9,7 @@ mod consumer_groups;
 mod dump_log;
 mod filter;
 mod get_offsets;
+mod legacy;
 mod properties;
 mod storage;
 mod topics;
@@ -16,6 +17,7 @@ mod topics;
 pub use bootstrap::from_environment;
 pub use common::{KAFKA_VERSION, block_on};
 pub use console_producer::Lines;
+pub use legacy::tool_of_class;
 
 /// A tool and how it is run: arguments in, exit code out.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,9 @@ pub static TOOLS: &[Tool] = &[
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },
+    Tool { name: "kafka-run-class", about: legacy::RUN_CLASS, run: legacy::run_class },
+    Tool { name: "zookeeper-server-start", about: legacy::ZOOKEEPER, run: legacy::zookeeper },
+    Tool { name: "zookeeper-server-stop", about: legacy::ZOOKEEPER, run: legacy::zookeeper },
 ];
 
 /// The tool of this name, with or without `.sh`.

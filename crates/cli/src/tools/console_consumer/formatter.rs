@@ -4,6 +4,7 @@ use bytes::Bytes;
 use naru_client::{ConsumerRecord, RecordBatch, TimestampType};
 
 use crate::text::Streams;
+use crate::tools::dump_log::decoders::{Shown, internal_record};
 
 /// What is printed of a record.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub(super) struct Formatter {
 enum Kind {
     Default,
     Nothing,
+    /// Records of Kafka's own topics, as JSON.
+    Internal(Shown),
 }
 
 /// What bytes mean.
@@ -101,9 +104,12 @@ impl Formatter {
         class: Option<&str>,
         properties: &[(String, String)],
     ) -> Result<Self, String> {
-        let kind = match class.map(|class| class.rsplit('.').next().unwrap_or(class)) {
+        let kind = match class.and_then(|class| class.rsplit(['.', '$']).next()) {
             None | Some("DefaultMessageFormatter" | "LoggingMessageFormatter") => Kind::Default,
             Some("NoOpMessageFormatter") => Kind::Nothing,
+            Some("OffsetsMessageFormatter") => Kind::Internal(Shown::Offsets),
+            Some("GroupMetadataMessageFormatter") => Kind::Internal(Shown::Groups),
+            Some("TransactionLogMessageFormatter") => Kind::Internal(Shown::Transactions),
             Some(other) => return Err(format!("The formatter {other} is not built in")),
         };
         let mut formatter = Self {
@@ -160,11 +166,14 @@ impl Formatter {
         record: &ConsumerRecord,
         streams: &mut Streams,
     ) -> Result<(), String> {
-        if self.kind == Kind::Nothing {
-            return Ok(());
+        match self.kind {
+            Kind::Nothing => {}
+            Kind::Internal(shown) => {
+                let text = internal_record(shown, record.key.as_ref(), record.value.as_ref());
+                streams.text(text.unwrap_or_default());
+            }
+            Kind::Default => streams.raw(&self.line(batch, record)?),
         }
-        let line = self.line(batch, record)?;
-        streams.raw(&line);
         Ok(())
     }
 

@@ -98,6 +98,44 @@ impl Decoder {
     }
 }
 
+/// Which records of Kafka's own topics a console consumer's formatter shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::tools) enum Shown {
+    /// Committed offsets.
+    Offsets,
+    /// Groups.
+    Groups,
+    /// Transactions.
+    Transactions,
+}
+
+/// A record of one of Kafka's own topics as its formatters show it; none if it is of another kind.
+pub(in crate::tools) fn internal_record(
+    shown: Shown,
+    key: Option<&Bytes>,
+    value: Option<&Bytes>,
+) -> Option<String> {
+    let (schemas, kinds): (_, &[i16]) = match shown {
+        Shown::Offsets => (GROUPS, &[0, 1]),
+        Shown::Groups => (GROUPS, &[2]),
+        Shown::Transactions => (TRANSACTIONS, &[0]),
+    };
+    let number = |bytes: &Bytes| Some(i16::from_be_bytes(*bytes.first_chunk::<2>()?));
+    let key = key?;
+    let kind = number(key).filter(|kind| kinds.contains(kind))?;
+    let (_, schema) = by_number(schemas, "coordinator-key", kind)?;
+    let key = json!({ "type": kind, "data": schema.decode(&key.slice(2..), 0).ok()? });
+    let value = match value {
+        None => Value::Null,
+        Some(value) => {
+            let version = number(value)?;
+            let (_, schema) = by_number(schemas, "coordinator-value", kind)?;
+            json!({ "version": version, "data": schema.decode(&value.slice(2..), version).ok()? })
+        }
+    };
+    Some(json!({ "key": key, "value": value }).to_string())
+}
+
 /// Shows a message of a control record or another one by name.
 pub(super) fn show(name: &str, bytes: &Bytes, version: i16) -> Option<String> {
     let schema = by_name(OTHERS, name)?;
@@ -271,6 +309,16 @@ mod tests {
         check(Decoder::Offsets, Some(key), None, expect);
         let expect = ["Unknown record type 99 at offset 3, skipping.", ""];
         check(Decoder::Offsets, Some(&[0, 99]), None, expect);
+    }
+
+    #[test]
+    fn console_consumers_see_what_their_formatter_is_for() {
+        let key = Bytes::from_static(b"\x00\x01\x00\x02gg\x00\x02fr\x00\x00\x00\x00");
+        let expect = r#"{"key":{"type":1,"data":{"group":"gg","topic":"fr","partition":0}},"#;
+        let shown = internal_record(Shown::Offsets, Some(&key), None).unwrap();
+        assert_eq!(shown, format!("{expect}\"value\":null}}"));
+        assert_eq!(internal_record(Shown::Groups, Some(&key), None), None);
+        assert_eq!(internal_record(Shown::Offsets, None, None), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `kafka-dump-log`.
 
-mod decoders;
+pub(super) mod decoders;
 mod index_files;
 mod log_file;
 mod schema;
