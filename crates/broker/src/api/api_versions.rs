@@ -19,6 +19,7 @@ const ZERO_MINIMUM_SINCE: i16 = 4;
 /// First version with the client's software name and version.
 const SOFTWARE_SINCE: i16 = 3;
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> ApiVersionsResponse {
     let version = context.version;
     if version >= SOFTWARE_SINCE

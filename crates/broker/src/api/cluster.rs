@@ -17,6 +17,7 @@ const CONTROLLERS: i8 = 2;
 /// "Not asked for."
 const OPERATIONS_OMITTED: i32 = i32::MIN;
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn describe(
     context: &RequestContext,
     request: DescribeClusterRequest,

@@ -140,6 +140,15 @@ impl ShardHost {
         })
     }
 
+    /// Gives the shard up: whoever waits is told to look for the coordinator again.
+    pub(super) fn unload(&self) {
+        let Ok(now) = self.now() else { return };
+        let mut core = self.core();
+        core.loaded = Err(ErrorCode::NotCoordinator);
+        let outcome = core.shard.unload();
+        self.carry_out(&mut core, now, outcome);
+    }
+
     /// Asks the shard and waits for its answer.
     pub(super) async fn ask(self: &Arc<Self>, command: Command) -> Result<Reply, ErrorCode> {
         let answer = self.submit(command)?;

@@ -71,6 +71,11 @@ impl Coordination {
         replies
     }
 
+    /// Gives every shard up, because the node stops.
+    pub(crate) fn unload(&self) {
+        self.shards().iter().for_each(|shard| shard.unload());
+    }
+
     /// Tells every shard that topics are gone.
     pub(crate) fn topics_deleted(&self, topics: &[String]) {
         for shard in self.shards().iter() {

@@ -23,8 +23,8 @@ use crate::listener::{Answer, ConnectionInfo, Outgoing, Refusal};
 use crate::node::Node;
 
 /// Runs one request.
-pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: Bytes) -> Answer {
-    let mut reader = Reader::new(&frame);
+pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: &Bytes) -> Answer {
+    let mut reader = Reader::new(frame);
     let header = match RequestHeader::read(&mut reader) {
         Ok(header) => header,
         Err(error) => return Answer::Close(Refusal::MalformedHeader(error)),

@@ -160,7 +160,7 @@ impl Connection {
                 break;
             };
             started = true;
-            let answer = dispatch::handle(&self.node, &self.info, frame);
+            let answer = dispatch::handle(&self.node, &self.info, &frame);
             if self.waiting.is_empty() {
                 self.settle(answer)?;
             } else {

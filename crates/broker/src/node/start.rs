@@ -93,9 +93,8 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     let recovery = open_known_partitions(&node, progress)?;
     let recovery_ms = began.elapsed().as_millis();
     // What a crash left of deleted topics must not be taken for topics to come.
-    node.storage.keep_checkpoints_of(|name| {
-        node.partitions.by_name(&name.topic, name.partition).is_ok()
-    })?;
+    node.storage
+        .keep_checkpoints_of(|name| node.partitions.by_name(&name.topic, name.partition).is_ok())?;
     node.remove_later(deleted_before, 0);
     // Coordinators load in the background; clients are told so meanwhile.
     node.coordination.adopt(&node);

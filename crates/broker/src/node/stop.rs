@@ -24,6 +24,8 @@ impl RunningNode {
     fn stop_serving(self) -> bool {
         let node = self.node;
         node.stop.send_replace(true);
+        // Members that wait for a rebalance would keep their connections open.
+        node.coordination.unload();
         // Produce requests that wait for their sync still get it: the flusher ends last.
         self.network.join();
         // A panic has been printed by its hook.

@@ -82,17 +82,20 @@ pub(crate) struct PartitionParts {
 }
 
 impl Partition {
-    /// A partition over a log that has been recovered: all of it is stored.
+    /// A partition over a log that has been recovered. What a crash left in the page cache counts
+    /// as stored with `fsync` only when it has been synced, which begins here.
     pub(crate) fn new(parts: PartitionParts) -> Arc<Self> {
         let reader = parts.log.reader();
-        Arc::new(Self {
+        let ends = reader.offsets();
+        let stored = if parts.settings.fsync { ends.synced_end } else { ends.end };
+        let partition = Arc::new(Self {
             topic: parts.topic,
             topic_id: parts.topic_id,
             index: parts.index,
             leader: parts.leader,
             leader_epoch: AtomicI32::new(parts.leader_epoch),
             dir: parts.dir,
-            high_watermark: AtomicI64::new(reader.log_end().0),
+            high_watermark: AtomicI64::new(stored.0.max(ends.start.0)),
             reader,
             log: Mutex::new(Some(parts.log)),
             settings: RwLock::new(parts.settings),
@@ -101,7 +104,11 @@ impl Partition {
             queued: AtomicBool::new(false),
             unsynced_since: AtomicI64::new(0),
             offline: OnceLock::new(),
-        })
+        });
+        if stored < ends.end {
+            partition.submit_sync();
+        }
+        partition
     }
 
     pub(crate) fn topic(&self) -> &str {
