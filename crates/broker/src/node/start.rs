@@ -46,6 +46,7 @@ pub struct RunningNode {
 pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, StartError> {
     let Loaded { props, mut config, .. } = loaded;
     check_served(&config)?;
+    raise_file_limit();
     name_this_machine(&mut config);
     let bound = bind_all(&config)?;
     let (http_socket, http_problem) = bind_http(&config);
@@ -140,6 +141,17 @@ fn seed() -> Result<u64, StartError> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Allows as many open files as the system lets this user have: every partition and every
+/// connection needs some.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, ..limits };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Refuses what is configured but not served, instead of serving something else.
