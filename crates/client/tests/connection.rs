@@ -57,7 +57,10 @@ async fn an_api_without_a_common_version_is_refused_at_once_and_by_name() {
     .await;
     let admin = Admin::new(broker.client());
     let error = admin.create_topics(&[NewTopic::new("n")], false).await.unwrap_err();
-    assert!(matches!(error, Error::UnsupportedVersion { api: ApiKey::CreateTopics, .. }), "{error}");
+    assert!(
+        matches!(error, Error::UnsupportedVersion { api: ApiKey::CreateTopics, .. }),
+        "{error}"
+    );
     assert!(!error.is_retriable() && error.hint().is_some());
 }
 

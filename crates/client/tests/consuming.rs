@@ -1,5 +1,7 @@
 //! The consumer against a broker that fails in known ways.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod fake;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The producer against a broker that fails in known ways.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod fake;
 
 use std::sync::{Arc, Mutex};
@@ -175,11 +177,8 @@ async fn a_full_buffer_is_back_pressure_and_then_an_error() {
         _ => Reply::Usual,
     })
     .await;
-    let tight = ProducerConfig {
-        buffer_memory: 200,
-        max_block: Duration::from_millis(50),
-        ..config()
-    };
+    let tight =
+        ProducerConfig { buffer_memory: 200, max_block: Duration::from_millis(50), ..config() };
     let producer = Producer::new(broker.client(), tight).unwrap();
     let record = || ProducerRecord::to("t").value(vec![0; 100]);
     let first = producer.enqueue(record()).await.unwrap();

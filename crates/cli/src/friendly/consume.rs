@@ -216,7 +216,13 @@ async fn partitions(
     let all = topics.iter().filter_map(|topic| metadata.topic(topic)).flat_map(|topic| {
         topic.partitions.iter().map(|p| TopicPartition::new(topic.name.clone(), p.index))
     });
-    Ok(all.filter(|p| wanted.as_ref().is_none_or(|w| w.contains(&p.partition))).collect())
+    let found: Vec<TopicPartition> =
+        all.filter(|p| wanted.as_ref().is_none_or(|w| w.contains(&p.partition))).collect();
+    if found.is_empty() {
+        return Err(Failure::failed("no such partition")
+            .hint("'naru topic describe' shows the partitions there are"));
+    }
+    Ok(found)
 }
 
 /// The offsets of a place in each partition.

@@ -46,6 +46,8 @@ static ROWS: &[Row] = &[
     row("quiet", Takes::Nothing, "Says nothing when all went well.").short('q'),
 ];
 
+/// A topic that is not there by then will not be made by itself.
+const TOPIC_WAIT: Duration = Duration::from_secs(2);
 /// Deliveries that are remembered before the oldest is waited for.
 const PENDING_MAX: usize = 50_000;
 
@@ -74,7 +76,9 @@ async fn produce(context: &mut Context) -> Result<i32, Failure> {
         config.set("acks", &acks)?;
     }
     let producer = Producer::new(client, config)?;
-    if let Err(error) = producer.prepare(&template.topic).await {
+    let prepared = tokio::time::timeout(TOPIC_WAIT, producer.prepare(&template.topic)).await;
+    let unknown = Err(Error::code_only(ErrorCode::UnknownTopicOrPartition));
+    if let Err(error) = prepared.unwrap_or(unknown) {
         let admin = naru_client::Admin::over(producer.cluster().clone());
         let failure = topic_failure(&admin, &template.topic, error).await;
         return Err(Failure { text: format!("record 1: {}", failure.text), ..failure });

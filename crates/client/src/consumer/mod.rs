@@ -244,12 +244,13 @@ impl Consumer {
 
     /// Waits for an answer, a change in the group, or a while.
     async fn wait(&mut self) -> Result<()> {
-        let mut until = Instant::now() + LOOK_AROUND;
-        if let Some(at) = self.not_before {
-            until = until.min(at);
+        let now = Instant::now();
+        let mut until = now + LOOK_AROUND;
+        if !self.stale_topics.is_empty() {
+            until = until.min(self.not_before.unwrap_or(now));
         }
         if self.config.auto_commit && self.config.group_id.is_some() {
-            until = until.min(self.next_auto_commit.max(Instant::now()));
+            until = until.min(self.next_auto_commit.max(now));
         }
         let event = async {
             match &mut self.membership {

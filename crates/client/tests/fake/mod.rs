@@ -3,6 +3,8 @@
 //! One node, one topic `t` with one partition, unless the test answers otherwise.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(missing_debug_implementations, reason = "nobody prints it")]
 
 use std::sync::{Arc, Mutex};
 
