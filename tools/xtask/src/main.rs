@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod differential;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
-  differential          the same requests to Apache Kafka and to Naru (a suite of test)
   bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
+  differential [--write] [--only NAME] [--against apache|BINARY]
+                        answers of Apache Kafka and of Naru, field by field
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -34,11 +36,8 @@ fn run() -> Result<ExitCode> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["test", ref options @ ..] => return test::command(&root, options),
-        ["differential", ref options @ ..] => {
-            let words = [&["--suite", "differential"], options].concat();
-            return test::command(&root, &words);
-        }
         ["bench", ref options @ ..] => return bench::command(&root, options),
+        ["differential", ref options @ ..] => return differential::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,
         ["codegen", "--check"] => codegen::codegen(&root, true)?,

@@ -1,0 +1,49 @@
+//! The scenarios, by what they are about.
+
+mod configs;
+mod fetch;
+mod frames;
+mod groups;
+mod metadata;
+mod offsets;
+mod produce;
+mod reading;
+mod topics;
+mod versions;
+
+use super::session::Session;
+
+/// A list of questions, asked in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub run: fn(&mut Session),
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "versions", run: versions::run },
+    Scenario { name: "frames", run: frames::run },
+    Scenario { name: "topics", run: topics::run },
+    Scenario { name: "partitions", run: topics::partitions },
+    Scenario { name: "delete-topics", run: topics::delete },
+    Scenario { name: "metadata", run: metadata::run },
+    Scenario { name: "cluster", run: metadata::cluster },
+    Scenario { name: "configs", run: configs::describe },
+    Scenario { name: "alter-configs", run: configs::alter },
+    Scenario { name: "incremental-configs", run: configs::incremental },
+    Scenario { name: "produce", run: produce::run },
+    Scenario { name: "idempotence", run: produce::idempotence },
+    Scenario { name: "fetch", run: fetch::run },
+    Scenario { name: "fetch-sessions", run: fetch::sessions },
+    Scenario { name: "list-offsets", run: reading::list_offsets },
+    Scenario { name: "leader-epochs", run: reading::leader_epochs },
+    Scenario { name: "delete-records", run: reading::delete_records },
+    Scenario { name: "log-dirs", run: reading::log_dirs },
+    Scenario { name: "coordinators", run: groups::coordinators },
+    Scenario { name: "refused-members", run: groups::refusals },
+    Scenario { name: "one-member", run: groups::one_member },
+    Scenario { name: "two-members", run: groups::two_members },
+    Scenario { name: "static-members", run: groups::static_members },
+    Scenario { name: "offsets", run: offsets::run },
+    Scenario { name: "group-admin", run: offsets::admin },
+];

@@ -1,0 +1,135 @@
+//! Masks: what is never the same in two runs becomes the same text.
+//!
+//! Ids keep their identity: the first topic id of a transcript is `<id 1>` wherever it stands, so
+//! an answer with another topic's id still differs.
+
+use std::collections::BTreeMap;
+
+use super::session::{Answer, Entry};
+use super::tree::Tree;
+
+/// Fields whose value is an id.
+const IDS: &[&str] = &["topic_id", "cluster_id", "member_id", "leader", "replica_directory_id"];
+/// Fields whose value is a number that depends on the machine or the moment, if it is positive.
+const NUMBERS: &[&str] = &[
+    "port",
+    "session_id",
+    "log_append_time_ms",
+    "total_bytes",
+    "usable_bytes",
+];
+const ID_LENGTH: usize = 22;
+
+/// Masks a transcript in place, then puts lists in order.
+pub fn mask(entries: &mut [Entry], port: u16, data_dir: &str) {
+    let mut names = Names::default();
+    for entry in entries {
+        let Answer::Message(tree) = &mut entry.answer else { continue };
+        tree.leaves(&mut |field, text| mask_leaf(field, text, port, data_dir, &mut names));
+        tree.leaves(&mut |_, text| names.replace_in(text));
+        tree.sort();
+    }
+}
+
+#[derive(Default)]
+struct Names(BTreeMap<String, String>);
+
+impl Names {
+    fn of(&mut self, id: &str) -> String {
+        let next = self.0.len() + 1;
+        self.0.entry(id.to_owned()).or_insert_with(|| format!("<id {next}>")).clone()
+    }
+
+    fn replace_in(&self, text: &mut String) {
+        if text.len() < ID_LENGTH || text.starts_with("b\"") {
+            return;
+        }
+        for (id, name) in &self.0 {
+            if text.contains(id.as_str()) {
+                *text = text.replace(id.as_str(), name);
+            }
+        }
+    }
+}
+
+fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &mut Names) {
+    if IDS.contains(&field) {
+        let bare = text.trim_matches('"');
+        // A short one is what the test itself sent, and zeros are no id.
+        if bare.len() >= ID_LENGTH && bare.chars().any(|c| c != 'A') {
+            *text = names.of(bare);
+        }
+        return;
+    }
+    if NUMBERS.contains(&field) && text.parse::<i64>().is_ok_and(|number| number > 0) {
+        *text = format!("<{field}>");
+        return;
+    }
+    if !text.starts_with('"') {
+        return;
+    }
+    *text = text.replace(data_dir, "<data>").replace(&format!(":{port}"), ":<port>");
+    mask_addresses(text);
+}
+
+/// `127.0.0.1:` and digits: the ports that a test broker got.
+fn mask_addresses(text: &mut String) {
+    const ADDRESS: &str = "127.0.0.1:";
+    let mut from = 0;
+    while let Some(at) = text[from..].find(ADDRESS) {
+        let start = from + at + ADDRESS.len();
+        let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 {
+            text.replace_range(start..start + digits, "<port>");
+        }
+        from = start;
+    }
+}
+
+/// A short text for a report.
+pub fn shown(tree: &Tree) -> String {
+    let text = tree.to_string();
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naru_protocol::api::ApiKey;
+
+    fn entry(fields: &[(&str, &str)]) -> Entry {
+        let fields =
+            fields.iter().map(|(name, text)| ((*name).to_owned(), Tree::Leaf((*text).to_owned())));
+        let answer = Answer::Message(Tree::Struct(fields.collect()));
+        Entry { scenario: "s", label: "l".into(), api: ApiKey::Fetch, version: 4, answer }
+    }
+
+    #[test]
+    fn an_id_has_one_name_wherever_it_stands() {
+        let id = "oUQxE5qMSdK8bBv3kQ5zXw";
+        let message = format!("\"no topic {id} here\"");
+        let mut entries = [entry(&[("topic_id", id), ("error_message", &message)])];
+        mask(&mut entries, 9092, "/data");
+        let wanted = entry(&[("topic_id", "<id 1>"), ("error_message", "\"no topic <id 1> here\"")]);
+        assert_eq!(entries[0].answer, wanted.answer);
+    }
+
+    #[test]
+    fn addresses_and_folders_are_masked_and_what_a_test_sent_is_not() {
+        let mut entries = [entry(&[
+            ("value", "\"1@127.0.0.1:4000,/x/data/y\""),
+            ("member_id", "\"stranger\""),
+            ("session_id", "0"),
+        ])];
+        mask(&mut entries, 9092, "/x/data");
+        let wanted = entry(&[
+            ("value", "\"1@127.0.0.1:<port>,<data>/y\""),
+            ("member_id", "\"stranger\""),
+            ("session_id", "0"),
+        ]);
+        assert_eq!(entries[0].answer, wanted.answer);
+    }
+}
