@@ -1,12 +1,26 @@
 //! The order in which Java's HashMap yields names: some of Kafka's tools print in it.
 
-/// Puts names in the order of a `HashMap` that was made for that many.
+/// Puts names in the order of a `HashMap` that was made for that many and filled in this order.
 pub fn java_hash_order(names: &mut [String]) {
     let mut capacity = names.len().next_power_of_two().max(1);
     // A map grows when it is more than three quarters full.
     if names.len() * 4 > capacity * 3 {
         capacity *= 2;
     }
+    order_by_bucket(names, capacity);
+}
+
+/// Puts names in the order of a `HashMap` that was copied from another one into a third, as
+/// Kafka's admin client does with what it describes.
+pub fn java_copied_order(names: &mut [String]) {
+    java_hash_order(names);
+    // A copy is made large enough for not having to grow.
+    order_by_bucket(names, (names.len() * 4 / 3 + 1).next_power_of_two());
+    java_hash_order(names);
+}
+
+/// Within a bucket, what was put in first comes first: the sort is stable.
+fn order_by_bucket(names: &mut [String], capacity: usize) {
     let mask = u32::try_from(capacity - 1).unwrap_or(u32::MAX);
     names.sort_by_key(|name| {
         let hash = java_hash(name);
@@ -21,6 +35,20 @@ fn java_hash(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_come_as_kafka_topics_describes_them() {
+        for expect in [
+            &["my.topic_with", "manual", "orders"][..],
+            &["orders", "hdr"],
+            &["orders", "__consumer_offsets", "my.t_x"],
+        ] {
+            let mut names: Vec<String> = expect.iter().map(|&name| name.to_owned()).collect();
+            names.sort();
+            java_copied_order(&mut names);
+            assert_eq!(names, expect);
+        }
+    }
 
     #[test]
     fn configurations_come_as_kafka_topics_prints_them() {

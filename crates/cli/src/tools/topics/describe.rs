@@ -9,7 +9,7 @@ use naru_client::admin::{
 
 use super::{Failure, ensure_exists, topic_id, topics};
 use crate::options::Parsed;
-use crate::text::{Streams, java_hash_order};
+use crate::text::{Streams, java_copied_order, java_hash_order};
 
 /// The options that show some partitions only.
 pub(super) const REPORTS: [&str; 4] = [
@@ -24,7 +24,7 @@ pub(super) async fn describe(
     admin: &Admin,
     streams: &mut Streams,
 ) -> Result<(), Failure> {
-    let names = match topic_id(p)? {
+    let mut names = match topic_id(p)? {
         Some(id) => {
             let all = admin.list_topics().await;
             let all = all.map_err(|error| Failure::of(&error, "listTopics"))?;
@@ -45,6 +45,7 @@ pub(super) async fn describe(
     if names.is_empty() {
         return Ok(());
     }
+    java_copied_order(&mut names);
     let described = admin.describe_topics(&names).await?;
     let resources: Vec<ConfigResource> = names.iter().map(ConfigResource::topic).collect();
     let configs = admin.describe_configs(&resources, false).await?;
