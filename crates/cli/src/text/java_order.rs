@@ -19,6 +19,19 @@ pub fn java_copied_order(names: &mut [String]) {
     java_hash_order(names);
 }
 
+/// Puts things in the order of a `HashMap` by name that grew from nothing.
+pub fn java_grown_order<T>(things: &mut [T], name: impl Fn(&T) -> &str) {
+    let mut capacity: usize = 16;
+    while things.len() * 4 > capacity * 3 {
+        capacity *= 2;
+    }
+    let mask = u32::try_from(capacity - 1).unwrap_or(u32::MAX);
+    things.sort_by_key(|thing| {
+        let hash = java_hash(name(thing));
+        (hash ^ (hash >> 16)) & mask
+    });
+}
+
 /// Within a bucket, what was put in first comes first: the sort is stable.
 fn order_by_bucket(names: &mut [String], capacity: usize) {
     let mask = u32::try_from(capacity - 1).unwrap_or(u32::MAX);
@@ -48,6 +61,15 @@ mod tests {
             java_copied_order(&mut names);
             assert_eq!(names, expect);
         }
+    }
+
+    #[test]
+    fn groups_come_as_kafka_consumer_groups_lists_them() {
+        let expect = ["console-consumer-39956", "console-consumer-23678", "g1", "g2", "live"];
+        let mut names = expect;
+        names.sort_unstable();
+        java_grown_order(&mut names, |name| name);
+        assert_eq!(names, expect);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::properties::read_properties;
 use crate::options::{
     BOOTSTRAP, COMMAND_CONFIG, HELP, Old, Parsed, Row, Takes, VERSION, ZOOKEEPER, old, row,
 };
-use crate::text::{Streams, class};
+use crate::text::{Streams, class, java_grown_order};
 use entity::Entity;
 
 pub const ABOUT: &str = "Add/Remove entity config for a topic, client, user, broker, ip, \
@@ -173,7 +173,8 @@ async fn describe(
 ) -> Result<(), Failure> {
     let entities: Vec<Entity> = match (&entity.name, entity.kind) {
         (None, Some(ResourceKind::Topic)) => {
-            let topics = admin.list_topics().await?;
+            let mut topics = admin.list_topics().await?;
+            java_grown_order(&mut topics, |topic| &topic.name);
             topics.into_iter().map(|topic| entity.named(&topic.name)).collect()
         }
         (None, Some(ResourceKind::Broker | ResourceKind::BrokerLogger)) => {
@@ -192,6 +193,7 @@ async fn describe(
                 names.extend(admin.list_groups(&[], &[]).await?.into_iter().map(|g| g.group));
                 names.sort();
                 names.dedup();
+                java_grown_order(&mut names, |name| name);
             }
             names.iter().map(|name| entity.named(name)).collect()
         }

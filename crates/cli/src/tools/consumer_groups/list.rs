@@ -5,7 +5,7 @@ use naru_client::admin::GroupListing;
 
 use super::Failure;
 use crate::options::Parsed;
-use crate::text::Streams;
+use crate::text::{Streams, java_grown_order};
 
 const STATES: [&str; 7] = [
     "Empty",
@@ -21,14 +21,16 @@ const STATES: [&str; 7] = [
 pub(super) async fn consumer_groups(admin: &Admin) -> Result<Vec<GroupListing>, Failure> {
     let listed = admin.list_groups(&[], &[]).await;
     let listed = listed.map_err(|error| Failure::Cluster { error, call: "listGroups" })?;
-    Ok(listed
+    let mut groups: Vec<GroupListing> = listed
         .into_iter()
         .filter(|group| {
             let is_consumer = matches!(group.protocol_type.as_str(), "consumer" | "");
             let other = ["share", "streams"];
             is_consumer && !other.iter().any(|kind| group.group_type.eq_ignore_ascii_case(kind))
         })
-        .collect())
+        .collect();
+    java_grown_order(&mut groups, |group| &group.group);
+    Ok(groups)
 }
 
 pub(super) async fn list(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), Failure> {
