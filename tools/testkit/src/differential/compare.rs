@@ -53,7 +53,9 @@ pub fn compare(kafka: Vec<Entry>, naru: Vec<Entry>, accepted: &Accepted) -> Vec<
             compared
         })
         .collect();
-    if asked != answered && let Some(last) = all.last_mut() {
+    if asked != answered
+        && let Some(last) = all.last_mut()
+    {
         let (kafka, naru) = (asked.to_string(), answered.to_string());
         note(&mut last.differences, "(requests of the scenarios)", &kafka, &naru);
     }
@@ -166,8 +168,10 @@ mod tests {
         let found = differences(vec![topic("a", "0")], vec![topic("b", "0")]);
         assert_eq!(
             found,
-            ["topics[a] {name: a, error_code: 0} (absent)",
-             "topics[b] (absent) {name: b, error_code: 0}"]
+            [
+                "topics[a] {name: a, error_code: 0} (absent)",
+                "topics[b] (absent) {name: b, error_code: 0}"
+            ]
         );
     }
 

@@ -9,15 +9,11 @@ use super::session::{Answer, Entry};
 use super::tree::Tree;
 
 /// Fields whose value is an id.
-const IDS: &[&str] = &["topic_id", "cluster_id", "member_id", "leader", "replica_directory_id"];
+const IDS: &[&str] =
+    &["topic_id", "cluster_id", "member_id", "leader", "replica_directory_id", "producer_id"];
 /// Fields whose value is a number that depends on the machine or the moment, if it is positive.
-const NUMBERS: &[&str] = &[
-    "port",
-    "session_id",
-    "log_append_time_ms",
-    "total_bytes",
-    "usable_bytes",
-];
+const NUMBERS: &[&str] =
+    &["port", "session_id", "log_append_time_ms", "total_bytes", "usable_bytes"];
 const ID_LENGTH: usize = 22;
 
 /// Masks a transcript in place, then puts lists in order.
@@ -25,6 +21,8 @@ pub fn mask(entries: &mut [Entry], port: u16, data_dir: &str) {
     let mut names = Names::default();
     for entry in entries {
         let Answer::Message(tree) = &mut entry.answer else { continue };
+        // First by the names that are the same everywhere, so that ids are met in one order.
+        tree.sort();
         tree.leaves(&mut |field, text| mask_leaf(field, text, port, data_dir, &mut names));
         tree.leaves(&mut |_, text| names.replace_in(text));
         tree.sort();
@@ -56,8 +54,9 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
     if IDS.contains(&field) {
         let bare = text.trim_matches('"');
         // A short one is what the test itself sent, and zeros are no id.
-        if bare.len() >= ID_LENGTH && bare.chars().any(|c| c != 'A') {
-            *text = names.of(bare);
+        let is_number = field == "producer_id" && !bare.starts_with('-');
+        if is_number || bare.len() >= ID_LENGTH && bare.chars().any(|c| c != 'A') {
+            *text = if is_number { "<producer id>".to_owned() } else { names.of(bare) };
         }
         return;
     }
@@ -69,18 +68,20 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
         return;
     }
     *text = text.replace(data_dir, "<data>").replace(&format!(":{port}"), ":<port>");
-    mask_addresses(text);
+    mask_after(text, "127.0.0.1:", "<port>");
+    mask_after(text, "should be within [", "<time>");
+    mask_after(text, "should be within [<time>, ", "<time>");
 }
 
-/// `127.0.0.1:` and digits: the ports that a test broker got.
-fn mask_addresses(text: &mut String) {
-    const ADDRESS: &str = "127.0.0.1:";
+/// Numbers behind `word`: the ports that a test broker got, the limits of times around now.
+fn mask_after(text: &mut String, word: &str, name: &str) {
     let mut from = 0;
-    while let Some(at) = text[from..].find(ADDRESS) {
-        let start = from + at + ADDRESS.len();
-        let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+    while let Some(at) = text[from..].find(word) {
+        let start = from + at + word.len();
+        let is_number = |c: &u8| c.is_ascii_digit() || *c == b'-';
+        let digits = text[start..].bytes().take_while(is_number).count();
         if digits > 0 {
-            text.replace_range(start..start + digits, "<port>");
+            text.replace_range(start..start + digits, name);
         }
         from = start;
     }
@@ -113,7 +114,8 @@ mod tests {
         let message = format!("\"no topic {id} here\"");
         let mut entries = [entry(&[("topic_id", id), ("error_message", &message)])];
         mask(&mut entries, 9092, "/data");
-        let wanted = entry(&[("topic_id", "<id 1>"), ("error_message", "\"no topic <id 1> here\"")]);
+        let wanted =
+            entry(&[("topic_id", "<id 1>"), ("error_message", "\"no topic <id 1> here\"")]);
         assert_eq!(entries[0].answer, wanted.answer);
     }
 

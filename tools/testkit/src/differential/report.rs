@@ -103,10 +103,8 @@ impl Report {
             let (counts, good) = (count(of()), of().filter(|compared| compared.good).count());
             let bad = counts.asked - good;
             let (name, equal, accepted) = (api.name(), counts.equal, counts.accepted);
-            let _ = writeln!(
-                text,
-                "| {name} | {low}-{high} | {good} | {bad} | {equal} | {accepted} |"
-            );
+            let _ =
+                writeln!(text, "| {name} | {low}-{high} | {good} | {bad} | {equal} | {accepted} |");
         }
         text += "\n## Differences that are meant\n\n| API | where | why |\n|---|---|---|\n";
         let used: BTreeSet<usize> = self.used().map(|(rule, _)| rule).collect();
@@ -130,7 +128,8 @@ impl Report {
         outcome.add_result("good and bad at every version", &none(&self.uncovered()));
         outcome.add_result("no accepted difference is gone", &none(&self.stale()));
         let fresh = std::fs::read_to_string(page).is_ok_and(|text| text == self.markdown());
-        let stale = if fresh { Vec::new() } else { vec!["run cargo xtask differential --write".into()] };
+        let stale =
+            if fresh { Vec::new() } else { vec!["run cargo xtask differential --write".into()] };
         outcome.add_result("the page is as measured", &none(&stale));
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
+use naru_model::Uuid;
 use naru_protocol::api::ApiKey;
 use naru_protocol::frame;
 use naru_protocol::messages::create_topics_request::{
@@ -19,12 +20,11 @@ use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::messages::metadata_response::MetadataResponseTopic;
 use naru_protocol::{Message as _, Request};
-use naru_model::Uuid;
 
 use super::tree::Tree;
 
 /// How long an answer may take before a broker counts as silent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(8);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 /// The connection of requests that name none.

@@ -94,7 +94,12 @@ pub fn alter(s: &mut Session) {
     let cases: &[(&str, i8, &str, &[(&str, Option<&str>)])] = &[
         ("an unknown key", TOPIC, "altered", &[("no.such.thing", Some("1"))]),
         ("no value", TOPIC, "altered", &[("retention.ms", None)]),
-        ("a key twice", TOPIC, "altered", &[("retention.ms", Some("1")), ("retention.ms", Some("2"))]),
+        (
+            "a key twice",
+            TOPIC,
+            "altered",
+            &[("retention.ms", Some("1")), ("retention.ms", Some("2"))],
+        ),
         ("a bad name", TOPIC, "a b", &[("retention.ms", Some("1"))]),
         ("no name", TOPIC, "", &[("retention.ms", Some("1"))]),
         ("an unknown kind", 99, "x", &[("retention.ms", Some("1"))]),
@@ -136,15 +141,24 @@ pub fn incremental(s: &mut Session) {
     s.topic("changed", 1, &[("retention.ms", "777000")]);
     let shown = describe_one(TOPIC, "changed", None);
     for version in 0..=1 {
-        let good = change(TOPIC, "changed", &[
-            ("max.message.bytes", SET, Some("500000")),
-            ("cleanup.policy", SET, Some("delete")),
-        ]);
+        let good = change(
+            TOPIC,
+            "changed",
+            &[("max.message.bytes", SET, Some("500000")), ("cleanup.policy", SET, Some("delete"))],
+        );
         s.ask("set", version, &good);
-        s.ask("append", version, &change(TOPIC, "changed", &[("cleanup.policy", APPEND, Some("compact"))]));
+        s.ask(
+            "append",
+            version,
+            &change(TOPIC, "changed", &[("cleanup.policy", APPEND, Some("compact"))]),
+        );
         s.settle();
         s.ask("what it did", 4, &shown);
-        s.ask("subtract", version, &change(TOPIC, "changed", &[("cleanup.policy", SUBTRACT, Some("delete"))]));
+        s.ask(
+            "subtract",
+            version,
+            &change(TOPIC, "changed", &[("cleanup.policy", SUBTRACT, Some("delete"))]),
+        );
         s.ask("delete", version, &change(TOPIC, "changed", &[("max.message.bytes", DELETE, None)]));
         s.settle();
         s.ask("what is left", 4, &shown);
@@ -161,10 +175,25 @@ pub fn incremental(s: &mut Session) {
         ("subtract from a number", TOPIC, "changed", &[("retention.ms", SUBTRACT, Some("1"))]),
         ("append what is there", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("compact"))]),
         ("append a wrong word", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("shred"))]),
-        ("subtract what is not there", TOPIC, "changed", &[("cleanup.policy", SUBTRACT, Some("delete"))]),
+        (
+            "subtract what is not there",
+            TOPIC,
+            "changed",
+            &[("cleanup.policy", SUBTRACT, Some("delete"))],
+        ),
         ("an unknown operation", TOPIC, "changed", &[("retention.ms", 9, Some("1"))]),
-        ("a key twice", TOPIC, "changed", &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))]),
-        ("one bad of two", TOPIC, "changed", &[("retention.ms", SET, Some("1")), ("segment.ms", SET, Some("x"))]),
+        (
+            "a key twice",
+            TOPIC,
+            "changed",
+            &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))],
+        ),
+        (
+            "one bad of two",
+            TOPIC,
+            "changed",
+            &[("retention.ms", SET, Some("1")), ("segment.ms", SET, Some("x"))],
+        ),
         ("a bad topic name", TOPIC, "a b", &[("retention.ms", SET, Some("1"))]),
         ("no topic name", TOPIC, "", &[("retention.ms", SET, Some("1"))]),
         ("an unknown kind", 99, "x", &[("retention.ms", SET, Some("1"))]),
@@ -173,11 +202,24 @@ pub fn incremental(s: &mut Session) {
         ("another broker", BROKER, "9", &[("log.retention.ms", SET, Some("60000000"))]),
         ("a read-only key", BROKER, "1", &[("log.dirs", SET, Some("/x"))]),
         ("a read-only key of all", BROKER, "", &[("node.id", SET, Some("3"))]),
-        ("a key for one broker only, of all", BROKER, "", &[("listeners", SET, Some("PLAINTEXT://:1"))]),
+        (
+            "a key for one broker only, of all",
+            BROKER,
+            "",
+            &[("listeners", SET, Some("PLAINTEXT://:1"))],
+        ),
         ("a bad broker value", BROKER, "1", &[("log.retention.ms", SET, Some("x"))]),
         ("an unknown broker key", BROKER, "1", &[("no.such.thing", SET, Some("x"))]),
         ("a broker key", BROKER, "1", &[("log.retention.ms", SET, Some("60000000"))]),
-        ("a key of all brokers", BROKER, "", &[("log.retention.ms", SET, Some("70000000")), ("message.max.bytes", SET, Some("900000"))]),
+        (
+            "a key of all brokers",
+            BROKER,
+            "",
+            &[
+                ("log.retention.ms", SET, Some("70000000")),
+                ("message.max.bytes", SET, Some("900000")),
+            ],
+        ),
     ];
     for (label, kind, name, configs) in cases {
         s.ask(label, 1, &change(*kind, name, configs));
@@ -199,7 +241,7 @@ pub fn incremental(s: &mut Session) {
         &[("log.retention.ms", DELETE, None), ("message.max.bytes", DELETE, None)];
     s.ask("a broker key removed", 1, &change(BROKER, "1", removed));
     s.ask("a key of all brokers removed", 1, &change(BROKER, "", removed));
-    s.settle();
+    s.sleep(1000);
     s.ask("the broker at the end", 4, &describe_one(BROKER, "1", Some(keys)));
     s.ask("the topic at the end", 4, &shown);
 }

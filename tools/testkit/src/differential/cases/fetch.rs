@@ -91,14 +91,19 @@ pub fn run(s: &mut Session) {
             ..fetch(&[("fetched", id, vec![part(1, 0), part(0, 0), part(0, 6)])])
         };
         s.ask("the limit over partitions", version, &limited);
-        s.ask("an isolation level of seven", version, &FetchRequest { isolation_level: 7, ..whole(900) });
-        s.ask("a cluster id", version, &FetchRequest { cluster_id: Some("x".into()), ..whole(900) });
+        s.ask(
+            "an isolation level of seven",
+            version,
+            &FetchRequest { isolation_level: 7, ..whole(900) },
+        );
+        s.ask(
+            "a cluster id",
+            version,
+            &FetchRequest { cluster_id: Some("x".into()), ..whole(900) },
+        );
         s.ask("a rack", version, &FetchRequest { rack_id: "r1".into(), ..whole(900) });
     }
-    let waiting = FetchRequest {
-        max_wait_ms: 300,
-        ..fetch(&[("fetched", id, vec![part(1, 0)])])
-    };
+    let waiting = FetchRequest { max_wait_ms: 300, ..fetch(&[("fetched", id, vec![part(1, 0)])]) };
     s.ask("a wait in vain", 12, &waiting);
     let more = FetchRequest {
         max_wait_ms: 300,

@@ -7,9 +7,7 @@ use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
 use naru_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use naru_protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
-use naru_protocol::messages::sync_group_request::{
-    SyncGroupRequest, SyncGroupRequestAssignment,
-};
+use naru_protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
 use naru_protocol::{Wire as _, Writer};
 
 use crate::differential::session::Session;

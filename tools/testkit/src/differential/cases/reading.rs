@@ -35,8 +35,7 @@ pub fn list_offsets(s: &mut Session) {
             current_leader_epoch: *epoch,
             timestamp: *timestamp,
         });
-        let topic =
-            ListOffsetsTopic { name: topic.to_owned(), partitions: partitions.collect() };
+        let topic = ListOffsetsTopic { name: topic.to_owned(), partitions: partitions.collect() };
         ListOffsetsRequest {
             replica_id: -1,
             isolation_level: 0,
@@ -65,8 +64,16 @@ pub fn list_offsets(s: &mut Session) {
         s.ask("a partition twice", version, &list("listed", &[(0, -1, -1), (0, -2, -1)]));
         s.ask("a bad name", version, &list("a b", &[(0, -1, -1)]));
         s.ask("a negative partition", version, &list("listed", &[(-1, -1, -1)]));
-        s.ask("a debugger", version, &ListOffsetsRequest { replica_id: -2, ..list("listed", &[(0, -1, -1)]) });
-        s.ask("a replica", version, &ListOffsetsRequest { replica_id: 5, ..list("listed", &[(0, -1, -1)]) });
+        s.ask(
+            "a debugger",
+            version,
+            &ListOffsetsRequest { replica_id: -2, ..list("listed", &[(0, -1, -1)]) },
+        );
+        s.ask(
+            "a replica",
+            version,
+            &ListOffsetsRequest { replica_id: 5, ..list("listed", &[(0, -1, -1)]) },
+        );
         s.ask("nothing", version, &ListOffsetsRequest { topics: Vec::new(), ..list("", &[]) });
     }
 }
@@ -79,8 +86,7 @@ pub fn leader_epochs(s: &mut Session) {
             current_leader_epoch: current,
             leader_epoch: epoch,
         };
-        let topic =
-            OffsetForLeaderTopic { topic: topic.to_owned(), partitions: vec![partition] };
+        let topic = OffsetForLeaderTopic { topic: topic.to_owned(), partitions: vec![partition] };
         OffsetForLeaderEpochRequest { replica_id: -1, topics: vec![topic] }
     };
     for version in 2..=4 {
@@ -93,8 +99,7 @@ pub fn leader_epochs(s: &mut Session) {
         s.ask("an empty partition", version, &ask("epochs", 1, -1, 0));
         s.ask("no such partition", version, &ask("epochs", 9, -1, 0));
         s.ask("no such topic", version, &ask("nowhere", 0, -1, 0));
-        let replica =
-            OffsetForLeaderEpochRequest { replica_id: 3, ..ask("epochs", 0, -1, 0) };
+        let replica = OffsetForLeaderEpochRequest { replica_id: 3, ..ask("epochs", 0, -1, 0) };
         s.ask("a replica", version, &replica);
     }
 }
