@@ -59,9 +59,10 @@ impl System {
 #[derive(Debug)]
 pub struct Broker {
     system: System,
-    folder: TempDir,
     port: u16,
+    // Dropped before the folder: a running broker would put files back while they are removed.
     process: Option<Process>,
+    folder: TempDir,
 }
 
 impl Broker {
@@ -76,7 +77,7 @@ impl Broker {
     pub fn prepare(system: &System, properties: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("naru-broker-").tempdir()?;
         let (port, controller_port) = (probe::free_port()?, probe::free_port()?);
-        let broker = Self { system: system.clone(), folder, port, process: None };
+        let broker = Self { system: system.clone(), port, process: None, folder };
         let text = broker.properties(controller_port, properties);
         fs::write(broker.properties_file(), text)?;
         Ok(broker)

@@ -14,7 +14,6 @@ pub mod foreign;
 pub mod install;
 pub mod later;
 pub mod outcome;
-mod parity;
 pub mod probe;
 pub mod process;
 pub mod scenario;

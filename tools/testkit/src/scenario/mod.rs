@@ -71,11 +71,6 @@ pub const SCENARIOS: &[Scenario] = &[
         run: files::run,
     },
     Scenario {
-        name: "differential",
-        about: "every served API and version, good and bad, compared with Kafka field by field",
-        run: |stage, outcome| crate::parity::run(stage.tools, stage.system, outcome),
-    },
-    Scenario {
         name: "bad-input",
         about: "hostile bytes; after each case others are served and memory is bounded",
         run: bad_input::run,
