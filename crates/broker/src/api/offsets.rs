@@ -3,6 +3,8 @@
 //!
 //! Here: which topics exist and what they are called. The rest is `naru_coordinators`'.
 
+use std::time::Duration;
+
 use naru_coordinators::{Command, Reply};
 use naru_model::ErrorCode;
 use naru_protocol::messages::offset_commit_request::{
@@ -43,7 +45,14 @@ pub(crate) async fn commit(
     if !request.topics.is_empty() || refused.is_empty() {
         let (group, topics) = (request.group_id.clone(), request.topics.clone());
         let command = Command::OffsetCommit { context: client(&context), request };
-        response = match context.node.coordination().ask(&group, command).await {
+        let millis = context.node.config().offsets.commit_timeout_ms;
+        let wait_max = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        let asked = context.node.coordination().ask(&group, command);
+        // A write that takes longer is told as Kafka tells it: ask again, perhaps elsewhere.
+        let answer = tokio::time::timeout(wait_max, asked)
+            .await
+            .unwrap_or(Err(ErrorCode::CoordinatorNotAvailable));
+        response = match answer {
             Ok(Reply::OffsetCommit(response)) => response,
             other => {
                 let error = unexpected(other);

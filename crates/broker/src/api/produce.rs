@@ -5,7 +5,7 @@
 //! ids. Transactional batches are refused until transactions are served.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use naru_model::{ErrorCode, Uuid};
@@ -137,9 +137,12 @@ fn append(
 }
 
 fn log_refusal(partition: &Arc<Partition>, refusal: &Refused) {
-    if refusal.error == ErrorCode::KafkaStorageError {
+    // A full disk refuses every request of every client: once in a while is enough.
+    if refusal.error == ErrorCode::KafkaStorageError
+        && let Some(left_out) = partition.metrics().storage_failures.note(Instant::now())
+    {
         let message = refusal.message.as_deref().unwrap_or_default();
-        tracing::error!(partition = %partition.name(), "append failed: {message}");
+        tracing::error!(partition = %partition.name(), left_out, "append failed: {message}");
     }
 }
 

@@ -8,7 +8,7 @@ use naru_coordinators::{
     Command, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
 };
 use naru_model::{ErrorCode, Timestamp};
-use naru_records::{BatchBuilder, BatchOptions};
+use naru_records::{BatchBuilder, BatchOptions, Compression};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::node::Node;
@@ -25,6 +25,8 @@ const LOAD_CHUNK: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct ShardHost {
     partition: Arc<Partition>,
+    /// `offsets.topic.compression.codec`.
+    compression: Compression,
     /// For the tasks that bring back the results of writes.
     node: Weak<Node>,
     core: Mutex<Core>,
@@ -56,6 +58,7 @@ impl ShardHost {
         let (pending, results) = mpsc::unbounded_channel();
         let host = Arc::new(Self {
             partition,
+            compression: codec(node.config().offsets.topic_compression_codec),
             node: Arc::downgrade(node),
             core: Mutex::new(Core {
                 shard,
@@ -209,7 +212,7 @@ impl ShardHost {
         write: &Write,
         now: Timestamp,
     ) -> Option<Result<(), ErrorCode>> {
-        let appended = build_batch(&write.records).and_then(|batch| {
+        let appended = build_batch(&write.records, self.compression).and_then(|batch| {
             self.partition.append_own(&batch.into(), now).map_err(|refused| refused.error)
         });
         let appended = match appended {
@@ -301,11 +304,20 @@ fn empty_shard(node: &Node, partition: &Partition) -> GroupShard {
     })
 }
 
+/// The codec with this number in a batch's attributes; none if there is no such codec.
+fn codec(id: i32) -> Compression {
+    u8::try_from(id).ok().and_then(Compression::from_number).unwrap_or_default()
+}
+
 /// One batch of these records; an error is the codec's, and none is used.
-fn build_batch(records: &[CoordinatorRecord]) -> Result<Vec<u8>, ErrorCode> {
+fn build_batch(
+    records: &[CoordinatorRecord],
+    compression: Compression,
+) -> Result<Vec<u8>, ErrorCode> {
     let mut builder = BatchBuilder::new();
     for record in records {
         builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
     }
-    builder.build(&BatchOptions::default()).map_err(|_| ErrorCode::MessageTooLarge)
+    let options = BatchOptions { compression, ..BatchOptions::default() };
+    builder.build(&options).map_err(|_| ErrorCode::MessageTooLarge)
 }

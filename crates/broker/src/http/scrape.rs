@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::metrics::{Counter, Kind, MetricsText, TopicMetrics};
+use crate::metrics::{Counter, Kind, MetricsText, TOPIC_ROWS, TopicMetrics};
 use crate::node::Node;
 use crate::partition::Partition;
 
@@ -15,7 +15,7 @@ pub(super) fn scrape(node: &Node) -> String {
     let mut text = MetricsText::default();
     let partitions = node.partitions().all();
     node_series(&mut text, node, &partitions);
-    topic_series(&mut text, &partitions);
+    topic_series(&mut text, node, &partitions);
     if partitions.len() <= PER_PARTITION_MAX {
         partition_series(&mut text, &partitions);
     }
@@ -70,24 +70,13 @@ fn node_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition>
     text.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 }
 
-fn topic_series(text: &mut MetricsText, partitions: &[Arc<Partition>]) {
-    type Row = (&'static str, &'static str, fn(&TopicMetrics) -> &Counter);
-    const ROWS: &[Row] = &[
-        ("messagesin", "Records appended.", |m| &m.messages_in),
-        ("bytesin", "Bytes appended.", |m| &m.bytes_in),
-        ("bytesout", "Bytes sent to consumers.", |m| &m.bytes_out),
-        ("bytesrejected", "Bytes of refused batches.", |m| &m.bytes_rejected),
-        ("totalproducerequests", "Batches asked to append.", |m| &m.total_produce_requests),
-        ("totalfetchrequests", "Partition reads answered.", |m| &m.total_fetch_requests),
-        ("failedproducerequests", "Batches refused.", |m| &m.failed_produce_requests),
-        ("failedfetchrequests", "Reads refused.", |m| &m.failed_fetch_requests),
-    ];
+fn topic_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition>]) {
     let by_topic: BTreeMap<&str, &Arc<TopicMetrics>> =
         partitions.iter().map(|partition| (partition.topic(), partition.metrics())).collect();
-    for (name, help, counter) in ROWS {
+    for (name, help, counter) in TOPIC_ROWS {
         let family = format!("kafka_server_brokertopicmetrics_{name}_total");
         text.family(&family, Kind::Counter, help);
-        let mut sum = 0;
+        let mut sum = counter(&node.metrics().deleted_topics).total();
         for (topic, metrics) in &by_topic {
             let total = counter(metrics).total();
             sum += total;
@@ -96,9 +85,12 @@ fn topic_series(text: &mut MetricsText, partitions: &[Arc<Partition>]) {
         text.sample(&[], sum);
     }
     text.family("kafka_topic_partitions", Kind::Gauge, "Partitions of a topic.");
-    for topic in by_topic.keys() {
-        let count = partitions.iter().filter(|partition| partition.topic() == *topic).count();
-        text.sample(&[("topic", topic)], count as u64);
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for partition in partitions {
+        *counts.entry(partition.topic()).or_default() += 1;
+    }
+    for (topic, count) in counts {
+        text.sample(&[("topic", topic)], count);
     }
 }
 

@@ -3,6 +3,8 @@
 mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use naru_protocol::api::ApiKey;
 
@@ -22,6 +24,26 @@ impl Counter {
     }
 }
 
+/// Lets one message of a kind through every few seconds, and counts the others.
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// How many were left out since the last one, if this one is to be said.
+    pub(crate) fn note(&self, now: Instant) -> Option<u64> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, left_out) = &mut *guard;
+        if said.is_some_and(|said| now.duration_since(said) < Self::EVERY) {
+            *left_out += 1;
+            return None;
+        }
+        *said = Some(now);
+        Some(std::mem::take(left_out))
+    }
+}
+
 /// Counters of one topic (`kafka.server:type=BrokerTopicMetrics`).
 #[derive(Debug, Default)]
 pub(crate) struct TopicMetrics {
@@ -33,6 +55,31 @@ pub(crate) struct TopicMetrics {
     pub(crate) total_fetch_requests: Counter,
     pub(crate) failed_produce_requests: Counter,
     pub(crate) failed_fetch_requests: Counter,
+    /// Messages about appends that the disk refused.
+    pub(crate) storage_failures: Seldom,
+}
+
+/// What one topic counts, by the names of Kafka's metrics.
+pub(crate) type TopicRow = (&'static str, &'static str, fn(&TopicMetrics) -> &Counter);
+/// Every counter of a topic.
+pub(crate) const TOPIC_ROWS: &[TopicRow] = &[
+    ("messagesin", "Records appended.", |m| &m.messages_in),
+    ("bytesin", "Bytes appended.", |m| &m.bytes_in),
+    ("bytesout", "Bytes sent to consumers.", |m| &m.bytes_out),
+    ("bytesrejected", "Bytes of refused batches.", |m| &m.bytes_rejected),
+    ("totalproducerequests", "Batches asked to append.", |m| &m.total_produce_requests),
+    ("totalfetchrequests", "Partition reads answered.", |m| &m.total_fetch_requests),
+    ("failedproducerequests", "Batches refused.", |m| &m.failed_produce_requests),
+    ("failedfetchrequests", "Reads refused.", |m| &m.failed_fetch_requests),
+];
+
+impl TopicMetrics {
+    /// Adds what another topic has counted: totals must not fall when that one is deleted.
+    pub(crate) fn absorb(&self, other: &Self) {
+        for (_, _, counter) in TOPIC_ROWS {
+            counter(self).add(counter(other).total());
+        }
+    }
 }
 
 /// Counters of the whole node.
@@ -44,6 +91,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) log_flush_micros: Counter,
     /// Connections closed for what the client sent.
     pub(crate) refused_connections: Counter,
+    /// What topics that are deleted have counted.
+    pub(crate) deleted_topics: TopicMetrics,
 }
 
 impl Default for NodeMetrics {
@@ -54,6 +103,7 @@ impl Default for NodeMetrics {
             log_flushes: Counter::default(),
             log_flush_micros: Counter::default(),
             refused_connections: Counter::default(),
+            deleted_topics: TopicMetrics::default(),
         }
     }
 }
@@ -82,5 +132,23 @@ mod tests {
         metrics.count_request(ApiKey::DeleteShareGroupOffsets);
         let counted: Vec<_> = metrics.requests().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [(ApiKey::Fetch, 1), (ApiKey::DeleteShareGroupOffsets, 1)]);
+    }
+
+    #[test]
+    fn totals_keep_what_deleted_topics_counted() {
+        let (all, gone) = (TopicMetrics::default(), TopicMetrics::default());
+        gone.bytes_in.add(7);
+        all.bytes_in.add(1);
+        all.absorb(&gone);
+        assert_eq!((all.bytes_in.total(), all.bytes_out.total()), (8, 0));
+    }
+
+    #[test]
+    fn a_message_that_comes_often_is_said_seldom() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        assert_eq!(seldom.note(start), Some(0));
+        assert_eq!(seldom.note(start + Duration::from_secs(1)), None);
+        assert_eq!(seldom.note(start + Duration::from_secs(2)), None);
+        assert_eq!(seldom.note(start + Duration::from_secs(11)), Some(2));
     }
 }

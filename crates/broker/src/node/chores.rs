@@ -29,7 +29,12 @@ pub(super) fn run(node: &Arc<Node>) {
         |every_ms: u64, run| Chore { every: Duration::from_millis(every_ms), last: started, run };
     let mut chores = [
         chore(log.retention_check_interval_ms, delete_old_segments),
-        chore(log.flush_offset_checkpoint_interval_ms, checkpoint),
+        // Recovery points and log starts are written together.
+        chore(
+            log.flush_offset_checkpoint_interval_ms
+                .min(log.flush_start_offset_checkpoint_interval_ms),
+            checkpoint,
+        ),
         chore(log.high_watermark_checkpoint_interval_ms, checkpoint_high_watermarks),
         chore(log.producer_id_expiration_check_interval_ms, expire_producers),
         Chore { every: CLOSED_EVERY, last: started, run: sync_closed_segments },

@@ -181,7 +181,10 @@ impl Node {
     }
 
     fn forget_topic_metrics(&self, topic: &str) {
-        self.topic_metrics.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        let mut all = self.topic_metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gone) = all.remove(topic) {
+            self.metrics.deleted_topics.absorb(&gone);
+        }
     }
 
     /// What the group coordinator is configured with.

@@ -10,7 +10,7 @@ config_rows! {
     GROUPS
 
     /// Group protocols offered.
-    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", Entries { allowed: &["consumer", "classic", "share", "streams"], may_be_empty: false }, ReadOnly, SERVED;
+    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", Entries { allowed: &["consumer", "classic", "share", "streams"], may_be_empty: false }, ReadOnly, CONSUMER_GROUPS;
     /// Threads of the group coordinator.
     "group.coordinator.threads": Int = "4", AtLeast(1), ReadOnly, THREADS;
     /// Threads for the group coordinator's chores.

@@ -66,9 +66,9 @@ config_rows! {
     /// Longest time between two metadata snapshots; 0 means by size only.
     "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0), ReadOnly, SERVED;
     /// Size above which old metadata segments and snapshots go.
-    "metadata.max.retention.bytes": Long = "104857600", Any, ReadOnly, SERVED;
+    "metadata.max.retention.bytes": Long = "104857600", Any, ReadOnly, TRIMMING;
     /// Age above which old metadata segments and snapshots go.
-    "metadata.max.retention.ms": Long = "604800000", Any, ReadOnly, SERVED;
+    "metadata.max.retention.ms": Long = "604800000", Any, ReadOnly, TRIMMING;
     /// How often an idle controller writes a no-op record; 0 means never.
     "metadata.max.idle.interval.ms": Int = "500", AtLeast(0), ReadOnly, CLUSTERING;
     /// Metadata segment size for tests.

@@ -30,7 +30,7 @@ config_rows! {
     /// Largest request frame accepted.
     "socket.request.max.bytes": Int = "104857600", AtLeast(1), ReadOnly, SERVED;
     /// Connections the kernel queues before they are accepted.
-    "socket.listen.backlog.size": Int = "50", AtLeast(1), ReadOnly, SERVED;
+    "socket.listen.backlog.size": Int = "50", AtLeast(1), ReadOnly, BACKLOG;
     /// First wait for an outgoing connection to be made.
     "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, CLUSTERING;
     /// Longest wait for an outgoing connection to be made.
@@ -58,9 +58,9 @@ config_rows! {
     /// Requests that may wait for a worker.
     "queued.max.requests": Int = "500", AtLeast(1), ReadOnly, THREADS;
     /// Request bytes that may be held at once; -1 means no limit of this kind.
-    "queued.max.request.bytes": Long = "-1", Any, ReadOnly, SERVED;
+    "queued.max.request.bytes": Long = "-1", Any, ReadOnly, QUEUED;
     /// How long the broker waits for an answer to a request of its own.
-    "request.timeout.ms": Int = "30000", Any, ReadOnly, SERVED;
+    "request.timeout.ms": Int = "30000", Any, ReadOnly, CLUSTERING;
     /// Most partitions one DescribeTopicPartitions answer holds.
     "max.request.partition.size.limit": Int = "2000", AtLeast(1), ReadOnly, SERVED;
 }

@@ -56,7 +56,7 @@ config_rows! {
     /// How often the log start offsets are written down.
     "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, SERVED;
     /// Whether a new segment's space is reserved at once.
-    "log.preallocate": Boolean = "false", Any, ClusterWide, SERVED;
+    "log.preallocate": Boolean = "false", Any, ClusterWide, PREALLOCATION;
     /// Whether a record's time is the producer's or the append's.
     "log.message.timestamp.type": String = "CreateTime", TIMESTAMPS, ClusterWide, SERVED;
     /// How far in the past a record's time may be.
@@ -66,13 +66,13 @@ config_rows! {
     /// Largest record batch accepted.
     "message.max.bytes": Int = "1048588", AtLeast(0), ClusterWide, SERVED;
     /// Codec of stored batches; producer keeps the sender's.
-    "compression.type": String = "producer", CODECS, ClusterWide, SERVED;
+    "compression.type": String = "producer", CODECS, ClusterWide, RECOMPRESSION;
     /// Level when the broker compresses with gzip.
-    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, SERVED;
+    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, RECOMPRESSION;
     /// Level when the broker compresses with lz4.
-    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, SERVED;
+    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, RECOMPRESSION;
     /// Level when the broker compresses with zstd.
-    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, SERVED;
+    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, RECOMPRESSION;
     /// What happens to old segments: delete, compact, both or nothing.
     "log.cleanup.policy": List = "delete", POLICIES, ClusterWide, SERVED;
     /// Whether compaction runs.
