@@ -22,6 +22,7 @@ use failure::USAGE;
 
 /// The commands, their short names and what they are for.
 const COMMANDS: [(&str, &str, &str); 7] = [
+    ("demo", "", "streams what this machine is doing through a broker of its own"),
     ("start", "", "starts a node: broker and controller in one process"),
     ("topic", "t", "ls, create, describe, delete, config, add-partitions"),
     ("produce", "p", "sends records: arguments, lines of standard input, or NDJSON"),

@@ -61,7 +61,7 @@ impl Arguments {
                 inline
                     .clone()
                     .or_else(|| rest.next().cloned())
-                    .ok_or(format!("{name} needs a value"))
+                    .ok_or_else(|| format!("{name} needs a value"))
             };
             match name {
                 "--config" | "-c" => arguments.config = Some(value()?.into()),
