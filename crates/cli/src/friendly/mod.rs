@@ -21,7 +21,7 @@ use context::Command;
 use failure::USAGE;
 
 /// The commands, their short names and what they are for.
-const COMMANDS: [(&str, &str, &str); 7] = [
+const COMMANDS: &[(&str, &str, &str)] = &[
     ("demo", "", "streams what this machine is doing through a broker of its own"),
     ("start", "", "starts a node: broker and controller in one process"),
     ("topic", "t", "ls, create, describe, delete, config, add-partitions"),
@@ -113,7 +113,7 @@ fn noun(noun: &str, verbs: &'static [Command], args: &[String]) -> i32 {
 fn help() -> String {
     let mut text =
         String::from("Naru: a Kafka platform in one program.\n\nUsage: naru COMMAND\n\n");
-    for (name, short, about) in COMMANDS {
+    for (name, short, about) in COMMANDS.iter().copied() {
         let short = if short.is_empty() { String::new() } else { format!(" ({short})") };
         text.push_str(&format!("  {:16}{about}\n", format!("{name}{short}")));
     }
