@@ -16,6 +16,7 @@ use naru_protocol::messages::fetch_request::FetchRequest;
 use naru_protocol::messages::fetch_response::{
     FetchResponse, FetchableTopicResponse, PartitionData,
 };
+use naru_protocol::messages::join_group_response::JoinGroupResponse;
 use naru_protocol::messages::list_offsets_request::ListOffsetsRequest;
 use naru_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -188,6 +189,26 @@ async fn a_rotten_batch_is_an_error_that_names_the_partition() {
     let error = consumer.next_batch().await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::CorruptMessage);
     assert!(error.to_string().contains("t-0"), "{error}");
+}
+
+#[tokio::test]
+async fn a_member_that_is_not_allowed_to_join_is_told_so_every_time() {
+    let broker = FakeBroker::start(|asked| match asked.api {
+        ApiKey::JoinGroup => asked.answer(&JoinGroupResponse {
+            error_code: ErrorCode::GroupAuthorizationFailed.code(),
+            protocol_name: Some(String::new()),
+            ..Default::default()
+        }),
+        _ => Reply::Usual,
+    })
+    .await;
+    let config = ConsumerConfig { group_id: Some("g".to_owned()), ..ConsumerConfig::default() };
+    let mut consumer = Consumer::new(broker.client(), config);
+    consumer.subscribe(["t"]).unwrap();
+    for _ in 0..2 {
+        let error = consumer.next_batch().await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::GroupAuthorizationFailed);
+    }
 }
 
 #[tokio::test]

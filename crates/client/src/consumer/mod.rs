@@ -58,6 +58,8 @@ pub struct Consumer {
     membership: Option<Membership>,
     /// What the group has decided and was not dealt with yet.
     events: VecDeque<Event>,
+    /// Why the member cannot go on, if it cannot.
+    failed: Option<Error>,
     rebalances: VecDeque<Rebalance>,
     next_auto_commit: Instant,
     /// Topics whose leaders have to be looked up again.
@@ -128,6 +130,7 @@ impl Consumer {
             busy: HashSet::new(),
             membership: None,
             events: VecDeque::new(),
+            failed: None,
             rebalances: VecDeque::new(),
             next_auto_commit: Instant::now() + config.auto_commit_interval,
             config,
@@ -146,6 +149,8 @@ impl Consumer {
     /// `auto.offset.reset` says. No group is joined.
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = TopicPartition>) {
         self.membership = None;
+        self.events.clear();
+        self.failed = None;
         self.set_partitions(partitions);
     }
 
@@ -171,6 +176,8 @@ impl Consumer {
             reason: "subscribing needs a group".to_owned(),
         })?;
         self.partitions.clear();
+        self.events.clear();
+        self.failed = None;
         let membership =
             Membership::start(self.cluster.clone(), self.config.clone(), group, subscription);
         self.membership = Some(membership);
@@ -224,6 +231,9 @@ impl Consumer {
     /// The next records of some partition, in order per partition; waits for them. Dropping the
     /// future loses nothing.
     pub async fn next_batch(&mut self) -> Result<RecordBatch> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         loop {
             if let Some(membership) = &self.membership {
                 membership.note_poll();
@@ -312,7 +322,10 @@ impl Consumer {
                 self.set_partitions(partitions.iter().cloned());
                 self.rebalances.push_back(Rebalance::Assigned(partitions));
             }
-            Event::Failed(error) => return Err(error),
+            Event::Failed(error) => {
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
         }
         Ok(())
     }
