@@ -113,7 +113,7 @@ fn noun(noun: &str, verbs: &'static [Command], args: &[String]) -> i32 {
 fn help() -> String {
     let mut text =
         String::from("Naru: a Kafka platform in one program.\n\nUsage: naru COMMAND\n\n");
-    for (name, short, about) in COMMANDS.iter().copied() {
+    for (name, short, about) in COMMANDS {
         let short = if short.is_empty() { String::new() } else { format!(" ({short})") };
         text.push_str(&format!("  {:16}{about}\n", format!("{name}{short}")));
     }
