@@ -18,6 +18,7 @@ use std::time::Instant;
 use anyhow::Result;
 use naru_testkit::broker::System;
 use naru_testkit::cache::Cache;
+use naru_testkit::differential;
 use naru_testkit::foreign::SUITES;
 use naru_testkit::install::Tools;
 use naru_testkit::outcome::{Outcome, Totals, report};
@@ -43,6 +44,9 @@ const CHECKS: &[Check] = &[
     Check { name: "lints", about: "clippy has nothing to say", run: cargo::lints },
     Check { name: "unit", about: "the crates' own tests", run: cargo::unit },
 ];
+
+/// The comparison with Apache Kafka, which runs two brokers of its own.
+const DIFFERENTIAL: (&str, &str) = ("differential", "answers like Apache Kafka's, field by field");
 
 /// Runs the command; the exit code is 0 only if nothing failed.
 pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
@@ -73,7 +77,9 @@ fn run_all(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
     }
     let wanted_suites = SUITES.iter().filter(|suite| options.wants(suite.name));
     let wanted_scenarios = SCENARIOS.iter().filter(|scenario| options.wants(scenario.name));
-    if wanted_suites.clone().next().is_none() && wanted_scenarios.clone().next().is_none() {
+    let wants_differential = options.wants(DIFFERENTIAL.0) && options.against != Against::Apache;
+    let wants_broker = wanted_suites.clone().count() + wanted_scenarios.clone().count() > 0;
+    if !wants_broker && !wants_differential {
         return Ok(outcomes);
     }
     let tools = Tools::new(Cache::open()?);
@@ -91,6 +97,10 @@ fn run_all(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
     }
     for scenario in wanted_scenarios {
         keep(scenario.run(&tools, &system, options.extent));
+    }
+    if wants_differential {
+        let apache = tools.kafka_jars().map(|libs| System::Apache { libs });
+        keep(differential::suite(&apache, &system, &root.join(crate::differential::PAGE)));
     }
     Ok(outcomes)
 }
@@ -117,14 +127,15 @@ fn system(root: &Path, tools: &Tools, against: &Against) -> Result<System> {
 fn all_names() -> Vec<&'static str> {
     let checks = CHECKS.iter().map(|check| check.name);
     let suites = SUITES.iter().map(|suite| suite.name);
-    checks.chain(suites).chain(SCENARIOS.iter().map(|scenario| scenario.name)).collect()
+    let scenarios = SCENARIOS.iter().map(|scenario| scenario.name);
+    checks.chain(suites).chain(scenarios).chain([DIFFERENTIAL.0]).collect()
 }
 
 fn list() {
     let checks = CHECKS.iter().map(|check| (check.name, check.about));
     let suites = SUITES.iter().map(|suite| (suite.name, suite.about));
     let scenarios = SCENARIOS.iter().map(|scenario| (scenario.name, scenario.about));
-    for (name, about) in checks.chain(suites).chain(scenarios) {
+    for (name, about) in checks.chain(suites).chain(scenarios).chain([DIFFERENTIAL]) {
         println!("{name:18} {about}");
     }
 }
