@@ -20,7 +20,7 @@ impl Folder {
     }
 
     /// All snapshots, oldest first.
-    fn snapshots(&self) -> io::Result<Vec<(SnapshotId, PathBuf)>> {
+    pub(super) fn snapshots(&self) -> io::Result<Vec<(SnapshotId, PathBuf)>> {
         let mut snapshots = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
@@ -31,10 +31,6 @@ impl Folder {
         }
         snapshots.sort_unstable();
         Ok(snapshots)
-    }
-
-    pub(super) fn newest_snapshot(&self) -> io::Result<Option<(SnapshotId, PathBuf)>> {
-        Ok(self.snapshots()?.pop())
     }
 
     /// Writes a snapshot durably and removes those that are no longer needed.
@@ -68,13 +64,12 @@ mod tests {
     fn old_snapshots_go_and_the_newest_is_found() {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder(temp.path().to_path_buf());
-        assert!(folder.newest_snapshot().unwrap().is_none());
+        assert!(folder.snapshots().unwrap().is_empty());
         for end_offset in [5, 100, 20] {
             folder.write_snapshot(SnapshotId { end_offset, epoch: 1 }, b"x").unwrap();
         }
         let ids: Vec<_> =
             folder.snapshots().unwrap().into_iter().map(|(id, _)| id.end_offset).collect();
         assert_eq!(ids, [20, 100]);
-        assert_eq!(folder.newest_snapshot().unwrap().unwrap().0.end_offset, 100);
     }
 }

@@ -13,8 +13,8 @@ use naru_controller::controller::{
 };
 use naru_controller::image::Endpoint;
 use naru_controller::quorum::{
-    ElectionState, Quorum, QuorumStart, SnapshotId, SnapshotPolicy, Voter, VoterEndpoint, VoterLog,
-    bootstrap_checkpoint, initial_checkpoint,
+    ControlRecord, ElectionState, Quorum, QuorumStart, SnapshotId, SnapshotPolicy, Voter,
+    VoterEndpoint, VoterLog, bootstrap_checkpoint, initial_checkpoint,
 };
 use naru_controller::{Controller, RecordAndVersion};
 use naru_log::{Disk, Log, LogConfig, OpenOptions, OsDisk};
@@ -201,9 +201,9 @@ fn open_log(config: &BrokerConfig, folder: &Path, clean: bool) -> Result<Log, St
 fn replay_all(controller: &mut Controller, folder: &Folder, log: &Log) -> Result<VoterLog, String> {
     let mut voters = VoterLog::new();
     let mut next = log.log_start();
-    if let Some((id, path)) = folder.newest_snapshot().map_err(|error| error.to_string())? {
-        let read = replay_snapshot(controller, &mut voters, id, &path);
-        read.map_err(|reason| format!("{}: {reason}", path.display()))?;
+    if let Some((id, records)) = newest_whole_snapshot(folder, log)? {
+        let read = replay_snapshot(controller, &mut voters, id, records);
+        read.map_err(|reason| format!("snapshot {id}: {reason}"))?;
         next = next.max(Offset(id.end_offset));
     }
     let reader = log.reader();
@@ -238,14 +238,42 @@ fn replay_all(controller: &mut Controller, folder: &Folder, log: &Log) -> Result
     Ok(voters)
 }
 
+/// The newest snapshot that can be read to its end and that the log goes on from. A damaged one
+/// is passed over: the one before it and the log still say everything.
+fn newest_whole_snapshot(
+    folder: &Folder,
+    log: &Log,
+) -> Result<Option<(SnapshotId, Vec<LogRecord>)>, String> {
+    let mut damage = None;
+    for (id, path) in folder.snapshots().map_err(|error| error.to_string())?.into_iter().rev() {
+        if id.end_offset < log.log_start().0 {
+            break;
+        }
+        let bytes = fs::read(&path).map_err(|error| error.to_string()).map(Bytes::from);
+        match bytes.and_then(|bytes| records_of(&bytes)) {
+            Ok(records) if records.last().is_some_and(is_footer) => return Ok(Some((id, records))),
+            Ok(_) => damage = Some(format!("{}: it ends too early", path.display())),
+            Err(reason) => damage = Some(format!("{}: {reason}", path.display())),
+        }
+        tracing::warn!("a damaged snapshot is not used: {}", damage.as_deref().unwrap_or_default());
+    }
+    match damage {
+        Some(damage) if log.log_start() > Offset::ZERO => Err(damage),
+        _ => Ok(None),
+    }
+}
+
+fn is_footer(record: &LogRecord) -> bool {
+    matches!(record, LogRecord::Control { record: ControlRecord::SnapshotFooter(_), .. })
+}
+
 fn replay_snapshot(
     controller: &mut Controller,
     voters: &mut VoterLog,
     id: SnapshotId,
-    path: &Path,
+    records: Vec<LogRecord>,
 ) -> Result<(), String> {
-    let bytes = Bytes::from(fs::read(path).map_err(|error| error.to_string())?);
-    for record in records_of(&bytes)? {
+    for record in records {
         match record {
             LogRecord::Metadata { record, .. } => controller
                 .replay(id.end_offset - 1, id.epoch, &record)
