@@ -4,6 +4,7 @@
 //! What the values are and where they come from is `naru_model::config`'s; whether a change may
 //! be is the controller's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use naru_controller::image::{ConfigResource, ResourceType};
@@ -24,6 +25,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
     self, IncrementalAlterConfigsResponse,
 };
 
+use super::INVALID_REQUEST;
 use crate::dispatch::RequestContext;
 
 pub(crate) fn describe(
@@ -39,6 +41,7 @@ pub(crate) fn describe(
         };
         match entries(context, &resource) {
             Ok(entries) => {
+                result.error_message = Some(String::new());
                 let wanted = |entry: &Described| {
                     let keys = resource.configuration_keys.as_ref();
                     keys.is_none_or(|keys| keys.contains(&entry.name))
@@ -109,10 +112,7 @@ fn entries(
         Some(ResourceType::ClientMetrics) => {
             refuse(ErrorCode::InvalidRequest, "client metrics are not served yet".to_owned())
         }
-        None => refuse(
-            ErrorCode::InvalidRequest,
-            format!("Unsupported resource type: {}", resource.resource_type),
-        ),
+        None => refuse(ErrorCode::InvalidRequest, INVALID_REQUEST.to_owned()),
     }
 }
 
@@ -141,14 +141,70 @@ fn answer(entry: Described, synonyms: bool, documentation: bool) -> DescribeConf
     }
 }
 
+/// A resource that is refused before the controller is asked.
+struct RefusedHere {
+    resource_type: i8,
+    resource_name: String,
+    message: String,
+}
+
+/// Takes out what a broker itself refuses, in Kafka's words: resources named more than once, kinds
+/// that are none, and brokers other than this one.
+fn refuse_here<R>(
+    node_id: i32,
+    resources: Vec<R>,
+    key: impl Fn(&R) -> (i8, &str),
+) -> (Vec<R>, Vec<RefusedHere>) {
+    let mut times: HashMap<(i8, String), usize> = HashMap::new();
+    for resource in &resources {
+        let (kind, name) = key(resource);
+        *times.entry((kind, name.to_owned())).or_default() += 1;
+    }
+    let mut refused = Vec::new();
+    let mut left = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let (resource_type, name) = key(&resource);
+        let resource_name = name.to_owned();
+        let twice = times.get(&(resource_type, resource_name.clone())).is_some_and(|n| *n > 1);
+        let message = if twice {
+            Some("Each resource must appear at most once.".to_owned())
+        } else {
+            objection(node_id, resource_type, &resource_name)
+        };
+        match message {
+            Some(message) => refused.push(RefusedHere { resource_type, resource_name, message }),
+            None => left.push(resource),
+        }
+    }
+    (left, refused)
+}
+
+fn objection(node_id: i32, resource_type: i8, name: &str) -> Option<String> {
+    match ResourceType::from_id(resource_type) {
+        None => Some(format!("Unknown resource type {resource_type}")),
+        Some(ResourceType::Broker) if !name.is_empty() => match name.parse::<i32>() {
+            Err(_) => Some(format!("Node id must be an integer, but it is: {name}")),
+            Ok(id) if id != node_id => {
+                Some(format!("Unexpected broker id, expected {node_id}, but received {name}"))
+            }
+            Ok(_) => None,
+        },
+        Some(_) => None,
+    }
+}
+
 pub(crate) async fn alter(
     context: RequestContext,
-    request: AlterConfigsRequest,
+    mut request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let node = Arc::clone(&context.node);
+    let (left, refused) = refuse_here(node.id(), request.resources, |resource| {
+        (resource.resource_type, &resource.resource_name)
+    });
+    request.resources = left;
     let decided =
         node.metadata().decide(&node, |controller| controller.decide_alter_configs(&request)).await;
-    decided.unwrap_or_else(|error| AlterConfigsResponse {
+    let mut response = decided.unwrap_or_else(|error| AlterConfigsResponse {
         responses: request
             .resources
             .iter()
@@ -160,19 +216,32 @@ pub(crate) async fn alter(
             })
             .collect(),
         ..Default::default()
-    })
+    });
+    response.responses.extend(refused.into_iter().map(|refused| {
+        alter_configs_response::AlterConfigsResourceResponse {
+            error_code: ErrorCode::InvalidRequest.code(),
+            error_message: Some(refused.message),
+            resource_type: refused.resource_type,
+            resource_name: refused.resource_name,
+        }
+    }));
+    response
 }
 
 pub(crate) async fn alter_incrementally(
     context: RequestContext,
-    request: IncrementalAlterConfigsRequest,
+    mut request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let node = Arc::clone(&context.node);
+    let (left, refused) = refuse_here(node.id(), request.resources, |resource| {
+        (resource.resource_type, &resource.resource_name)
+    });
+    request.resources = left;
     let decided = node
         .metadata()
         .decide(&node, |controller| controller.decide_incremental_alter_configs(&request))
         .await;
-    decided.unwrap_or_else(|error| IncrementalAlterConfigsResponse {
+    let mut response = decided.unwrap_or_else(|error| IncrementalAlterConfigsResponse {
         responses: request
             .resources
             .iter()
@@ -184,5 +253,39 @@ pub(crate) async fn alter_incrementally(
             })
             .collect(),
         ..Default::default()
-    })
+    });
+    response.responses.extend(refused.into_iter().map(|refused| {
+        incremental_alter_configs_response::AlterConfigsResourceResponse {
+            error_code: ErrorCode::InvalidRequest.code(),
+            error_message: Some(refused.message),
+            resource_type: refused.resource_type,
+            resource_name: refused.resource_name,
+        }
+    }));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(resources: &[(i8, &str)]) -> Vec<String> {
+        let (_, refused) = refuse_here(1, resources.to_vec(), |&(kind, name)| (kind, name));
+        refused.into_iter().map(|refused| refused.message).collect()
+    }
+
+    #[test]
+    fn a_broker_refuses_in_kafkas_words_what_is_not_for_it() {
+        let (topic, broker) = (ResourceType::Topic.id(), ResourceType::Broker.id());
+        assert!(refused(&[(topic, "t"), (broker, "1"), (broker, "")]).is_empty());
+        assert_eq!(refused(&[(99, "x")]), ["Unknown resource type 99"]);
+        assert_eq!(refused(&[(broker, "x")]), ["Node id must be an integer, but it is: x"]);
+        assert_eq!(refused(&[(broker, "9")]), ["Unexpected broker id, expected 1, but received 9"]);
+    }
+
+    #[test]
+    fn a_resource_named_twice_is_refused_twice() {
+        let topic = ResourceType::Topic.id();
+        assert_eq!(refused(&[(topic, "t"), (topic, "u"), (topic, "t")]).len(), 2);
+    }
 }

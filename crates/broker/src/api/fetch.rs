@@ -4,7 +4,8 @@
 //! · v13 topic ids · v15 replica state · v16 leader hints.
 //! Record bytes never pass through here: the answer names ranges of log files.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use crate::partition::{Partition, PartitionRead};
 const TOPIC_IDS_SINCE: i16 = 13;
 /// Ranges up to this size are read into the answer: one system call less than sendfile.
 const INLINE_MAX: usize = 8 << 10;
+/// A divergence that is not known.
+const NO_EPOCH: (i32, i64) = (-1, -1);
 
 pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
     let request: FetchRequest = match decode(&context, body) {
@@ -123,7 +126,11 @@ impl Fetch {
                 }
                 Ok(partition) => {
                     let first = attempt.bytes == 0;
-                    let read = partition.read(&target.wanted, left, first);
+                    let mut read = partition.read(&target.wanted, left, first);
+                    if read.diverging == Some(NO_EPOCH) {
+                        // An epoch that this log never had tells nothing of where to go on.
+                        read = PartitionRead::error(ErrorCode::OffsetOutOfRange);
+                    }
                     (Some(partition), read)
                 }
                 Err(error) => (None, PartitionRead::error(error)),
@@ -224,7 +231,8 @@ impl Fetch {
             // No transaction is open anywhere yet: everything below the high watermark is stable.
             last_stable_offset: read.high_watermark,
             log_start_offset: read.log_start,
-            aborted_transactions: self.read_committed.then(Vec::new),
+            // Kafka leaves the list empty, not absent, where it knows no such partition.
+            aborted_transactions: (self.read_committed || is_unknown(read.error)).then(Vec::new),
             records: Records::Inline(Bytes::new()),
             ..Default::default()
         };
@@ -252,6 +260,15 @@ impl Fetch {
     }
 }
 
+fn is_unknown(error: ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::UnknownTopicOrPartition
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::InconsistentTopicId
+    )
+}
+
 fn inline(range: &FileRange) -> std::io::Result<Bytes> {
     let mut bytes = vec![0; range.len];
     range.file.read_exact_at(&mut bytes, range.position)?;
@@ -277,27 +294,33 @@ fn push(responses: &mut Vec<FetchableTopicResponse>, topic: TopicKey, data: Part
     }
 }
 
-/// The partitions a request names, each once, in order.
+/// The partitions a request names, each once, in order; of several mentions the last counts.
 fn targets(request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
-    let mut seen = HashSet::new();
-    let mut targets = Vec::new();
+    let mut seen: HashMap<(TopicKey, i32), usize> = HashMap::new();
+    let mut targets: Vec<FetchTarget> = Vec::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
             let topic = topic_key(topic, by_id);
             let many = request.topics.len() > 1 || request.topics[0].partitions.len() > 1;
-            if many && !seen.insert((topic.clone(), partition.partition)) {
-                continue;
+            let wanted = Wanted {
+                partition: partition.partition,
+                current_leader_epoch: partition.current_leader_epoch,
+                fetch_offset: partition.fetch_offset,
+                last_fetched_epoch: partition.last_fetched_epoch,
+                bytes_max: partition.partition_max_bytes,
+            };
+            if many {
+                match seen.entry((topic.clone(), partition.partition)) {
+                    Entry::Occupied(at) => {
+                        targets[*at.get()].wanted = wanted;
+                        continue;
+                    }
+                    Entry::Vacant(place) => {
+                        place.insert(targets.len());
+                    }
+                }
             }
-            targets.push(FetchTarget {
-                topic,
-                wanted: Wanted {
-                    partition: partition.partition,
-                    current_leader_epoch: partition.current_leader_epoch,
-                    fetch_offset: partition.fetch_offset,
-                    last_fetched_epoch: partition.last_fetched_epoch,
-                    bytes_max: partition.partition_max_bytes,
-                },
-            });
+            targets.push(FetchTarget { topic, wanted });
         }
     }
     targets

@@ -7,6 +7,7 @@ use naru_model::ErrorCode;
 use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
+use super::INVALID_REQUEST;
 use crate::coordination::OFFSETS_TOPIC;
 use crate::dispatch::RequestContext;
 
@@ -17,6 +18,8 @@ const SHARE: i8 = 2;
 const KEYS_SINCE: i16 = 4;
 /// First version with share coordinators.
 const SHARE_SINCE: i16 = 6;
+/// What Kafka says in versions of one key when nothing is wrong.
+const NO_ERROR: &str = "NONE";
 
 pub(crate) async fn handle(
     context: RequestContext,
@@ -29,6 +32,7 @@ pub(crate) async fn handle(
             node_id: *node_id,
             host: host.clone(),
             port: *port,
+            error_message: Some(String::new()),
             ..Default::default()
         },
         Err((error, message)) => Coordinator {
@@ -45,9 +49,11 @@ pub(crate) async fn handle(
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let one = coordinator(request.key);
+    let error_message =
+        if one.error_code == 0 { Some(NO_ERROR.to_owned()) } else { one.error_message };
     FindCoordinatorResponse {
         error_code: one.error_code,
-        error_message: one.error_message,
+        error_message,
         node_id: one.node_id,
         host: one.host,
         port: one.port,
@@ -68,7 +74,7 @@ async fn find(
         SHARE if context.version >= SHARE_SINCE => {
             return refuse("share groups are not served yet");
         }
-        _ => return Err((ErrorCode::InvalidRequest, None)),
+        _ => return refuse(INVALID_REQUEST),
     }
     let node = &context.node;
     if node.image().topic(OFFSETS_TOPIC).is_none() {

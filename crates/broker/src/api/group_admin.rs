@@ -1,6 +1,8 @@
 //! DescribeGroups (15, v0–v6), ListGroups (16, v0–v5), DeleteGroups (42, v0–v2).
 //! KIP-88, 430, 518, 848, 1043.
 
+use std::collections::HashSet;
+
 use naru_coordinators::{Command, Reply};
 use naru_model::ErrorCode;
 use naru_protocol::messages::delete_groups_request::DeleteGroupsRequest;
@@ -59,7 +61,11 @@ pub(crate) async fn delete(
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
+    let mut seen = HashSet::new();
     for group_id in request.groups_names {
+        if !seen.insert(group_id.clone()) {
+            continue;
+        }
         let command = Command::DeleteGroup { group_id: group_id.clone() };
         results.push(match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::DeleteGroup(result)) => result,

@@ -25,6 +25,9 @@ pub(crate) async fn handle(
         Some(_) => return failed(ErrorCode::UnsupportedVersion),
         None => {}
     }
+    if (request.producer_id < 0) != (request.producer_epoch < 0) {
+        return failed(ErrorCode::InvalidRequest);
+    }
     match context.node.next_producer_id().await {
         Ok(id) => InitProducerIdResponse { producer_id: id.0, ..Default::default() },
         Err(error) => failed(error),

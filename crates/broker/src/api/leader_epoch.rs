@@ -12,6 +12,9 @@ use naru_protocol::messages::offset_for_leader_epoch_response::{
 
 use crate::dispatch::RequestContext;
 
+/// Epoch and end of what is not known.
+const UNKNOWN: (i32, i64) = (-1, -1);
+
 pub(crate) fn handle(
     context: &RequestContext,
     request: OffsetForLeaderEpochRequest,
@@ -31,11 +34,14 @@ fn answer(
     let found = context.node.partitions().by_name(topic, asked.partition).and_then(|partition| {
         partition.check_online()?;
         partition.check_leader_epoch(asked.current_leader_epoch)?;
+        if asked.leader_epoch < 0 {
+            return Ok(UNKNOWN);
+        }
         Ok(partition.epoch_end(asked.leader_epoch))
     });
     let (error, (leader_epoch, end_offset)) = match found {
         Ok(end) => (ErrorCode::None, end),
-        Err(error) => (error, (-1, -1)),
+        Err(error) => (error, UNKNOWN),
     };
     EpochEndOffset {
         error_code: error.code(),

@@ -4,7 +4,7 @@
 //! · -5 latest tiered (v9) · -6 earliest pending upload (v11); otherwise the first record at or
 //! after the time. Nothing is tiered, so earliest local is earliest and tiered offsets are -1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use naru_model::ErrorCode;
@@ -61,23 +61,22 @@ fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOff
             *times_named.entry((&topic.name, partition.partition_index)).or_default() += 1;
         }
     }
-    let topics = request
-        .topics
-        .iter()
-        .map(|topic| ListOffsetsTopicResponse {
-            partitions: topic
-                .partitions
-                .iter()
-                .map(|partition| {
-                    let named = (topic.name.as_str(), partition.partition_index);
-                    let twice = times_named.get(&named).is_some_and(|times| *times > 1);
-                    answer(context, &topic.name, partition, twice)
-                })
-                .collect(),
-            name: topic.name.clone(),
-        })
-        .collect();
-    ListOffsetsResponse { topics, ..Default::default() }
+    // What is named twice is refused once.
+    let mut refused = HashSet::new();
+    let mut response = ListOffsetsResponse::default();
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let named = (topic.name.as_str(), partition.partition_index);
+            let twice = times_named.get(&named).is_some_and(|times| *times > 1);
+            if !twice || refused.insert(named) {
+                partitions.push(answer(context, &topic.name, partition, twice));
+            }
+        }
+        let name = topic.name.clone();
+        response.topics.push(ListOffsetsTopicResponse { name, partitions });
+    }
+    response
 }
 
 fn answer(
@@ -132,6 +131,7 @@ fn look_up(
         MAX_TIMESTAMP | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => {
             Err(ErrorCode::UnsupportedVersion)
         }
+        time if time < EARLIEST_PENDING_UPLOAD => Err(ErrorCode::UnsupportedVersion),
         time => Ok(partition.offset_at_time(time).map_err(storage)?.unwrap_or(NOTHING)),
     }
 }

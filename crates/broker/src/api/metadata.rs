@@ -26,6 +26,9 @@ const BY_ID_SINCE: i16 = 12;
 const CLUSTER_OPERATIONS_UNTIL: i16 = 10;
 
 pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) -> MetadataResponse {
+    if !is_answerable(context.version, &request) {
+        return all_refused(request);
+    }
     let everything = match &request.topics {
         None => true,
         Some(topics) => context.version == 0 && topics.is_empty(),
@@ -63,6 +66,32 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
         } else {
             i32::MIN
         },
+        ..Default::default()
+    }
+}
+
+/// Whether every topic is named in a way that the version knows.
+fn is_answerable(version: i16, request: &MetadataRequest) -> bool {
+    request.topics.iter().flatten().all(|topic| {
+        if version < BY_ID_SINCE {
+            topic.name.is_some() && topic.topic_id.is_zero()
+        } else {
+            topic.name.is_some() || !topic.topic_id.is_zero()
+        }
+    })
+}
+
+/// The answer to a request that is wrong as a whole, empty of everything else as Kafka's is.
+fn all_refused(request: MetadataRequest) -> MetadataResponse {
+    let refused = |topic: MetadataRequestTopic| MetadataResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(topic.name.unwrap_or_default()),
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    MetadataResponse {
+        topics: request.topics.into_iter().flatten().map(refused).collect(),
+        controller_id: -1,
         ..Default::default()
     }
 }
@@ -115,6 +144,7 @@ async fn named(
                 is_internal: topic.name.as_deref().is_some_and(is_internal),
                 name: topic.name,
                 topic_id: topic.topic_id,
+                topic_authorized_operations: operations(with_operations),
                 ..Default::default()
             },
         });
@@ -148,8 +178,13 @@ fn describe(
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: if with_operations { TOPIC_OPERATIONS } else { i32::MIN },
+        topic_authorized_operations: operations(with_operations),
     }
+}
+
+/// What the client may do, which for Kafka is the same with a topic that is not there.
+fn operations(wanted: bool) -> i32 {
+    if wanted { TOPIC_OPERATIONS } else { i32::MIN }
 }
 
 /// The replicas whose brokers are not there.

@@ -19,3 +19,8 @@ pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod topic_partitions;
 pub(crate) mod topics;
+
+/// What Kafka says of a request that makes no sense.
+const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by \
+                               the client library or the message was sent to an incompatible \
+                               broker. See the broker logs for more details.";

@@ -16,12 +16,15 @@ use naru_protocol::messages::produce_request::{
 use naru_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
+use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
 
 use crate::dispatch::{RequestContext, decode};
 use crate::listener::{Answer, Refusal};
 use crate::partition::{Appended, Partition, Refused, Stored, is_internal};
 
+/// First version that may bring zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
 
@@ -72,7 +75,8 @@ fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResp
     };
     let by_id = context.version >= TOPIC_IDS_SINCE;
     let transactional = request.transactional_id.is_some();
-    for (topic_index, topic) in request.topic_data.into_iter().enumerate() {
+    let named = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
+    for (topic_index, topic) in named.enumerate() {
         let mut answers = Vec::with_capacity(topic.partition_data.len());
         for (partition_index, data) in topic.partition_data.iter().enumerate() {
             let answer = if !(-1..=1).contains(&request.acks) {
@@ -122,6 +126,9 @@ fn append(
         Records::Inline(bytes) => bytes.clone(),
         Records::Null | Records::External { .. } => Bytes::new(),
     };
+    if context.version < ZSTD_SINCE && is_zstd(&records) {
+        return (failed(data.index, ErrorCode::UnsupportedCompressionType, None), None);
+    }
     match partition.append_produced(&records, context.node.now()) {
         Ok(appended) => {
             let stored = if acks == -1 { partition.park_until_stored(&appended) } else { None };
@@ -131,9 +138,32 @@ fn append(
             metrics.failed_produce_requests.add(1);
             metrics.bytes_rejected.add(records.len() as u64);
             log_refusal(&partition, &refusal);
-            (refused(data.index, refusal), None)
+            let knows_start = tells_log_start(refusal.error);
+            let mut answer = refused(data.index, refusal);
+            if knows_start {
+                answer.log_start_offset = partition.log_start().0;
+            }
+            (answer, None)
         }
     }
+}
+
+/// Whether the first batch says that it is compressed with zstd.
+fn is_zstd(records: &Bytes) -> bool {
+    BatchHeader::parse(records)
+        .is_ok_and(|header| header.compression().is_ok_and(|codec| codec == Compression::Zstd))
+}
+
+/// Refusals that concern the records tell where the log starts, others do not; so does Kafka.
+fn tells_log_start(error: ErrorCode) -> bool {
+    !matches!(
+        error,
+        ErrorCode::CorruptMessage
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::KafkaStorageError
+            | ErrorCode::NotLeaderOrFollower
+    )
 }
 
 fn log_refusal(partition: &Arc<Partition>, refusal: &Refused) {

@@ -25,6 +25,11 @@ pub(crate) fn describe(
 ) -> DescribeTopicPartitionsResponse {
     let image = context.node.image();
     let asked: BTreeSet<String> = request.topics.into_iter().map(|topic| topic.name).collect();
+    if let Some(cursor) = &request.cursor
+        && !is_possible(cursor.partition_index, &cursor.topic_name, &asked)
+    {
+        return all_refused(asked);
+    }
     let fetches_all = asked.is_empty();
     let names = if fetches_all {
         image.topics().map(|topic| topic.name.to_string()).collect()
@@ -62,6 +67,24 @@ pub(crate) fn describe(
     response
 }
 
+/// Whether a page can begin there: at a partition of the first topic that is still asked for.
+fn is_possible(partition: i32, topic: &str, asked: &BTreeSet<String>) -> bool {
+    let first = asked.iter().find(|name| name.as_str() >= topic);
+    partition >= 0 && (asked.is_empty() || first.is_some_and(|name| name == topic))
+}
+
+fn all_refused(asked: BTreeSet<String>) -> DescribeTopicPartitionsResponse {
+    let refused = |name| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::InvalidRequest.code(),
+        name: Some(name),
+        ..Default::default()
+    };
+    DescribeTopicPartitionsResponse {
+        topics: asked.into_iter().map(refused).collect(),
+        ..Default::default()
+    }
+}
+
 fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
     let error = if topic_name::validate(&name).is_err() {
         ErrorCode::InvalidTopicException
@@ -72,6 +95,8 @@ fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
         is_internal: is_internal(&name),
         name: Some(name),
+        // Kafka counts what this client might do with a topic that is not there.
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     }
 }

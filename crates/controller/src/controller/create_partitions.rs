@@ -50,7 +50,10 @@ impl Controller {
             results.push(CreatePartitionsTopicResult {
                 name: topic.name.clone(),
                 error_code: error.as_ref().map_or(0, |error| error.code().code()),
-                error_message: error.map(|error| error.to_string()),
+                // Kafka has no text for a topic that is not there.
+                error_message: error
+                    .filter(|error| *error != TopicError::UnknownTopic)
+                    .map(|error| error.to_string()),
             });
         }
         if request.validate_only {

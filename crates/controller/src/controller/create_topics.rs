@@ -238,6 +238,7 @@ fn refusal(name: &str, error: &TopicError) -> CreatableTopicResult {
         name: name.to_owned(),
         error_code: error.code().code(),
         error_message: Some(error.to_string()),
+        configs: Some(Vec::new()),
         ..CreatableTopicResult::default()
     }
 }
