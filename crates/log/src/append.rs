@@ -121,11 +121,11 @@ impl Log {
                 }
             };
             if let Verdict::Duplicate(known) = verdict {
-                let appends = self.config.timestamp_type == TimestampType::LogAppendTime;
                 results.push(Ok(Appended {
                     first_offset: known.first_offset(),
                     last_offset: known.last_offset,
-                    log_append_time: appends.then_some(known.timestamp),
+                    // Kafka tells the time of a duplicate whatever the topic's kind of time is.
+                    log_append_time: Some(known.timestamp),
                     log_start,
                     is_duplicate: true,
                 }));

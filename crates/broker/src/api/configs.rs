@@ -44,7 +44,7 @@ pub(crate) fn describe(
                 result.error_message = Some(String::new());
                 let wanted = |entry: &Described| {
                     let keys = resource.configuration_keys.as_ref();
-                    keys.is_none_or(|keys| keys.contains(&entry.name))
+                    keys.is_none_or(|keys| keys.is_empty() || keys.contains(&entry.name))
                 };
                 result.configs = entries
                     .into_iter()
@@ -77,7 +77,7 @@ fn entries(
                 return refuse(ErrorCode::InvalidTopicException, error.to_string());
             }
             if node.image().topic(name).is_none() {
-                return Err((ErrorCode::UnknownTopicOrPartition, None));
+                return refuse(ErrorCode::UnknownTopicOrPartition, String::new());
             }
             let own = node.metadata().topic_props(name);
             Ok(node.layers(|layers| layers.describe_topic(&own)))

@@ -74,6 +74,7 @@ async fn find(
         SHARE if context.version >= SHARE_SINCE => {
             return refuse("share groups are not served yet");
         }
+        SHARE => return refuse(""),
         _ => return refuse(INVALID_REQUEST),
     }
     let node = &context.node;

@@ -25,7 +25,8 @@ pub(crate) async fn handle(
         Some(_) => return failed(ErrorCode::UnsupportedVersion),
         None => {}
     }
-    if (request.producer_id < 0) != (request.producer_epoch < 0) {
+    // Either both are known or neither is (-1).
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
         return failed(ErrorCode::InvalidRequest);
     }
     match context.node.next_producer_id().await {

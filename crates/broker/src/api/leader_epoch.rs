@@ -12,6 +12,8 @@ use naru_protocol::messages::offset_for_leader_epoch_response::{
 
 use crate::dispatch::RequestContext;
 
+/// A consumer that knows no epoch.
+const NO_EPOCH: i32 = -1;
 /// Epoch and end of what is not known.
 const UNKNOWN: (i32, i64) = (-1, -1);
 
@@ -34,7 +36,7 @@ fn answer(
     let found = context.node.partitions().by_name(topic, asked.partition).and_then(|partition| {
         partition.check_online()?;
         partition.check_leader_epoch(asked.current_leader_epoch)?;
-        if asked.leader_epoch < 0 {
+        if asked.leader_epoch == NO_EPOCH {
             return Ok(UNKNOWN);
         }
         Ok(partition.epoch_end(asked.leader_epoch))

@@ -138,7 +138,7 @@ fn append(
             metrics.failed_produce_requests.add(1);
             metrics.bytes_rejected.add(records.len() as u64);
             log_refusal(&partition, &refusal);
-            let knows_start = tells_log_start(refusal.error);
+            let knows_start = is_one_batch(&records) && tells_log_start(refusal.error);
             let mut answer = refused(data.index, refusal);
             if knows_start {
                 answer.log_start_offset = partition.log_start().0;
@@ -152,6 +152,11 @@ fn append(
 fn is_zstd(records: &Bytes) -> bool {
     BatchHeader::parse(records)
         .is_ok_and(|header| header.compression().is_ok_and(|codec| codec == Compression::Zstd))
+}
+
+/// Whether the records are one whole batch, as far as their header says.
+fn is_one_batch(records: &Bytes) -> bool {
+    BatchHeader::parse(records).is_ok_and(|header| header.size() == records.len())
 }
 
 /// Refusals that concern the records tell where the log starts, others do not; so does Kafka.

@@ -42,18 +42,18 @@ pub fn run(s: &mut Session) {
     for &(api, low, high) in SERVED {
         if api != ApiKey::ApiVersions {
             for version in [low - 1, high + 1, 99] {
-                s.raw("refused version", api, version, &request(api, version, &[]), true);
+                s.raw("refused version", api, version, &request(api, version, &[]), false);
             }
         }
         for version in low..=high {
             // An array of two billion elements, or a text of 127 letters, and then nothing.
             let lying = request(api, version, &[0x7f, 0xff, 0xff, 0xff]);
-            s.raw("a body that ends early", api, version, &lying, true);
+            s.raw("a body that ends early", api, version, &lying, false);
         }
     }
     for version in [5, 99] {
         let bytes = request(ApiKey::ApiVersions, version, &[0]);
-        s.raw("a version of the future", ApiKey::ApiVersions, version, &bytes, true);
+        s.raw("a version of the future", ApiKey::ApiVersions, version, &bytes, false);
     }
     let strange: &[(&str, &[u8])] = &[
         ("an unknown key", &[0, 0, 0, 10, 3, 0xe7, 0, 0, 0, 0, 0, 7, 0xff, 0xff]),
@@ -73,7 +73,7 @@ pub fn run(s: &mut Session) {
     }
     // What follows a whole message in its frame is ignored.
     let trailing = request(ApiKey::Heartbeat, 0, &[0, 1, b'g', 0, 0, 0, 1, 0, 1, b'm', 1, 2, 3]);
-    s.raw("bytes behind the message", ApiKey::Heartbeat, 0, &trailing, true);
+    s.raw("bytes behind the message", ApiKey::Heartbeat, 0, &trailing, false);
 }
 
 /// A frame with the header that the version wants and these bytes as the body.

@@ -151,7 +151,6 @@ pub fn one_member(s: &mut Session) {
         let group = format!("one-{version}");
         let mut member = s.ask("join", version, &join(&group, "")).member_id;
         if version >= 4 {
-            s.ask("described before it is in", 6, &describe(&group));
             member = s.ask("join with the id", version, &join(&group, &member)).member_id;
         }
         s.ask("described while it waits", 6, &describe(&group));

@@ -103,7 +103,8 @@ fn partitions(s: &mut Session) {
     s.ask("a negative cursor", 0, &of(&["meta"], 9, Some(("meta", -1))));
     s.ask("a cursor at no topic", 0, &of(&["meta"], 9, Some(("mesa", 0))));
     s.ask("no room", 0, &of(&["meta"], 0, None));
-    s.ask("a bad name", 0, &of(&["a b", ""], 9, None));
+    s.ask("a bad name", 0, &of(&["a b"], 9, None));
+    s.ask("an empty name", 0, &of(&[""], 9, None));
 }
 
 pub fn cluster(s: &mut Session) {
