@@ -12,8 +12,15 @@ use super::tree::Tree;
 const IDS: &[&str] =
     &["topic_id", "cluster_id", "member_id", "leader", "replica_directory_id", "producer_id"];
 /// Fields whose value is a number that depends on the machine or the moment, if it is positive.
-const NUMBERS: &[&str] =
-    &["port", "session_id", "log_append_time_ms", "total_bytes", "usable_bytes"];
+const NUMBERS: &[&str] = &[
+    "port",
+    "session_id",
+    "log_append_time_ms",
+    "total_bytes",
+    "usable_bytes",
+    // An offset of the metadata log.
+    "finalized_features_epoch",
+];
 const ID_LENGTH: usize = 22;
 
 /// Masks a transcript in place, then puts lists in order.

@@ -106,12 +106,13 @@ impl Report {
             let _ =
                 writeln!(text, "| {name} | {low}-{high} | {good} | {bad} | {equal} | {accepted} |");
         }
-        text += "\n## Differences that are meant\n\n| API | where | why |\n|---|---|---|\n";
+        text +=
+            "\n## Differences that are meant\n\n| API | asked | field | why |\n|---|---|---|---|\n";
         let used: BTreeSet<usize> = self.used().map(|(rule, _)| rule).collect();
         for (index, rule) in self.accepted.0.iter().enumerate() {
             if used.contains(&index) {
-                let path = rule.path.replace('|', "\\|");
-                let _ = writeln!(text, "| {} | `{path}` | {} |", rule.api, rule.reason);
+                let (api, case, path) = (&rule.api, &rule.case, &rule.path);
+                let _ = writeln!(text, "| {api} | {case} | `{path}` | {} |", rule.reason);
             }
         }
         text
