@@ -191,3 +191,22 @@ fn operations(wanted: bool) -> i32 {
 pub(super) fn offline(replicas: &[i32], alive: impl Fn(i32) -> bool) -> Vec<i32> {
     replicas.iter().copied().filter(|id| !alive(*id)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: Option<&str>, topic_id: Uuid) -> MetadataRequest {
+        let topic = MetadataRequestTopic { name: name.map(str::to_owned), topic_id };
+        MetadataRequest { topics: Some(vec![topic]), ..Default::default() }
+    }
+
+    #[test]
+    fn topics_go_by_name_and_from_version_12_on_by_id_too() {
+        assert!(is_answerable(11, &asked(Some("t"), Uuid::ZERO)));
+        assert!(!is_answerable(11, &asked(Some("t"), Uuid(7))));
+        assert!(!is_answerable(11, &asked(None, Uuid(7))));
+        assert!(is_answerable(12, &asked(None, Uuid(7))));
+        assert!(!is_answerable(12, &asked(None, Uuid::ZERO)));
+    }
+}

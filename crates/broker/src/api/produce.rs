@@ -228,3 +228,33 @@ fn without_answer(response: &ProduceResponse) -> Answer {
         Answer::Nothing
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use naru_model::Timestamp;
+    use naru_records::{BatchBuilder, BatchOptions};
+
+    use super::*;
+
+    fn batch(compression: Compression) -> Bytes {
+        let mut builder = BatchBuilder::new();
+        builder.append_plain(Timestamp(1), None, Some(b"v"));
+        builder.build(&BatchOptions { compression, ..BatchOptions::default() }).unwrap().into()
+    }
+
+    #[test]
+    fn zstd_is_seen_in_the_header() {
+        assert!(is_zstd(&batch(Compression::Zstd)));
+        assert!(!is_zstd(&batch(Compression::Gzip)) && !is_zstd(&Bytes::new()));
+    }
+
+    #[test]
+    fn the_log_start_is_told_for_one_whole_batch_alone() {
+        let one = batch(Compression::None);
+        let two: Bytes = [&one[..], &one[..]].concat().into();
+        assert!(is_one_batch(&one));
+        assert!(!is_one_batch(&two) && !is_one_batch(&one.slice(..40)));
+        assert!(tells_log_start(ErrorCode::InvalidRecord));
+        assert!(!tells_log_start(ErrorCode::CorruptMessage));
+    }
+}

@@ -133,3 +133,17 @@ fn one_topic(
         topic_authorized_operations: TOPIC_OPERATIONS,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_begins_at_the_first_topic_left() {
+        let asked = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
+        assert!(is_possible(0, "a", &asked) && is_possible(99, "c", &asked));
+        assert!(!is_possible(-1, "a", &asked));
+        assert!(!is_possible(0, "b", &asked) && !is_possible(0, "d", &asked));
+        assert!(is_possible(0, "b", &BTreeSet::new()));
+    }
+}
