@@ -36,8 +36,9 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
     };
     let report = differential::run(&apache, &subject, only)?;
     let mut wrong = report.unaccepted();
-    wrong.extend(report.uncovered());
+    // Against itself Apache Kafka shows that the masks are right, nothing else.
     if against != Some("apache") {
+        wrong.extend(report.uncovered());
         wrong.extend(report.stale().iter().map(|rule| format!("no longer there: {rule}")));
     }
     for line in &wrong {

@@ -10,15 +10,15 @@ use naru_protocol::messages::incremental_alter_configs_request::{
 
 use crate::differential::session::Session;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
 
-const SET: i8 = 0;
+pub const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-fn describe_one(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
+pub fn describe_one(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
     let keys = keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect());
     let resource = DescribeConfigsResource {
         resource_type: kind,
@@ -65,7 +65,9 @@ pub fn describe(s: &mut Session) {
     s.ask("with documentation", 4, &documented);
 }
 
-fn alter_one(kind: i8, name: &str, configs: &[(&str, Option<&str>)]) -> AlterConfigsRequest {
+type Setting<'a> = (&'a str, Option<&'a str>);
+
+fn alter_one(kind: i8, name: &str, configs: &[Setting<'_>]) -> AlterConfigsRequest {
     let configs = configs.iter().map(|(name, value)| alter::AlterableConfig {
         name: (*name).to_owned(),
         value: value.map(str::to_owned),
@@ -91,7 +93,7 @@ pub fn alter(s: &mut Session) {
         s.ask("no number", version, &bad);
         s.ask("an unknown topic", version, &alter_one(TOPIC, "nowhere", &[]));
     }
-    let cases: &[(&str, i8, &str, &[(&str, Option<&str>)])] = &[
+    let cases: &[(&str, i8, &str, &[Setting<'_>])] = &[
         ("an unknown key", TOPIC, "altered", &[("no.such.thing", Some("1"))]),
         ("no value", TOPIC, "altered", &[("retention.ms", None)]),
         (
@@ -121,9 +123,9 @@ pub fn alter(s: &mut Session) {
     s.ask("nothing was done", 4, &shown);
 }
 
-type Change<'a> = (&'a str, i8, Option<&'a str>);
+pub type Change<'a> = (&'a str, i8, Option<&'a str>);
 
-fn change(kind: i8, name: &str, configs: &[Change<'_>]) -> IncrementalAlterConfigsRequest {
+pub fn change(kind: i8, name: &str, configs: &[Change<'_>]) -> IncrementalAlterConfigsRequest {
     let configs = configs.iter().map(|(name, operation, value)| incremental::AlterableConfig {
         name: (*name).to_owned(),
         config_operation: *operation,
@@ -136,6 +138,64 @@ fn change(kind: i8, name: &str, configs: &[Change<'_>]) -> IncrementalAlterConfi
     };
     IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false }
 }
+
+/// Label, kind, name, changes.
+type Case<'a> = (&'a str, i8, &'a str, &'a [Change<'a>]);
+
+const INCREMENTAL: &[Case<'_>] = &[
+    ("nothing", TOPIC, "changed", &[]),
+    ("an unknown topic", TOPIC, "nowhere", &[("retention.ms", SET, Some("1"))]),
+    ("an unknown key", TOPIC, "changed", &[("no.such.thing", SET, Some("1"))]),
+    ("an unknown key removed", TOPIC, "changed", &[("no.such.thing", DELETE, None)]),
+    ("an unset key removed", TOPIC, "changed", &[("segment.ms", DELETE, None)]),
+    ("no value", TOPIC, "changed", &[("retention.ms", SET, None)]),
+    ("append to a number", TOPIC, "changed", &[("retention.ms", APPEND, Some("1"))]),
+    ("subtract from a number", TOPIC, "changed", &[("retention.ms", SUBTRACT, Some("1"))]),
+    ("append what is there", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("compact"))]),
+    ("append a wrong word", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("shred"))]),
+    (
+        "subtract what is not there",
+        TOPIC,
+        "changed",
+        &[("cleanup.policy", SUBTRACT, Some("delete"))],
+    ),
+    ("an unknown operation", TOPIC, "changed", &[("retention.ms", 9, Some("1"))]),
+    (
+        "a key twice",
+        TOPIC,
+        "changed",
+        &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))],
+    ),
+    (
+        "one bad of two",
+        TOPIC,
+        "changed",
+        &[("retention.ms", SET, Some("1")), ("segment.ms", SET, Some("x"))],
+    ),
+    ("a bad topic name", TOPIC, "a b", &[("retention.ms", SET, Some("1"))]),
+    ("no topic name", TOPIC, "", &[("retention.ms", SET, Some("1"))]),
+    ("an unknown kind", 99, "x", &[("retention.ms", SET, Some("1"))]),
+    ("the kind zero", 0, "x", &[("retention.ms", SET, Some("1"))]),
+    ("a broker that is no number", BROKER, "one", &[("log.retention.ms", SET, Some("1"))]),
+    ("another broker", BROKER, "9", &[("log.retention.ms", SET, Some("60000000"))]),
+    ("a read-only key", BROKER, "1", &[("log.dirs", SET, Some("/x"))]),
+    ("a read-only key of all", BROKER, "", &[("node.id", SET, Some("3"))]),
+    (
+        "a key for one broker only, of all",
+        BROKER,
+        "",
+        &[("listeners", SET, Some("PLAINTEXT://:1"))],
+    ),
+    ("a bad broker value", BROKER, "1", &[("log.retention.ms", SET, Some("x"))]),
+    ("an unknown broker key", BROKER, "1", &[("no.such.thing", SET, Some("x"))]),
+    ("a broker key", BROKER, "1", &[("log.retention.ms", SET, Some("60000000"))]),
+    (
+        "a key of all brokers",
+        BROKER,
+        "",
+        &[("log.retention.ms", SET, Some("70000000")), ("message.max.bytes", SET, Some("900000"))],
+    ),
+];
 
 pub fn incremental(s: &mut Session) {
     s.topic("changed", 1, &[("retention.ms", "777000")]);
@@ -164,64 +224,7 @@ pub fn incremental(s: &mut Session) {
         s.ask("what is left", 4, &shown);
         s.ask("no number", version, &change(TOPIC, "changed", &[("retention.ms", SET, Some("x"))]));
     }
-    let cases: &[(&str, i8, &str, &[Change<'_>])] = &[
-        ("nothing", TOPIC, "changed", &[]),
-        ("an unknown topic", TOPIC, "nowhere", &[("retention.ms", SET, Some("1"))]),
-        ("an unknown key", TOPIC, "changed", &[("no.such.thing", SET, Some("1"))]),
-        ("an unknown key removed", TOPIC, "changed", &[("no.such.thing", DELETE, None)]),
-        ("an unset key removed", TOPIC, "changed", &[("segment.ms", DELETE, None)]),
-        ("no value", TOPIC, "changed", &[("retention.ms", SET, None)]),
-        ("append to a number", TOPIC, "changed", &[("retention.ms", APPEND, Some("1"))]),
-        ("subtract from a number", TOPIC, "changed", &[("retention.ms", SUBTRACT, Some("1"))]),
-        ("append what is there", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("compact"))]),
-        ("append a wrong word", TOPIC, "changed", &[("cleanup.policy", APPEND, Some("shred"))]),
-        (
-            "subtract what is not there",
-            TOPIC,
-            "changed",
-            &[("cleanup.policy", SUBTRACT, Some("delete"))],
-        ),
-        ("an unknown operation", TOPIC, "changed", &[("retention.ms", 9, Some("1"))]),
-        (
-            "a key twice",
-            TOPIC,
-            "changed",
-            &[("retention.ms", SET, Some("1")), ("retention.ms", SET, Some("2"))],
-        ),
-        (
-            "one bad of two",
-            TOPIC,
-            "changed",
-            &[("retention.ms", SET, Some("1")), ("segment.ms", SET, Some("x"))],
-        ),
-        ("a bad topic name", TOPIC, "a b", &[("retention.ms", SET, Some("1"))]),
-        ("no topic name", TOPIC, "", &[("retention.ms", SET, Some("1"))]),
-        ("an unknown kind", 99, "x", &[("retention.ms", SET, Some("1"))]),
-        ("the kind zero", 0, "x", &[("retention.ms", SET, Some("1"))]),
-        ("a broker that is no number", BROKER, "one", &[("log.retention.ms", SET, Some("1"))]),
-        ("another broker", BROKER, "9", &[("log.retention.ms", SET, Some("60000000"))]),
-        ("a read-only key", BROKER, "1", &[("log.dirs", SET, Some("/x"))]),
-        ("a read-only key of all", BROKER, "", &[("node.id", SET, Some("3"))]),
-        (
-            "a key for one broker only, of all",
-            BROKER,
-            "",
-            &[("listeners", SET, Some("PLAINTEXT://:1"))],
-        ),
-        ("a bad broker value", BROKER, "1", &[("log.retention.ms", SET, Some("x"))]),
-        ("an unknown broker key", BROKER, "1", &[("no.such.thing", SET, Some("x"))]),
-        ("a broker key", BROKER, "1", &[("log.retention.ms", SET, Some("60000000"))]),
-        (
-            "a key of all brokers",
-            BROKER,
-            "",
-            &[
-                ("log.retention.ms", SET, Some("70000000")),
-                ("message.max.bytes", SET, Some("900000")),
-            ],
-        ),
-    ];
-    for (label, kind, name, configs) in cases {
+    for (label, kind, name, configs) in INCREMENTAL {
         s.ask(label, 1, &change(*kind, name, configs));
     }
     s.settle();

@@ -9,6 +9,7 @@ mod offsets;
 mod produce;
 mod reading;
 mod topics;
+mod values;
 mod versions;
 
 use super::session::Session;
@@ -31,6 +32,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "configs", run: configs::describe },
     Scenario { name: "alter-configs", run: configs::alter },
     Scenario { name: "incremental-configs", run: configs::incremental },
+    Scenario { name: "topic-values", run: values::topics },
+    Scenario { name: "broker-values", run: values::brokers },
     Scenario { name: "produce", run: produce::run },
     Scenario { name: "idempotence", run: produce::idempotence },
     Scenario { name: "fetch", run: fetch::run },

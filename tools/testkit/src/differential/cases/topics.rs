@@ -32,25 +32,12 @@ fn create(topics: Vec<CreatableTopic>) -> CreateTopicsRequest {
     CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only: false }
 }
 
-pub fn run(s: &mut Session) {
-    for version in 2..=7 {
-        let name = format!("made-{version}");
-        s.ask("good", version, &create(vec![topic(&name, 2, 1)]));
-        s.until_ready(&name, 2);
-        s.ask("exists", version, &create(vec![topic(&name, 2, 1)]));
-        let checked = CreateTopicsRequest {
-            validate_only: true,
-            ..create(vec![topic("only-checked", 4, 1), topic("bad name", 1, 1)])
-        };
-        s.ask("validate only", version, &checked);
-        let bad = create(vec![topic("zero", 0, 1), topic("many-copies", 1, 3)]);
-        s.ask("bad numbers", version, &bad);
-    }
+fn creations() -> Vec<(&'static str, Vec<CreatableTopic>)> {
     let config_of = |name: &str, key: &str, value: Option<&str>| CreatableTopic {
         configs: vec![config(key, value)],
         ..topic(name, 1, 1)
     };
-    let cases: Vec<(&str, Vec<CreatableTopic>)> = vec![
+    vec![
         ("nothing", vec![]),
         ("the defaults", vec![topic("by-default", -1, -1)]),
         ("an empty name", vec![topic("", 1, 1)]),
@@ -126,9 +113,25 @@ pub fn run(s: &mut Session) {
         ),
         ("an internal name", vec![topic("__consumer_offsets", 1, 1)]),
         ("the metadata log's name", vec![topic("__cluster_metadata", 1, 1)]),
-    ];
-    for (label, topics) in &cases {
-        s.ask(label, 7, &create(topics.clone()));
+    ]
+}
+
+pub fn run(s: &mut Session) {
+    for version in 2..=7 {
+        let name = format!("made-{version}");
+        s.ask("good", version, &create(vec![topic(&name, 2, 1)]));
+        s.until_ready(&name, 2);
+        s.ask("exists", version, &create(vec![topic(&name, 2, 1)]));
+        let checked = CreateTopicsRequest {
+            validate_only: true,
+            ..create(vec![topic("only-checked", 4, 1), topic("bad name", 1, 1)])
+        };
+        s.ask("validate only", version, &checked);
+        let bad = create(vec![topic("zero", 0, 1), topic("many-copies", 1, 3)]);
+        s.ask("bad numbers", version, &bad);
+    }
+    for (label, topics) in creations() {
+        s.ask(label, 7, &create(topics));
     }
     for version in [2, 4] {
         s.ask("the defaults in old versions", version, &create(vec![topic("old", -1, -1)]));
