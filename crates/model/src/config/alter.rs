@@ -3,6 +3,8 @@
 //! Pure: takes what is set and what is asked, gives what is to be set. Error texts and their
 //! order are those of Apache Kafka 4.3.1.
 
+mod dynamic;
+
 use super::layers::{Layers, Props, broker_row};
 use super::row::{ConfigKind, Scope};
 use super::{ConfigError, tables};
@@ -162,7 +164,7 @@ pub fn validate_broker(props: &Props, per_broker: bool) -> Result<(), ConfigErro
     if !per_broker && let Some(names) = named(is_for_one_broker) {
         return Err(ConfigError::NotClusterWide(names));
     }
-    Ok(())
+    dynamic::check(props)
 }
 
 /// Key and trust store settings, which change at run time for one listener only.

@@ -104,12 +104,13 @@ fn brokers_refuse_what_only_a_restart_or_one_broker_can_change() {
             assert_eq!(judge(&[(key, value)], per_broker), want, "{key}={value}");
         }
     }
-    for key in ["listeners", "listener.name.foo.num.io.threads"] {
-        assert_eq!(judge(&[(key, "5")], true), "OK");
+    for (key, value) in [("listeners", "PLAINTEXT://:5"), ("listener.name.foo.num.io.threads", "5")]
+    {
+        assert_eq!(judge(&[(key, value)], true), "OK");
         let want = format!(
             "INVALID_REQUEST: Cannot update these configs at default cluster level, broker id must be specified: [{key}]"
         );
-        assert_eq!(judge(&[(key, "5")], false), want);
+        assert_eq!(judge(&[(key, value)], false), want);
     }
 }
 
