@@ -50,6 +50,8 @@ struct Core {
     last_token: u64,
     /// Writes handed to `pending` and not given back.
     unsettled: usize,
+    /// Topics that were deleted while the shard was loading.
+    deleted_meanwhile: Vec<String>,
 }
 
 impl ShardHost {
@@ -66,6 +68,7 @@ impl ShardHost {
                 waiting: HashMap::new(),
                 last_token: 0,
                 unsettled: 0,
+                deleted_meanwhile: Vec::new(),
             }),
             timer_moved: Notify::new(),
             pending,
@@ -101,7 +104,7 @@ impl ShardHost {
         let mut shard = empty_shard(node, &host.partition);
         node.background().spawn_blocking(move || {
             let loaded = host.replay_partition(&mut shard);
-            {
+            let deleted = {
                 let mut core = host.core();
                 match loaded {
                     // Retired while it was loading.
@@ -117,6 +120,10 @@ impl ShardHost {
                         core.loaded = Err(ErrorCode::CoordinatorNotAvailable);
                     }
                 }
+                std::mem::take(&mut core.deleted_meanwhile)
+            };
+            if !deleted.is_empty() {
+                host.topics_deleted(deleted);
             }
             background.spawn(Self::run_timer(host));
         });
@@ -157,6 +164,19 @@ impl ShardHost {
         let answer = self.submit(command)?;
         // A sender is dropped unanswered only when the node stops.
         answer.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Forgets the offsets of topics that are gone, as soon as the shard is loaded.
+    pub(super) fn topics_deleted(self: &Arc<Self>, topics: Vec<String>) {
+        {
+            let mut core = self.core();
+            if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
+                core.deleted_meanwhile.extend(topics);
+                return;
+            }
+        }
+        // The answer only says that it is done; nobody waits for it.
+        drop(self.submit(Command::TopicsDeleted { topics }));
     }
 
     /// Hands a command to the shard; the answer comes through the channel.

@@ -79,8 +79,7 @@ impl Coordination {
     /// Tells every shard that topics are gone.
     pub(crate) fn topics_deleted(&self, topics: &[String]) {
         for shard in self.shards().iter() {
-            // The answer only says that it is done; nobody waits for it.
-            drop(shard.submit(Command::TopicsDeleted { topics: topics.to_vec() }));
+            shard.topics_deleted(topics.to_vec());
         }
     }
 }

@@ -77,7 +77,10 @@ impl MetadataHost {
         }
         let node = Arc::clone(node);
         let committed = tokio::task::spawn_blocking(move || {
-            writer.commit(&decision.records)?;
+            writer.commit(&decision.records).map_err(|failed| {
+                tracing::error!("a metadata change was not written: {failed}");
+                failed.code
+            })?;
             let published = writer.controller.publish();
             node.metadata().publish(Arc::clone(&published.image));
             node.react(&published.image, &published.delta);
@@ -115,7 +118,7 @@ impl MetadataHost {
 
 impl Writer {
     /// Carries out what the quorum asks for, and what follows from it. Blocks on the disk.
-    fn execute(&mut self, effects: Vec<Effect>) -> Result<(), ErrorCode> {
+    fn execute(&mut self, effects: Vec<Effect>) -> Result<(), WriteFailed> {
         let mut queue = VecDeque::from(effects);
         while let Some(effect) = queue.pop_front() {
             match effect {
@@ -137,7 +140,7 @@ impl Writer {
     }
 
     /// Appends records as one batch, syncs it, and replays them. Blocks on the disk.
-    fn commit(&mut self, records: &[RecordAndVersion]) -> Result<(), ErrorCode> {
+    fn commit(&mut self, records: &[RecordAndVersion]) -> Result<(), WriteFailed> {
         if records.is_empty() {
             return Ok(());
         }
@@ -150,8 +153,8 @@ impl Writer {
         for (index, record) in records.iter().enumerate() {
             // What the controller has decided it can replay; otherwise state and log differ.
             self.controller.replay(place.after(index), epoch, &record.record).map_err(|error| {
-                tracing::error!("a committed metadata record cannot be replayed: {error}");
-                ErrorCode::UnknownServerError
+                let reason = format!("a committed record cannot be replayed: {error}");
+                WriteFailed { code: ErrorCode::UnknownServerError, reason }
             })?;
         }
         self.policy.record_committed(batch.len() as u64, place.timestamp.0);
@@ -162,15 +165,15 @@ impl Writer {
     }
 
     /// Where the next batch goes.
-    fn place(&self) -> Result<BatchPlace, ErrorCode> {
-        let log = self.log.as_ref().ok_or(ErrorCode::NotController)?;
+    fn place(&self) -> Result<BatchPlace, WriteFailed> {
+        let log = self.log.as_ref().ok_or_else(WriteFailed::stopped)?;
         let base_offset = log.reader().log_end().0;
         Ok(BatchPlace { base_offset, epoch: self.quorum.epoch(), timestamp: now() })
     }
 
     /// Appends a batch, syncs it, and tells the quorum.
-    fn append(&mut self, batch: &[u8], effects: &mut VecDeque<Effect>) -> Result<(), ErrorCode> {
-        let log = self.log.as_mut().ok_or(ErrorCode::NotController)?;
+    fn append(&mut self, batch: &[u8], effects: &mut VecDeque<Effect>) -> Result<(), WriteFailed> {
+        let log = self.log.as_mut().ok_or_else(WriteFailed::stopped)?;
         let batch = NewBatch::built(batch).map_err(|error| storage(&error))?;
         let epoch = LeaderEpoch(self.quorum.epoch());
         log.append_one(batch, Origin::Replication, epoch, now())
@@ -208,7 +211,22 @@ impl Writer {
     }
 }
 
-fn storage(error: &dyn std::fmt::Display) -> ErrorCode {
-    tracing::error!("the metadata log cannot be written: {error}");
-    ErrorCode::KafkaStorageError
+/// A change that did not get into the metadata log.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+struct WriteFailed {
+    /// What a client is told.
+    code: ErrorCode,
+    /// What people are told.
+    reason: String,
+}
+
+impl WriteFailed {
+    fn stopped() -> Self {
+        Self { code: ErrorCode::NotController, reason: "the node has stopped".to_owned() }
+    }
+}
+
+fn storage(error: &dyn std::fmt::Display) -> WriteFailed {
+    WriteFailed { code: ErrorCode::KafkaStorageError, reason: error.to_string() }
 }

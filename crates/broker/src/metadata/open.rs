@@ -19,11 +19,11 @@ use naru_controller::quorum::{
 use naru_controller::{Controller, RecordAndVersion};
 use naru_log::{Disk, Log, LogConfig, OpenOptions, OsDisk};
 use naru_model::config::{BrokerConfig, Endpoint as Configured, Props};
-use naru_model::{ErrorCode, Offset, Uuid};
+use naru_model::{Offset, Uuid};
 use tokio::sync::Mutex;
 
 use super::files::{Folder, replace};
-use super::{MetadataHost, Writer};
+use super::{MetadataHost, WriteFailed, Writer};
 use crate::node::{StartError, now};
 use crate::storage::{Identity, METADATA_FOLDER, Storage};
 
@@ -84,7 +84,7 @@ impl MetadataHost {
         );
         let mut writer =
             Writer { controller, quorum, log: Some(log), folder: folder.clone(), policy };
-        let refused = |error: ErrorCode| failed(format!("it cannot be written ({error})"));
+        let refused = |error: WriteFailed| failed(format!("it cannot be written: {error}"));
         writer.execute(effects).map_err(refused)?;
         let bootstrap = read_bootstrap(&root).map_err(&failed)?;
         let settings = BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas };
@@ -109,7 +109,7 @@ impl Writer {
         config: &BrokerConfig,
         identity: &Identity,
         incarnation_id: Uuid,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<(), WriteFailed> {
         let id = config.node_id.0;
         let records = self.controller.decide_register_controller(ControllerRegistration {
             id,
@@ -316,5 +316,49 @@ fn read_state(folder: &Folder) -> Result<Option<ElectionState>, String> {
         Ok(text) => ElectionState::from_json(&text).map(Some).map_err(|error| error.to_string()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_empty_log(path: &Path) -> Log {
+        let options = OpenOptions {
+            config: LogConfig::default(),
+            clean: false,
+            recovery_point: None,
+            log_start: None,
+            now: now(),
+        };
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        Log::open(disk, path, options, &|_| {}).unwrap().0
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_passed_over_for_the_one_before_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join(METADATA_FOLDER);
+        let log = open_empty_log(&path);
+        let folder = Folder(path);
+        let me = Voter { id: 1, directory_id: Uuid(7), endpoints: Vec::new() };
+        let whole = initial_checkpoint(std::slice::from_ref(&me), now()).unwrap();
+        let old = SnapshotId { end_offset: 10, epoch: 1 };
+        let new = SnapshotId { end_offset: 20, epoch: 1 };
+        let used = || newest_whole_snapshot(&folder, &log).unwrap().map(|(id, _)| id.end_offset);
+        folder.write_snapshot(old, &whole).unwrap();
+        folder.write_snapshot(new, &whole).unwrap();
+        assert_eq!(used(), Some(20));
+        for len in [0, 30, whole.len() - 1] {
+            folder.write_snapshot(new, &whole[..len]).unwrap();
+            assert_eq!(used(), Some(10), "cut to {len}");
+        }
+        let mut rotten = whole.clone();
+        rotten[whole.len() - 3] ^= 1;
+        folder.write_snapshot(new, &rotten).unwrap();
+        assert_eq!(used(), Some(10));
+        // The log has everything from its beginning.
+        folder.write_snapshot(old, &whole[..30]).unwrap();
+        assert_eq!(used(), None);
     }
 }
