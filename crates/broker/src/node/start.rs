@@ -281,6 +281,7 @@ fn open_known_partitions(node: &Arc<Node>, progress: Progress<'_>) -> Result<Rec
             places.push((topic, index, partition.leader_epoch));
         }
     }
+    tell_missing(node, &logs);
     let per_dir = node.config.log.recovery_threads_per_data_dir;
     let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);
     let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
@@ -296,4 +297,22 @@ fn open_known_partitions(node: &Arc<Node>, progress: Progress<'_>) -> Result<Rec
     }
     node.partitions.insert(partitions);
     Ok(recovery)
+}
+
+/// Says which partitions have no folder: a crash while a topic was made leaves a few; many mean
+/// that a disk is not mounted or a directory was emptied.
+fn tell_missing(node: &Node, logs: &[LogToOpen]) {
+    let missing: Vec<String> = logs
+        .iter()
+        .filter(|log| !node.storage.knows(&log.partition))
+        .map(|log| log.partition.to_string())
+        .collect();
+    if let Some(first) = missing.first() {
+        tracing::warn!(
+            "{} of {} partitions ({first}, ...) have no folder in any data directory and begin \
+             empty; if that is not expected, stop the node and look at its disks",
+            missing.len(),
+            logs.len()
+        );
+    }
 }

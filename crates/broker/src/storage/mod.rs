@@ -73,6 +73,11 @@ impl Storage {
         Ok(deleted)
     }
 
+    /// Whether the partition's folder was there.
+    pub(crate) fn knows(&self, partition: &TopicPartition) -> bool {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(partition)
+    }
+
     /// The directory and folder of a partition: where it lies, or the emptiest directory.
     ///
     /// A folder of the same name that belongs to another topic id is set aside as stray.
