@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,8 @@ use crate::node::Node;
 const BACKLOG: i32 = 1024;
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a failure that goes on is told.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long open connections may take to finish when the node stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
@@ -135,6 +137,7 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
     };
     let mut stop = node.stopping();
     let mut turn = 0;
+    let mut complained: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -149,7 +152,10 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, listener = %bound.name, "accept failed");
+                if complained.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY) {
+                    complained = Some(Instant::now());
+                    tracing::warn!(%error, listener = %bound.name, "accept failed");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

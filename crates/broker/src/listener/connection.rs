@@ -25,6 +25,10 @@ use crate::node::Node;
 
 /// Requests of one connection that may be under way at once.
 const IN_FLIGHT_MAX: usize = 128;
+/// Requests started before other connections of the thread get their turn.
+const TURN_MAX: usize = 64;
+/// How long a client that has finished sending may wait for its last answers.
+const HALF_CLOSED_MAX: Duration = Duration::from_secs(30);
 /// Unsent bytes above which no further request is started.
 const UNSENT_MAX: usize = 1 << 20;
 
@@ -87,6 +91,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         output: Output::default(),
         waiting: VecDeque::new(),
         stopping: false,
+        finished: false,
         idle_max,
         last_active: Instant::now(),
         idle: Box::pin(tokio::time::sleep(idle_max)),
@@ -95,6 +100,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
     match connection.serve().await {
         End::Quiet => {}
         End::Refused(refusal) => {
+            connection.node.metrics().refused_connections.add(1);
             tracing::debug!(peer = %connection.info.peer, "closed: {refusal}");
         }
         End::Io(error) => tracing::trace!(peer = %connection.info.peer, %error, "lost"),
@@ -109,6 +115,8 @@ struct Connection {
     output: Output,
     waiting: VecDeque<Answer>,
     stopping: bool,
+    /// The peer sends no more; what it has asked is still answered.
+    finished: bool,
     idle_max: Duration,
     last_active: Instant,
     idle: Pin<Box<Sleep>>,
@@ -118,10 +126,15 @@ impl Connection {
     async fn serve(&mut self) -> End {
         let mut stop = self.node.stopping();
         loop {
-            if let Err(end) = self.advance() {
-                return end;
+            match self.advance() {
+                Ok(true) => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(end) => return end,
             }
-            if self.stopping && self.waiting.is_empty() && self.output.unsent() == 0 {
+            if (self.stopping || self.finished) && self.is_settled() {
                 return End::Quiet;
             }
             tokio::select! {
@@ -136,30 +149,38 @@ impl Connection {
         }
     }
 
-    /// Does all that can be done without waiting.
-    fn advance(&mut self) -> Result<(), End> {
-        loop {
-            let started = self.start_requests()?;
+    /// Does what can be done without waiting, for one turn; whether there may be more.
+    fn advance(&mut self) -> Result<bool, End> {
+        let mut left = TURN_MAX;
+        while left > 0 {
+            let started = self.start_requests(left)?;
             self.output.flush(&self.stream)?;
-            if !started {
-                return Ok(());
+            if started == 0 {
+                return Ok(false);
             }
+            left -= started;
         }
+        Ok(true)
+    }
+
+    /// Whether everything asked has been answered.
+    fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.output.unsent() == 0
     }
 
     fn has_room(&self) -> bool {
         self.waiting.len() < IN_FLIGHT_MAX && self.output.unsent() < UNSENT_MAX
     }
 
-    /// Starts the requests that have arrived whole; whether there was one.
-    fn start_requests(&mut self) -> Result<bool, End> {
-        let mut started = false;
+    /// Starts requests that have arrived whole, `most` at most; how many there were.
+    fn start_requests(&mut self, most: usize) -> Result<usize, End> {
+        let mut started = 0;
         let frame_max = self.node.config().sockets.request_max_bytes;
-        while !self.stopping && self.has_room() {
+        while !self.stopping && started < most && self.has_room() {
             let Some(frame) = self.input.next_frame(frame_max).map_err(Refusal::from)? else {
                 break;
             };
-            started = true;
+            started += 1;
             let answer = dispatch::handle(&self.node, &self.info, &frame);
             if self.waiting.is_empty() {
                 self.settle(answer)?;
@@ -191,7 +212,7 @@ impl Connection {
         if self.output.unsent() > 0 {
             progress |= self.stream.poll_write_ready(cx)?.is_ready();
         }
-        if !self.stopping && self.has_room() {
+        if !self.stopping && !self.finished && self.has_room() {
             progress |= self.poll_read(cx)?;
         }
         if progress {
@@ -200,7 +221,8 @@ impl Connection {
         }
         if self.idle.as_mut().poll(cx).is_ready() {
             let deadline = self.last_active + self.idle_max;
-            if deadline <= Instant::now() && self.waiting.is_empty() {
+            let expired = deadline <= Instant::now() && self.waiting.is_empty();
+            if expired || self.finished {
                 return Poll::Ready(Err(End::Quiet));
             }
             self.idle.as_mut().reset(deadline.max(Instant::now() + Duration::from_secs(1)));
@@ -239,7 +261,12 @@ impl Connection {
             Poll::Ready(()) => {}
         }
         match self.stream.try_read_buf(self.input.room()) {
-            Ok(0) => Err(End::Quiet),
+            Ok(0) if self.is_settled() => Err(End::Quiet),
+            Ok(0) => {
+                self.finished = true;
+                self.idle.as_mut().reset(Instant::now() + HALF_CLOSED_MAX);
+                Ok(true)
+            }
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // The readiness was stale; ask again so that the next one wakes this task.
