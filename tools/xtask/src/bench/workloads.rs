@@ -92,10 +92,10 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "fsync-batches",
-        about: "100 k records of 1 KiB in 64 KiB batches, acknowledged from the disk",
+        about: "500 k records of 1 KiB in 64 KiB batches, acknowledged from the disk",
         systems: PROMISE_OF_DISK,
         marks: &[("rec_s", Mark::RatioAtLeast(5.0))],
-        run: |systems, kind| produce(systems, kind, "100000", "1024"),
+        run: |systems, kind| produce(systems, kind, "500000", "1024"),
     },
     Workload {
         name: "fsync-small",
