@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use naru_broker::{ExitCode, RunningNode, StartError};
 use naru_model::config::{LoadReport, Loaded, load};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use arguments::{Arguments, Wanted};
 
@@ -58,10 +59,19 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
     for line in loaded.report.lines() {
         note(&line);
     }
+    // Before anything listens: who is told to stop while starting stops cleanly afterwards.
+    let stop = match StopSignal::new() {
+        Ok(stop) => stop,
+        Err(error) => {
+            complain(&format!("signals cannot be awaited: {error}"));
+            return ExitCode::Io as i32;
+        }
+    };
     match start(loaded) {
         Ok(node) => {
             print(&message::started(node.summary(), began.elapsed()));
-            serve_until_told(node)
+            stop.wait();
+            finish(node)
         }
         Err(error) => {
             complain(&message::refused(&error));
@@ -83,23 +93,35 @@ fn start(loaded: Loaded) -> Result<RunningNode, StartError> {
     naru_broker::start(loaded, &progress)
 }
 
-/// Waits for SIGTERM or SIGINT and stops the node; a second signal ends the process at once.
-fn serve_until_told(node: RunningNode) -> i32 {
-    let waited =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|rt| {
-            rt.block_on(async {
-                let mut terminate = signal(SignalKind::terminate())?;
-                let mut interrupt = signal(SignalKind::interrupt())?;
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                std::io::Result::Ok(())
-            })
-        });
-    if let Err(error) = waited {
-        complain(&format!("signals cannot be awaited: {error}"));
+/// SIGTERM or SIGINT, heard from the moment this is made.
+struct StopSignal {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        Ok(Self { runtime, terminate, interrupt })
     }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        });
+    }
+}
+
+/// Stops the node; its exit code.
+fn finish(node: RunningNode) -> i32 {
     note("stopping");
     let began = Instant::now();
     if node.stop() {
