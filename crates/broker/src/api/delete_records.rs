@@ -3,6 +3,7 @@
 //! Moves the log start forward; -1 means up to the high watermark. The new start is on the disk
 //! before it is answered. Topics that are compacted and not deleted from are refused.
 
+use naru_controller::topic_name::is_internal;
 use naru_model::{ErrorCode, Offset};
 use naru_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest,
@@ -12,7 +13,6 @@ use naru_protocol::messages::delete_records_response::{
 };
 
 use crate::dispatch::RequestContext;
-use crate::partition::is_internal;
 
 /// "Up to the high watermark."
 const HIGH_WATERMARK: i64 = -1;

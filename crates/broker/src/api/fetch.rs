@@ -47,7 +47,8 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
     if fetch.is_enough(&attempt) || fetch.wait_max.is_zero() {
         return Answer::Send(fetch.answer(attempt));
     }
-    Answer::Later(Box::pin(async move { fetch.wait().await }))
+    let partitions = attempt.reads.into_iter().filter_map(|(_, partition, _)| partition).collect();
+    Answer::Later(Box::pin(fetch.wait(partitions)))
 }
 
 /// One fetch request being served.
@@ -147,17 +148,14 @@ impl Fetch {
         attempt.urgent || self.targets.is_empty() || attempt.bytes >= self.bytes_min
     }
 
-    async fn wait(self) -> Answer {
+    /// Waits for news of the partitions that the first look found.
+    async fn wait(self, partitions: Vec<Arc<Partition>>) -> Answer {
         let deadline = Instant::now() + self.wait_max;
         let mut stop = self.context.node.stopping();
         let news = Arc::new(Notify::new());
-        let mut parked_at: Vec<Arc<Partition>> = Vec::new();
         loop {
             // Parked first, looked second: what arrives in between wakes this fetch.
-            if parked_at.is_empty() {
-                parked_at = self.attempt().reads.into_iter().filter_map(|(_, p, _)| p).collect();
-            }
-            for partition in &parked_at {
+            for partition in &partitions {
                 partition.park_consumer(&news);
             }
             let attempt = self.attempt();

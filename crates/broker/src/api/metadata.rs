@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
-use naru_controller::image::TopicImage;
-use naru_controller::topic_name;
+use naru_controller::MetadataImage;
+use naru_controller::image::{PartitionImage, TopicImage};
+use naru_controller::topic_name::{self, is_internal};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::messages::metadata_response::{
@@ -15,7 +16,6 @@ use naru_protocol::messages::metadata_response::{
 };
 
 use crate::dispatch::RequestContext;
-use crate::partition::is_internal;
 use crate::security::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 
 /// First version with the flag for auto-creation; before it is always wanted.
@@ -158,18 +158,16 @@ fn describe(
     with_operations: bool,
 ) -> MetadataResponseTopic {
     let image = context.node.image();
-    let alive = |id: i32| image.broker(id).is_some_and(|broker| !broker.fenced);
     let partitions = topic.partitions.iter().map(|(&index, partition)| {
-        let leader = partition.leader.filter(|leader| alive(*leader));
-        let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+        let availability = Availability::of(&image, partition);
         MetadataResponsePartition {
-            error_code: error.code(),
+            error_code: availability.error.code(),
             partition_index: index,
-            leader_id: leader.unwrap_or(-1),
+            leader_id: availability.leader_id,
             leader_epoch: partition.leader_epoch,
             replica_nodes: partition.replicas.clone(),
             isr_nodes: partition.isr.clone(),
-            offline_replicas: offline(&partition.replicas, alive),
+            offline_replicas: availability.offline_replicas,
         }
     });
     MetadataResponseTopic {
@@ -187,9 +185,24 @@ fn operations(wanted: bool) -> i32 {
     if wanted { TOPIC_OPERATIONS } else { i32::MIN }
 }
 
-/// The replicas whose brokers are not there.
-pub(super) fn offline(replicas: &[i32], alive: impl Fn(i32) -> bool) -> Vec<i32> {
-    replicas.iter().copied().filter(|id| !alive(*id)).collect()
+/// Which of a partition's brokers are there.
+pub(super) struct Availability {
+    pub(super) error: ErrorCode,
+    /// -1 without a leader that is there.
+    pub(super) leader_id: i32,
+    pub(super) offline_replicas: Vec<i32>,
+}
+
+impl Availability {
+    pub(super) fn of(image: &MetadataImage, partition: &PartitionImage) -> Self {
+        let alive = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
+        let leader = partition.leader.filter(alive);
+        Self {
+            error: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },
+            leader_id: leader.unwrap_or(-1),
+            offline_replicas: partition.replicas.iter().copied().filter(|id| !alive(id)).collect(),
+        }
+    }
 }
 
 #[cfg(test)]

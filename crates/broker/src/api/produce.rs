@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use naru_controller::topic_name::is_internal;
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::Records;
 use naru_protocol::messages::produce_request::{
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::dispatch::{RequestContext, decode};
 use crate::listener::{Answer, Refusal};
-use crate::partition::{Appended, Partition, Refused, Stored, is_internal};
+use crate::partition::{Appended, Partition, Refused, Stored};
 
 /// First version that may bring zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;

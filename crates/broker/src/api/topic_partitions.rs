@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use naru_controller::image::TopicImage;
-use naru_controller::topic_name;
+use naru_controller::topic_name::{self, is_internal};
 use naru_model::ErrorCode;
 use naru_protocol::messages::describe_topic_partitions_request::DescribeTopicPartitionsRequest;
 use naru_protocol::messages::describe_topic_partitions_response::{
@@ -14,9 +14,8 @@ use naru_protocol::messages::describe_topic_partitions_response::{
     DescribeTopicPartitionsResponseTopic,
 };
 
-use super::metadata::offline;
+use super::metadata::Availability;
 use crate::dispatch::RequestContext;
-use crate::partition::is_internal;
 use crate::security::TOPIC_OPERATIONS;
 
 pub(crate) fn describe(
@@ -108,20 +107,18 @@ fn one_topic(
     limit: usize,
 ) -> DescribeTopicPartitionsResponseTopic {
     let image = context.node.image();
-    let alive = |id: i32| image.broker(id).is_some_and(|broker| !broker.fenced);
     let partitions = topic.partitions.iter_from(&first).take(limit).map(|(&index, partition)| {
-        let leader = partition.leader.filter(|leader| alive(*leader));
-        let error = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+        let availability = Availability::of(&image, partition);
         DescribeTopicPartitionsResponsePartition {
-            error_code: error.code(),
+            error_code: availability.error.code(),
             partition_index: index,
-            leader_id: leader.unwrap_or(-1),
+            leader_id: availability.leader_id,
             leader_epoch: partition.leader_epoch,
             replica_nodes: partition.replicas.clone(),
             isr_nodes: partition.isr.clone(),
             eligible_leader_replicas: Some(partition.elr.clone()),
             last_known_elr: Some(partition.last_known_elr.clone()),
-            offline_replicas: offline(&partition.replicas, alive),
+            offline_replicas: availability.offline_replicas,
         }
     });
     DescribeTopicPartitionsResponseTopic {

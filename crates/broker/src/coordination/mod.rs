@@ -7,15 +7,13 @@ mod host;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub(crate) use naru_controller::topic_name::CONSUMER_OFFSETS as OFFSETS_TOPIC;
 use naru_coordinators::{Command, Reply, partition_for};
 use naru_model::ErrorCode;
 
 pub(crate) use host::ShardHost;
 
 use crate::node::Node;
-
-/// Kafka's name of the topic that holds groups and offsets.
-pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// All shards; none until the offsets topic exists.
 #[derive(Debug, Default)]

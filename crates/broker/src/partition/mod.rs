@@ -31,11 +31,6 @@ pub(crate) use waiters::Stored;
 use crate::metrics::{NodeMetrics, TopicMetrics};
 use waiters::Waiters;
 
-/// Topics that only the broker itself writes to.
-pub(crate) fn is_internal(topic: &str) -> bool {
-    matches!(topic, "__consumer_offsets" | "__transaction_state" | "__share_group_state")
-}
-
 /// What a partition needs of the node it lives on.
 #[derive(Debug, Clone)]
 pub(crate) struct PartitionServices {
