@@ -13,7 +13,7 @@ mod config;
 mod consumer;
 mod error;
 mod group_protocol;
-mod net;
+pub mod net;
 mod partitioner;
 mod producer;
 

@@ -21,7 +21,7 @@ use naru_protocol::{Message, Request, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Versions;
@@ -36,15 +36,18 @@ const READ_STEP: usize = 256 << 10;
 
 /// What a connection needs to know.
 #[derive(Debug, Clone)]
-pub(crate) struct ConnectionOptions {
-    pub(crate) client_id: String,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) request_timeout: Duration,
+pub struct ConnectionOptions {
+    /// `client.id`: how the peer's logs and quotas name this side.
+    pub client_id: String,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
 }
 
 /// A live connection whose versions have been negotiated.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     address: String,
     options: ConnectionOptions,
     versions: Versions,
@@ -56,6 +59,8 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 struct Shared {
     closed: AtomicBool,
+    /// Wakes who waits for the end of the connection.
+    ended: Notify,
     next_correlation_id: AtomicI32,
     /// Held by both tasks for moments only, never across an await.
     awaited: Mutex<VecDeque<Awaited>>,
@@ -83,8 +88,9 @@ enum Then {
 }
 
 impl Connection {
-    /// Connects and negotiates versions.
-    pub(crate) async fn open(address: &str, options: ConnectionOptions) -> Result<Self> {
+    /// Connects and negotiates versions. An error is [`Error::Unreachable`] if there is no
+    /// connection.
+    pub async fn open(address: &str, options: ConnectionOptions) -> Result<Self> {
         let unreachable = |source: io::Error| Error::Unreachable {
             address: address.to_owned(),
             source: Arc::new(source),
@@ -97,6 +103,7 @@ impl Connection {
         let (read, write) = stream.into_split();
         let shared = Arc::new(Shared {
             closed: AtomicBool::new(false),
+            ended: Notify::new(),
             next_correlation_id: AtomicI32::new(0),
             awaited: Mutex::new(VecDeque::new()),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
@@ -117,23 +124,34 @@ impl Connection {
     }
 
     /// What the broker speaks.
-    pub(crate) const fn versions(&self) -> &Versions {
+    pub const fn versions(&self) -> &Versions {
         &self.versions
     }
 
     /// Host and port.
-    pub(crate) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Whether it can no longer be used.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until the connection can no longer be used: until the peer has closed it, for one.
+    pub async fn closed(&self) {
+        let ended = self.shared.ended.notified();
+        tokio::pin!(ended);
+        // Registered before the look, so that no end is missed.
+        ended.as_mut().enable();
+        if !self.is_closed() {
+            ended.await;
+        }
     }
 
     /// Sends a request and waits for its answer. A timeout closes the connection: answers come in
     /// order, so those behind the missing one would not come either.
-    pub(crate) async fn call<R: Request>(
+    pub async fn call<R: Request>(
         &self,
         request: &R,
         version: i16,
@@ -237,6 +255,7 @@ impl Shared {
         self.closed.store(true, Ordering::Release);
         self.in_flight.close();
         self.lock().clear();
+        self.ended.notify_waiters();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Awaited>> {

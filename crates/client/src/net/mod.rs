@@ -1,7 +1,10 @@
 //! One connection to one broker: frames, correlation ids, versions.
+//!
+//! Public for programs that speak to a given node rather than to a cluster: brokers among
+//! themselves, voters of a quorum.
 
 mod connection;
 mod versions;
 
-pub(crate) use connection::{Connection, ConnectionOptions};
-pub(crate) use versions::Versions;
+pub use connection::{Connection, ConnectionOptions};
+pub use versions::Versions;

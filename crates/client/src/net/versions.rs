@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The version ranges one broker has announced.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Versions {
+pub struct Versions {
     ranges: HashMap<i16, (i16, i16)>,
 }
 
@@ -25,12 +25,12 @@ impl Versions {
     }
 
     /// The broker's range of an API, by key.
-    pub(crate) fn range(&self, key: i16) -> Option<(i16, i16)> {
+    pub fn range(&self, key: i16) -> Option<(i16, i16)> {
         self.ranges.get(&key).copied()
     }
 
     /// The highest version of `R` that both sides speak, and that is not above `cap`.
-    pub(crate) fn pick<R: Request>(&self, cap: i16) -> Result<i16> {
+    pub fn pick<R: Request>(&self, cap: i16) -> Result<i16> {
         let (low, high) = (*R::VERSIONS.start(), (*R::VERSIONS.end()).min(cap));
         let theirs = self.range(R::KEY);
         let best = theirs.and_then(|(their_low, their_high)| {
