@@ -50,7 +50,7 @@ impl MetadataHost {
         let directory_id =
             dir.and_then(|dir| dir.meta()).and_then(|meta| meta.directory_id).unwrap_or(Uuid::ZERO);
         let me = voter(config, directory_id);
-        let is_static = !config.quorum_voters.is_empty();
+        let is_static = !config.quorum.voters.is_empty();
         if !folder.0.exists() {
             format(&root, &folder, &me, is_static).map_err(&failed)?;
         }
@@ -151,7 +151,7 @@ fn voter(config: &BrokerConfig, directory_id: Uuid) -> Voter {
         host: endpoint.host.clone(),
         port: endpoint.port,
     });
-    let directory_id = if config.quorum_voters.is_empty() { directory_id } else { Uuid::ZERO };
+    let directory_id = if config.quorum.voters.is_empty() { directory_id } else { Uuid::ZERO };
     Voter { id: config.node_id.0, directory_id, endpoints: endpoints.collect() }
 }
 

@@ -162,7 +162,7 @@ fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
             "process.roles must be broker,controller: nodes of one role are not served yet".into(),
         );
     }
-    if config.quorum_voters.len() > 1 {
+    if config.quorum.voters.len() > 1 {
         return refuse(
             "controller.quorum.voters names several nodes: clusters are not served yet".into(),
         );

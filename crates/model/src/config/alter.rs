@@ -186,7 +186,7 @@ const LISTENER_LIMITS: [&str; 3] =
     ["max.connections", "max.connection.creation.rate", "num.network.threads"];
 
 fn is_for_one_broker(key: &str) -> bool {
-    match tables::broker().row(key) {
+    match tables::broker().row(key).or_else(|| tables::dynamic().row(key)) {
         Some(row) => row.scope == Scope::PerBroker,
         None => broker_row(key).is_some_and(|row| !LISTENER_LIMITS.contains(&row.name)),
     }

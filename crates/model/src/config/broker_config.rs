@@ -7,21 +7,12 @@ use std::collections::BTreeMap;
 
 use super::ConfigError;
 use super::check::split_host_port;
+use super::cluster_config::{ClusterConfig, ReplicationConfig, ReplicationThrottle};
 use super::layers::{Layers, Props, Reader};
 use super::listener::{Listeners, Roles};
+use super::quorum_config::QuorumConfig;
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
-
-/// A fixed voter of the metadata quorum.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Voter {
-    /// Its node id.
-    pub id: BrokerId,
-    /// Its host.
-    pub host: String,
-    /// The port of its controller listener.
-    pub port: u16,
-}
 
 /// Every setting of one node, resolved and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +25,14 @@ pub struct BrokerConfig {
     pub rack: Option<String>,
     /// Listeners and what is told of them.
     pub listeners: Listeners,
-    /// Fixed voters; empty when the quorum grows by itself.
-    pub quorum_voters: Vec<Voter>,
+    /// The metadata quorum.
+    pub quorum: QuorumConfig,
+    /// Brokers and the controller that watches them.
+    pub cluster: ClusterConfig,
+    /// How partitions are copied.
+    pub replication: ReplicationConfig,
+    /// Replication rates set at run time.
+    pub throttle: ReplicationThrottle,
     /// Sockets and connections.
     pub sockets: SocketConfig,
     /// Data directories and the chores of the log.
@@ -206,7 +203,10 @@ impl BrokerConfig {
             node_id,
             roles,
             rack: read.text("broker.rack")?,
-            quorum_voters: voters(&read, roles, node_id)?,
+            quorum: QuorumConfig::read(&read, roles, node_id)?,
+            cluster: ClusterConfig::read(&read)?,
+            replication: ReplicationConfig::read(&read)?,
+            throttle: ReplicationThrottle::resolve(layers)?,
             sockets: SocketConfig::read(&read)?,
             metadata_log: MetadataLogConfig::read(&read, &log)?,
             topics: TopicDefaults {
@@ -425,40 +425,6 @@ fn node_id(read: &Reader<'_>) -> Result<BrokerId, ConfigError> {
         return Err(ConfigError::node(KEY, format!("{id} and broker.id {old} differ; keep one")));
     }
     Ok(BrokerId(id))
-}
-
-fn voters(read: &Reader<'_>, roles: Roles, node_id: BrokerId) -> Result<Vec<Voter>, ConfigError> {
-    const KEY: &str = "controller.quorum.voters";
-    let mut voters: Vec<Voter> = Vec::new();
-    for entry in read.list(KEY)?.unwrap_or_default() {
-        let parts = entry
-            .split_once('@')
-            .and_then(|(id, address)| Some((id.parse().ok()?, split_host_port(address)?)));
-        let Some((id, (host, port))) = parts else {
-            return Err(ConfigError::node(KEY, format!("{entry} is not of the form id@host:port")));
-        };
-        if voters.iter().any(|voter| voter.id == BrokerId(id)) {
-            return Err(ConfigError::node(KEY, format!("the id {id} is there twice")));
-        }
-        voters.push(Voter { id: BrokerId(id), host: host.to_owned(), port });
-    }
-    let listed = voters.iter().any(|voter| voter.id == node_id);
-    if roles.controller && !voters.is_empty() && !listed {
-        return Err(ConfigError::node(
-            KEY,
-            format!(
-                "node {node_id} is a controller and must be among the voters",
-                node_id = node_id.0
-            ),
-        ));
-    }
-    if !roles.controller && listed {
-        return Err(ConfigError::node(
-            KEY,
-            format!("node {} is among the voters, but process.roles has no controller", node_id.0),
-        ));
-    }
-    Ok(voters)
 }
 
 fn ip_overrides(read: &Reader<'_>) -> Result<BTreeMap<String, usize>, ConfigError> {

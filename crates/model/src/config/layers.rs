@@ -78,7 +78,7 @@ impl<'a> Layers<'a> {
 /// `listener.name.internal.ssl.keystore.location` or, with a SASL mechanism,
 /// `listener.name.internal.plain.sasl.jaas.config`.
 pub fn broker_row(name: &str) -> Option<&'static ConfigRow> {
-    tables::broker().row(name).or_else(|| {
+    tables::broker().row(name).or_else(|| tables::dynamic().row(name)).or_else(|| {
         let scoped = scoped_key(name)?;
         let table = tables::broker();
         table.row(scoped).or_else(|| table.row(scoped.split_once('.')?.1))
@@ -160,8 +160,11 @@ impl<'a> Reader<'a> {
 
     /// The parsed value; `None` when the key is absent and has no default.
     pub(super) fn value(&self, name: &'static str) -> Result<Option<ConfigValue>, ConfigError> {
-        let table = if self.topic.is_some() { tables::topic() } else { tables::broker() };
-        let row = table.row(name).expect("a struct reads keys of its table only");
+        let row = match self.topic {
+            Some(_) => tables::topic().row(name),
+            None => tables::broker().row(name).or_else(|| tables::dynamic().row(name)),
+        };
+        let row = row.expect("a struct reads keys of its table only");
         let text = match self.topic {
             Some(own) => self.layers.inherited(row, own),
             None => self.layers.effective(name),

@@ -81,8 +81,12 @@ pub struct Listeners {
     pub advertised_controller: Vec<Endpoint>,
     /// `controller.listener.names`, in upper case.
     pub controller_names: Vec<String>,
+    /// How connections to the controllers are secured: by the first of `controller_names`.
+    pub controller_protocol: SecurityProtocol,
     /// The listener other brokers use.
     pub inter_broker: String,
+    /// How connections to other brokers are secured.
+    pub inter_broker_protocol: SecurityProtocol,
 }
 
 /// Which parts a process runs.
@@ -128,12 +132,20 @@ impl Listeners {
                 told_controller.iter().find(|e| e.name == bound.name).unwrap_or(bound).clone()
             })
             .collect();
+        let inter_broker = inter_broker(read, roles, &controller_names)?;
         let this = Self {
             broker,
             controller,
             advertised: told_broker,
             advertised_controller,
-            inter_broker: inter_broker(read)?,
+            controller_protocol: controller_protocol(&controller_names, &protocols)?,
+            // A broker whose listener has no entry is refused below; a mere controller speaks to
+            // no broker.
+            inter_broker_protocol: protocols
+                .get(&inter_broker)
+                .copied()
+                .unwrap_or(SecurityProtocol::Plaintext),
+            inter_broker,
             controller_names,
         };
         this.advertised_fit(roles)?;
@@ -321,14 +333,46 @@ fn roles_fit(
     Ok(())
 }
 
-fn inter_broker(read: &Reader<'_>) -> Result<String, ConfigError> {
-    let named = read.text("inter.broker.listener.name")?;
+fn inter_broker(
+    read: &Reader<'_>,
+    roles: Roles,
+    controller_names: &[String],
+) -> Result<String, ConfigError> {
+    const KEY: &str = "inter.broker.listener.name";
+    let named = read.text(KEY)?;
     if named.is_some() && read.is_set("security.inter.broker.protocol") {
         return Err(ConfigError::node(
-            "inter.broker.listener.name",
+            KEY,
             "cannot be set together with security.inter.broker.protocol; keep one",
         ));
     }
+    let explicit = named.as_ref().map(|name| name.to_ascii_uppercase());
+    if let Some(name) = explicit.filter(|name| controller_names.contains(name)) {
+        let problem = if roles.broker {
+            format!("{name} is a controller's listener; brokers need one of their own")
+        } else {
+            format!("{name} is a controller's listener, and process.roles has no broker")
+        };
+        return Err(ConfigError::node(KEY, problem));
+    }
     let by_protocol = read.text("security.inter.broker.protocol")?;
     Ok(named.or(by_protocol).unwrap_or_else(|| "PLAINTEXT".to_owned()).to_ascii_uppercase())
+}
+
+/// A node without the controller role binds no such listener, but must know how to speak to it.
+fn controller_protocol(
+    names: &[String],
+    protocols: &Protocols,
+) -> Result<SecurityProtocol, ConfigError> {
+    const KEY: &str = "listener.security.protocol.map";
+    if let Some(name) = names.iter().find(|name| !protocols.contains_key(*name)) {
+        return Err(ConfigError::node(
+            KEY,
+            format!(
+                "{name} of controller.listener.names has no entry; add {name}:PLAINTEXT or another protocol"
+            ),
+        ));
+    }
+    let first = names.first().and_then(|name| protocols.get(name));
+    Ok(first.copied().unwrap_or(SecurityProtocol::Plaintext))
 }

@@ -200,4 +200,6 @@ const NOT_IN_THE_TABLE: [(&str, Status); 26] = [
 ];
 
 #[cfg(test)]
+mod cluster_tests;
+#[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 mod alter;
 mod broker_config;
 mod check;
+mod cluster_config;
 mod describe;
 mod environment;
 mod error;
@@ -17,6 +18,7 @@ mod listener;
 mod load;
 mod nearest;
 mod properties;
+mod quorum_config;
 mod row;
 mod tables;
 mod topic_config;
@@ -24,9 +26,10 @@ mod topic_config;
 pub use alter::{AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_group};
 pub use broker_config::{
     BrokerConfig, FetchConfig, GroupsConfig, LogManagerConfig, MetadataLogConfig, OffsetsConfig,
-    SocketConfig, TopicDefaults, Voter,
+    SocketConfig, TopicDefaults,
 };
 pub use check::ConfigValue;
+pub use cluster_config::{ClusterConfig, ReplicaSelector, ReplicationConfig, ReplicationThrottle};
 pub use describe::{ConfigSource, Described, Synonym};
 pub use environment::{key_of_variable, props_of_variables};
 pub use error::ConfigError;
@@ -35,6 +38,9 @@ pub use listener::{Endpoint, Listeners, Roles, SecurityProtocol};
 pub use load::{LoadError, LoadReport, Loaded, load};
 pub use nearest::nearest;
 pub use properties::{PropertiesError, parse_properties};
+pub use quorum_config::{QuorumConfig, Voter};
 pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Validator};
 pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
-pub use topic_config::{CleanupPolicy, Durability, TimestampType, TopicCompression, TopicConfig};
+pub use topic_config::{
+    CleanupPolicy, Durability, ThrottledReplicas, TimestampType, TopicCompression, TopicConfig,
+};

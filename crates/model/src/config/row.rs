@@ -121,7 +121,8 @@ pub enum Status {
 }
 
 pub(super) const SERVED: Status = Status::Served;
-pub(super) const CLUSTERING: Status = Status::NotYet("clusters of more than one node");
+pub(super) const DIRECTORY_MOVES: Status = Status::NotYet("moves between data directories");
+pub(super) const CORDONING: Status = Status::NotYet("cordoned data directories");
 pub(super) const COMPACTION: Status = Status::NotYet("compaction");
 pub(super) const CONSUMER_GROUPS: Status = Status::NotYet("groups of the consumer protocol");
 pub(super) const SHARE_GROUPS: Status = Status::NotYet("share groups");
@@ -132,7 +133,6 @@ pub(super) const SECURITY: Status = Status::NotYet("security");
 pub(super) const KERBEROS: Status = Status::NotYet("Kerberos");
 pub(super) const QUOTAS: Status = Status::NotYet("quotas");
 pub(super) const QUEUED: Status = Status::NotYet("a limit on the bytes of waiting requests");
-pub(super) const TRIMMING: Status = Status::NotYet("trimming of the metadata log");
 pub(super) const RECOMPRESSION: Status =
     Status::NotYet("compression by the broker; batches are stored as received");
 pub(super) const PREALLOCATION: Status =

@@ -4,6 +4,7 @@
 
 use super::layers::{Layers, Props, Reader};
 use super::{ConfigError, tables};
+use crate::BrokerId;
 
 /// What a stored batch has survived when it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +56,38 @@ pub struct CleanupPolicy {
     pub compact: bool,
 }
 
+/// The replicas of a topic that a throttle counts for (KIP-73).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ThrottledReplicas {
+    /// Every replica.
+    All,
+    /// Only these, as partition and broker.
+    Listed(Vec<(i32, BrokerId)>),
+}
+
+impl ThrottledReplicas {
+    fn read(read: &Reader<'_>, name: &'static str) -> Result<Self, ConfigError> {
+        let entries = read.list(name)?.unwrap_or_default();
+        if entries.first().is_some_and(|entry| entry == "*") {
+            return Ok(Self::All);
+        }
+        // The row's check has let only pairs of numbers through; one too large names no replica.
+        let pair = |entry: &String| {
+            let (partition, broker) = entry.split_once(':')?;
+            Some((partition.parse().ok()?, BrokerId(broker.parse().ok()?)))
+        };
+        Ok(Self::Listed(entries.iter().filter_map(pair).collect()))
+    }
+
+    /// Whether the replica of `partition` on `broker` is throttled.
+    pub fn contains(&self, partition: i32, broker: BrokerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(pairs) => pairs.contains(&(partition, broker)),
+        }
+    }
+}
+
 /// Every setting of one topic, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicConfig {
@@ -104,6 +137,10 @@ pub struct TopicConfig {
     pub delete_retention_ms: i64,
     /// Whether a replica that lags may lead when no other can.
     pub unclean_leader_election_enable: bool,
+    /// Replicas whose sending leaders are throttled.
+    pub leader_throttled_replicas: ThrottledReplicas,
+    /// Replicas whose fetching followers are throttled.
+    pub follower_throttled_replicas: ThrottledReplicas,
     /// What an acknowledged batch has survived.
     pub durability: Durability,
 }
@@ -149,6 +186,14 @@ impl TopicConfig {
             min_cleanable_dirty_ratio: read.double("min.cleanable.dirty.ratio")?,
             delete_retention_ms: read.long("delete.retention.ms")?,
             unclean_leader_election_enable: read.flag("unclean.leader.election.enable")?,
+            leader_throttled_replicas: ThrottledReplicas::read(
+                &read,
+                "leader.replication.throttled.replicas",
+            )?,
+            follower_throttled_replicas: ThrottledReplicas::read(
+                &read,
+                "follower.replication.throttled.replicas",
+            )?,
             durability: Durability::of(read.text("naru.durability")?.as_deref()),
         })
     }

@@ -145,7 +145,7 @@ fn quorum(p: &Parsed, config: &BrokerConfig, own_id: Uuid) -> Result<Quorum, Str
             given[1], given[0]
         ));
     }
-    let is_static = !config.quorum_voters.is_empty();
+    let is_static = !config.quorum.voters.is_empty();
     match given.first() {
         Some(_) if is_static => Err(
             "You cannot use --standalone, --initial-controllers, or --no-initial-controllers with \

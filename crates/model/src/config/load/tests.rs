@@ -77,7 +77,7 @@ fn variables_that_describe_a_node_are_the_node_as_in_the_container_image() {
         ["PLAINTEXT_HOST://localhost:9092", "PLAINTEXT://broker:19092"]
     );
     assert_eq!(config.listeners.inter_broker, "PLAINTEXT");
-    assert_eq!(config.quorum_voters.len(), 1);
+    assert_eq!(config.quorum.voters.len(), 1);
     assert_eq!(config.http_listener, None);
     assert_eq!(config.log.dirs, ["/tmp/kraft-combined-logs"]);
     assert_eq!(report.unknown, []);

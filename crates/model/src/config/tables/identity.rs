@@ -18,39 +18,39 @@ config_rows! {
     /// Rack or zone of this node, told to clients and used to spread replicas.
     "broker.rack": String = null, Any, ReadOnly, SERVED;
     /// Time between the heartbeats this broker sends to the controller.
-    "broker.heartbeat.interval.ms": Int = "2000", Any, ReadOnly, CLUSTERING;
+    "broker.heartbeat.interval.ms": Int = "2000", Any, ReadOnly, SERVED;
     /// Silence after which the controller fences this broker.
-    "broker.session.timeout.ms": Int = "9000", Any, ReadOnly, CLUSTERING;
+    "broker.session.timeout.ms": Int = "9000", Any, ReadOnly, SERVED;
     /// How long a starting broker tries to register with the controller.
-    "initial.broker.registration.timeout.ms": Int = "60000", Any, ReadOnly, CLUSTERING;
+    "initial.broker.registration.timeout.ms": Int = "60000", Any, ReadOnly, SERVED;
     /// Whether a stopping broker first hands its leaderships to others.
-    "controlled.shutdown.enable": Boolean = "true", Any, ReadOnly, CLUSTERING;
+    "controlled.shutdown.enable": Boolean = "true", Any, ReadOnly, SERVED;
     /// Longest start this process allows itself.
     "server.max.startup.time.ms": Long = "9223372036854775807", AtLeast(0), ReadOnly, INTERNAL internal;
     /// Fixed voters of the metadata quorum, as id@host:port.
     "controller.quorum.voters": List = "", QuorumVoters, ReadOnly, SERVED;
     /// Where to find the metadata quorum when its voters are not fixed.
-    "controller.quorum.bootstrap.servers": List = "", BootstrapServers, ReadOnly, CLUSTERING;
+    "controller.quorum.bootstrap.servers": List = "", BootstrapServers, ReadOnly, SERVED;
     /// Whether a controller adds itself to the voters.
-    "controller.quorum.auto.join.enable": Boolean = "false", Any, ReadOnly, CLUSTERING;
+    "controller.quorum.auto.join.enable": Boolean = "false", Any, ReadOnly, SERVED;
     /// Longest wait for a majority before an election is tried again.
-    "controller.quorum.election.timeout.ms": Int = "1000", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.election.timeout.ms": Int = "1000", AtLeast(0), ReadOnly, SERVED;
     /// Longest pause between two tries at an election.
-    "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0), ReadOnly, SERVED;
     /// Time without the quorum's leader before a new election.
-    "controller.quorum.fetch.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.fetch.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, SERVED;
     /// How long a quorum request may take.
-    "controller.quorum.request.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.request.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, SERVED;
     /// Pause before a quorum request is sent again.
-    "controller.quorum.retry.backoff.ms": Int = "20", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.retry.backoff.ms": Int = "20", AtLeast(0), ReadOnly, SERVED;
     /// How long the leader gathers metadata records before it writes them.
-    "controller.quorum.append.linger.ms": Int = "25", AtLeast(0), ReadOnly, CLUSTERING;
+    "controller.quorum.append.linger.ms": Int = "25", AtLeast(0), ReadOnly, SERVED;
     /// Most bytes in one fetch of the metadata log.
-    "controller.quorum.fetch.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, CLUSTERING;
+    "controller.quorum.fetch.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, SERVED;
     /// Most bytes in one piece of a metadata snapshot.
-    "controller.quorum.fetch.snapshot.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, CLUSTERING;
+    "controller.quorum.fetch.snapshot.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, SERVED;
     /// Socket timeout of the broker's channel to the controller.
-    "controller.socket.timeout.ms": Int = "30000", Any, ReadOnly, CLUSTERING;
+    "controller.socket.timeout.ms": Int = "30000", Any, ReadOnly, SERVED;
     /// Controller events slower than this are always logged.
     "controller.performance.always.log.threshold.ms": Long = "2000", AtLeast(0), ReadOnly, INTERNAL internal;
     /// Period of the controller's event statistics.
@@ -66,11 +66,11 @@ config_rows! {
     /// Longest time between two metadata snapshots; 0 means by size only.
     "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0), ReadOnly, SERVED;
     /// Size above which old metadata segments and snapshots go.
-    "metadata.max.retention.bytes": Long = "104857600", Any, ReadOnly, TRIMMING;
+    "metadata.max.retention.bytes": Long = "104857600", Any, ReadOnly, SERVED;
     /// Age above which old metadata segments and snapshots go.
-    "metadata.max.retention.ms": Long = "604800000", Any, ReadOnly, TRIMMING;
+    "metadata.max.retention.ms": Long = "604800000", Any, ReadOnly, SERVED;
     /// How often an idle controller writes a no-op record; 0 means never.
-    "metadata.max.idle.interval.ms": Int = "500", AtLeast(0), ReadOnly, CLUSTERING;
+    "metadata.max.idle.interval.ms": Int = "500", AtLeast(0), ReadOnly, SERVED;
     /// Metadata segment size for tests.
     "internal.metadata.log.segment.bytes": Int = null, Any, ReadOnly, INTERNAL internal;
     /// Largest batch in the metadata log, for tests.

@@ -20,7 +20,7 @@ config_rows! {
     /// Listeners of the controller, comma-separated.
     "controller.listener.names": List = required, SOME_ENTRIES, ReadOnly, SERVED;
     /// Listeners opened before the authorizer is ready.
-    "early.start.listeners": List = null, ENTRIES, ReadOnly, CLUSTERING;
+    "early.start.listeners": List = null, ENTRIES, ReadOnly, SECURITY;
     /// Protocol between brokers when no listener is named for it.
     "security.inter.broker.protocol": String = "PLAINTEXT", OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), ReadOnly, SERVED;
     /// Kernel send buffer of a connection; -1 leaves it to the system.
@@ -32,9 +32,9 @@ config_rows! {
     /// Connections the kernel queues before they are accepted.
     "socket.listen.backlog.size": Int = "50", AtLeast(1), ReadOnly, BACKLOG;
     /// First wait for an outgoing connection to be made.
-    "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, CLUSTERING;
+    "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, SERVED;
     /// Longest wait for an outgoing connection to be made.
-    "socket.connection.setup.timeout.max.ms": Long = "30000", Any, ReadOnly, CLUSTERING;
+    "socket.connection.setup.timeout.max.ms": Long = "30000", Any, ReadOnly, SERVED;
     /// Idle time after which a connection is closed.
     "connections.max.idle.ms": Long = "600000", Any, ReadOnly, SERVED;
     /// Time after which a SASL session must authenticate again; 0 means never.
@@ -60,7 +60,7 @@ config_rows! {
     /// Request bytes that may be held at once; -1 means no limit of this kind.
     "queued.max.request.bytes": Long = "-1", Any, ReadOnly, QUEUED;
     /// How long the broker waits for an answer to a request of its own.
-    "request.timeout.ms": Int = "30000", Any, ReadOnly, CLUSTERING;
+    "request.timeout.ms": Int = "30000", Any, ReadOnly, SERVED;
     /// Most partitions one DescribeTopicPartitions answer holds.
     "max.request.partition.size.limit": Int = "2000", AtLeast(1), ReadOnly, SERVED;
 }

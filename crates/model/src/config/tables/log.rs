@@ -14,9 +14,9 @@ config_rows! {
     /// Data directory when log.dirs is not set.
     "log.dir": List = "/tmp/kafka-logs", SOME_ENTRIES, ReadOnly, SERVED;
     /// Data directories that take no new partitions.
-    "cordoned.log.dirs": List = "", ENTRIES, PerBroker, CLUSTERING;
+    "cordoned.log.dirs": List = "", ENTRIES, PerBroker, CORDONING;
     /// How long a broker may fail to report a lost data directory before it stops.
-    "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), ReadOnly, CLUSTERING;
+    "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), ReadOnly, SERVED;
     /// Size at which a segment is closed.
     "log.segment.bytes": Int = "1073741824", AtLeast(1_048_576), ClusterWide, SERVED;
     /// Age in ms at which a segment is closed; log.roll.hours when unset.
@@ -100,7 +100,7 @@ config_rows! {
     /// Partitions recovered at a time in each data directory.
     "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, SERVED;
     /// Moves between data directories at a time.
-    "num.replica.alter.log.dirs.threads": Int = null, Any, ReadOnly, CLUSTERING;
+    "num.replica.alter.log.dirs.threads": Int = null, Any, ReadOnly, DIRECTORY_MOVES;
     /// Idle time after which a producer's sequence numbers are forgotten.
     "producer.id.expiration.ms": Int = "86400000", AtLeast(1), ClusterWide, SERVED;
     /// How often idle producers are looked for.

@@ -4,6 +4,7 @@
 //! AlterConfigs, the loader and the documentation all read these rows.
 
 mod coordinators;
+mod dynamic;
 mod group;
 mod groups;
 mod identity;
@@ -84,6 +85,12 @@ pub fn broker() -> &'static Table {
         parts.push(naru::NARU);
         Table::of(&parts)
     });
+    &TABLE
+}
+
+/// Broker keys that only tools set, at run time; they are in no file and not among [`broker`]'s.
+pub(super) fn dynamic() -> &'static Table {
+    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::of(&[dynamic::DYNAMIC]));
     &TABLE
 }
 

@@ -18,13 +18,13 @@ config_rows! {
     /// Length of one controller mutation window.
     "controller.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, QUOTAS;
     /// Windows that replication rates are measured over.
-    "replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, QUOTAS;
+    "replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, SERVED;
     /// Length of one replication window.
-    "replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, QUOTAS;
+    "replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, SERVED;
     /// Windows that moves between directories are measured over.
-    "alter.log.dirs.replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, QUOTAS;
+    "alter.log.dirs.replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, DIRECTORY_MOVES;
     /// Length of one window of those moves.
-    "alter.log.dirs.replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, QUOTAS;
+    "alter.log.dirs.replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, DIRECTORY_MOVES;
     /// Java class that decides client quotas.
     "client.quota.callback.class": Class = null, Any, ReadOnly, JAVA;
     /// Java classes that metrics are reported to.

@@ -30,13 +30,13 @@ config_rows! {
     /// Time after which the log is forced to disk.
     "flush.ms": Long = "9223372036854775807", AtLeast(0), ClusterWide, SERVED ["log.flush.interval.ms" "log.flush.scheduler.interval.ms"];
     /// Replicas whose fetching is slowed, as partition:broker, or * for all.
-    "follower.replication.throttled.replicas": List = "", ThrottledReplicas, ClusterWide, CLUSTERING;
+    "follower.replication.throttled.replicas": List = "", ThrottledReplicas, ClusterWide, SERVED;
     /// Log bytes between two index entries.
     "index.interval.bytes": Int = "4096", AtLeast(0), ClusterWide, SERVED ["log.index.interval.bytes"];
     /// Segment size for tests, not bound to the usual least size.
     "internal.segment.bytes": Int = null, Any, ClusterWide, SERVED internal;
     /// Replicas whose leaders are slowed, as partition:broker, or * for all.
-    "leader.replication.throttled.replicas": List = "", ThrottledReplicas, ClusterWide, CLUSTERING;
+    "leader.replication.throttled.replicas": List = "", ThrottledReplicas, ClusterWide, SERVED;
     /// Bytes of a tiered partition kept on local disk; -2 follows retention.bytes.
     "local.retention.bytes": Long = "-2", AtLeast(-2), ClusterWide, TIERED ["log.local.retention.bytes"];
     /// How long tiered records stay on local disk; -2 follows retention.ms.
@@ -78,7 +78,7 @@ config_rows! {
     /// Age at which a segment is closed.
     "segment.ms": Long = "604800000", AtLeast(1), ClusterWide, SERVED ["log.roll.ms" "log.roll.hours"];
     /// Whether a replica that lags may lead when no other can.
-    "unclean.leader.election.enable": Boolean = "false", Any, ClusterWide, CLUSTERING ["unclean.leader.election.enable"];
+    "unclean.leader.election.enable": Boolean = "false", Any, ClusterWide, SERVED ["unclean.leader.election.enable"];
     /// What a stored batch has survived when it is acknowledged: fsync (power cut) or os (process).
     "naru.durability": String = "fsync", DURABILITY, ClusterWide, SERVED ["naru.durability"];
 }

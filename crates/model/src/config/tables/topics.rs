@@ -19,35 +19,35 @@ config_rows! {
     /// In-sync replicas that acks=all needs.
     "min.insync.replicas": Int = "1", AtLeast(1), ClusterWide, SERVED;
     /// Whether a replica that lags may lead when no other can.
-    "unclean.leader.election.enable": Boolean = "false", Any, ClusterWide, CLUSTERING;
+    "unclean.leader.election.enable": Boolean = "false", Any, ClusterWide, SERVED;
     /// How often leaderless partitions are looked at.
-    "unclean.leader.election.interval.ms": Long = "300000", AtLeast(1), ReadOnly, CLUSTERING internal;
+    "unclean.leader.election.interval.ms": Long = "300000", AtLeast(1), ReadOnly, SERVED internal;
     /// Whether leadership returns to the preferred replica by itself.
-    "auto.leader.rebalance.enable": Boolean = "true", Any, ReadOnly, CLUSTERING;
+    "auto.leader.rebalance.enable": Boolean = "true", Any, ReadOnly, SERVED;
     /// How often leadership is checked for balance.
-    "leader.imbalance.check.interval.seconds": Long = "300", AtLeast(1), ReadOnly, CLUSTERING;
+    "leader.imbalance.check.interval.seconds": Long = "300", AtLeast(1), ReadOnly, SERVED;
     /// How long a follower may lag before it leaves the in-sync set.
-    "replica.lag.time.max.ms": Long = "30000", Any, ReadOnly, CLUSTERING;
+    "replica.lag.time.max.ms": Long = "30000", Any, ReadOnly, SERVED;
     /// Bytes per partition a follower asks for.
-    "replica.fetch.max.bytes": Int = "1048576", AtLeast(0), ReadOnly, CLUSTERING;
+    "replica.fetch.max.bytes": Int = "1048576", AtLeast(0), ReadOnly, SERVED;
     /// Bytes a follower asks for in one fetch.
-    "replica.fetch.response.max.bytes": Int = "10485760", AtLeast(0), ReadOnly, CLUSTERING;
+    "replica.fetch.response.max.bytes": Int = "10485760", AtLeast(0), ReadOnly, SERVED;
     /// Bytes a follower waits for.
-    "replica.fetch.min.bytes": Int = "1", Any, ReadOnly, CLUSTERING;
+    "replica.fetch.min.bytes": Int = "1", Any, ReadOnly, SERVED;
     /// Longest a follower's fetch waits.
-    "replica.fetch.wait.max.ms": Int = "500", Any, ReadOnly, CLUSTERING;
+    "replica.fetch.wait.max.ms": Int = "500", Any, ReadOnly, SERVED;
     /// Pause of a follower after a failed fetch.
-    "replica.fetch.backoff.ms": Int = "1000", AtLeast(0), ReadOnly, CLUSTERING;
+    "replica.fetch.backoff.ms": Int = "1000", AtLeast(0), ReadOnly, SERVED;
     /// Socket timeout of a follower's connection.
-    "replica.socket.timeout.ms": Int = "30000", Any, ReadOnly, CLUSTERING;
+    "replica.socket.timeout.ms": Int = "30000", Any, ReadOnly, SERVED;
     /// Kernel receive buffer of a follower's connection.
-    "replica.socket.receive.buffer.bytes": Int = "65536", Any, ReadOnly, CLUSTERING;
+    "replica.socket.receive.buffer.bytes": Int = "65536", Any, ReadOnly, SERVED;
     /// How often the high watermarks are written down.
     "replica.high.watermark.checkpoint.interval.ms": Long = "5000", Any, ReadOnly, SERVED;
     /// Java class that picks the replica a consumer reads from.
-    "replica.selector.class": String = null, Any, ReadOnly, CLUSTERING;
+    "replica.selector.class": String = null, Any, ReadOnly, SERVED;
     /// Connections a follower opens to each leader.
-    "num.replica.fetchers": Int = "1", AtLeast(1), ClusterWide, CLUSTERING;
+    "num.replica.fetchers": Int = "1", AtLeast(1), ClusterWide, SERVED;
     /// Whether an empty follower starts at the end of the tiered log.
     "follower.fetch.last.tiered.offset.enable": Boolean = "false", Any, ClusterWide, TIERED;
     /// Most bytes in one fetch answer.
