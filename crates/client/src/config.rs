@@ -57,8 +57,10 @@ impl fmt::Debug for EventHook {
 /// What every client has in common.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// `bootstrap.servers`: addresses as `host:port`.
+    /// `bootstrap.servers` or `bootstrap.controllers`: addresses as `host:port`.
     pub bootstrap: Vec<String>,
+    /// Whether those are controllers (KIP-919): then administration goes to them directly.
+    pub to_controllers: bool,
     /// `client.id`.
     pub client_id: String,
     /// `request.timeout.ms`.
@@ -87,6 +89,7 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             bootstrap: Vec::new(),
+            to_controllers: false,
             client_id: "naru".to_owned(),
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
@@ -113,7 +116,14 @@ impl ClientConfig {
     /// Sets a value by Java's name of it; false if there is none of this name here.
     pub fn set(&mut self, name: &str, value: &str) -> Result<bool> {
         match name {
-            "bootstrap.servers" => self.bootstrap = parse_bootstrap(name, value)?,
+            "bootstrap.servers" => {
+                self.bootstrap = parse_bootstrap(name, value)?;
+                self.to_controllers = false;
+            }
+            "bootstrap.controllers" => {
+                self.bootstrap = parse_bootstrap(name, value)?;
+                self.to_controllers = true;
+            }
             "client.id" => self.client_id = value.to_owned(),
             "client.rack" => self.rack = value.to_owned(),
             "request.timeout.ms" => self.request_timeout = millis(name, value)?,

@@ -1,5 +1,7 @@
 //! Configurations: describe with sources and synonyms, change one by one.
 
+use std::sync::Arc;
+
 use naru_model::ErrorCode;
 use naru_protocol::messages::alter_configs_request::{self, AlterConfigsRequest};
 use naru_protocol::messages::describe_configs_request::{
@@ -16,6 +18,7 @@ use naru_protocol::messages::list_config_resources_request::ListConfigResourcesR
 use super::Admin;
 use crate::cluster::Lane;
 use crate::error::{Error, Result};
+use crate::net::Connection;
 
 /// What kind of thing has configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -220,8 +223,10 @@ impl Admin {
         documentation: bool,
     ) -> Result<Vec<DescribeConfigsResult>> {
         let connection = match group.first().and_then(|resource| node_of(resource)) {
-            Some(id) => self.cluster.broker(id, Lane::Main).await?,
-            None => self.cluster.any().await?,
+            Some(id) if !self.cluster.config().to_controllers => {
+                self.cluster.broker(id, Lane::Main).await?
+            }
+            _ => self.cluster.any_or_active().await?,
         };
         let request = DescribeConfigsRequest {
             resources: group
@@ -250,10 +255,7 @@ impl Admin {
         let outcome = self
             .cluster
             .retry(async || {
-                let connection = match node_of(resource) {
-                    Some(id) => self.cluster.broker(id, Lane::Main).await?,
-                    None => self.cluster.controller().await?,
-                };
+                let connection = self.taker_of(resource).await?;
                 let configs = changes
                     .iter()
                     .map(|(name, op)| AlterableConfig {
@@ -282,6 +284,16 @@ impl Admin {
                 self.replace_configs(resource, changes, validate_only).await
             }
             other => other,
+        }
+    }
+
+    /// Who changes a resource's configurations: a broker its own, else the controller.
+    async fn taker_of(&self, resource: &ConfigResource) -> Result<Arc<Connection>> {
+        match node_of(resource) {
+            Some(id) if !self.cluster.config().to_controllers => {
+                self.cluster.broker(id, Lane::Main).await
+            }
+            _ => self.cluster.controller().await,
         }
     }
 
@@ -315,10 +327,7 @@ impl Admin {
                 }
             }
         }
-        let connection = match node_of(resource) {
-            Some(id) => self.cluster.broker(id, Lane::Main).await?,
-            None => self.cluster.controller().await?,
-        };
+        let connection = self.taker_of(resource).await?;
         let configs = values
             .into_iter()
             .map(|(name, value)| alter_configs_request::AlterableConfig { name, value })

@@ -1,22 +1,30 @@
-//! Administration: topics, configurations, groups, offsets, the cluster.
+//! Administration: topics, configurations, groups, offsets, the cluster and its quorum.
 //!
 //! Calls on several things answer for each of them, so that one failure hides nothing. What may
 //! succeed on another try is tried again until `default.api.timeout.ms` is over.
 
 mod cluster;
 mod configs;
+mod features;
 mod groups;
+mod log_dirs;
 mod offsets;
+mod quorum;
+mod reassignments;
 mod topics;
 
-pub use cluster::{ClusterDescription, LogDir, ReplicaSize};
+pub use cluster::ClusterDescription;
 pub use configs::{
     AlterOp, ConfigEntry, ConfigResource, ConfigSource, ConfigSynonym, ConfigValueType,
     ResourceKind,
 };
+pub use features::{FeatureDescription, UpgradeType};
 pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use log_dirs::{LogDir, ReplicaSize};
 pub use offsets::{CommittedOffset, ListedOffset, OffsetSpec};
 pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets, list_offsets};
+pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
+pub use reassignments::{ElectionType, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 
 use crate::cluster::Cluster;

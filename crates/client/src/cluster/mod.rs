@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use naru_model::ErrorCode;
 use naru_protocol::Request;
+use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
+use naru_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use naru_protocol::messages::metadata_response::MetadataResponse;
+use naru_protocol::messages::metadata_response::{MetadataResponse, MetadataResponseBroker};
 
 pub use metadata::{Broker, Metadata, Partition, Topic};
 pub(crate) use retry::Backoff;
@@ -25,6 +27,11 @@ pub(crate) use retry::Backoff;
 use crate::config::{ClientConfig, ClientEvent};
 use crate::error::{Error, Result};
 use crate::net::{Connection, ConnectionOptions};
+
+/// `endpoint_type` of DescribeCluster: brokers.
+pub(crate) const BROKERS: i8 = 1;
+/// `endpoint_type` of DescribeCluster: controllers.
+pub(crate) const CONTROLLERS: i8 = 2;
 
 /// What a connection is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +142,9 @@ impl Cluster {
         topics: Option<&[String]>,
         auto_create: bool,
     ) -> Result<MetadataResponse> {
+        if self.config().to_controllers {
+            return self.request_controllers().await;
+        }
         let request = MetadataRequest {
             topics: topics.map(|topics| {
                 topics
@@ -151,6 +161,36 @@ impl Cluster {
         let connection = self.any().await?;
         let version = connection.versions().pick::<MetadataRequest>(i16::MAX)?;
         connection.call(&request, version, Duration::ZERO).await
+    }
+
+    /// Controllers do not know Metadata: their quorum is described instead (KIP-919), in the
+    /// same words.
+    async fn request_controllers(&self) -> Result<MetadataResponse> {
+        let connection = self.any().await?;
+        let request = DescribeClusterRequest {
+            endpoint_type: CONTROLLERS,
+            ..DescribeClusterRequest::default()
+        };
+        let response = self.call(&connection, i16::MAX, |_| request).await?;
+        Error::check_with(response.error_code, response.error_message)?;
+        let node = |n: DescribeClusterBroker| MetadataResponseBroker {
+            node_id: n.broker_id,
+            host: n.host,
+            port: n.port,
+            rack: n.rack,
+        };
+        Ok(MetadataResponse {
+            brokers: response.brokers.into_iter().map(node).collect(),
+            cluster_id: Some(response.cluster_id),
+            controller_id: response.controller_id,
+            ..MetadataResponse::default()
+        })
+    }
+
+    /// A connection to whoever may be asked anything: some broker, or the active controller
+    /// where controllers are spoken to.
+    pub(crate) async fn any_or_active(&self) -> Result<Arc<Connection>> {
+        if self.config().to_controllers { self.controller().await } else { self.any().await }
     }
 
     /// A connection to some broker: an open one, else a known one, else one of the bootstrap
