@@ -1,0 +1,84 @@
+"""Disks that are full, that fail, and that are lost whole."""
+
+import systems
+from cluster import Plan, directory_id
+from scenarios import scenario
+
+
+@scenario("disk-full", usual=True)
+def _(story):
+    """A leader's disk is full for a while, then has room again."""
+    cluster, node = story.cluster, story.cluster.leader(story.topic)
+    cluster.fill_disk(node)
+    for _ in range(12):
+        story.sleep(1)
+        if node.is_running():
+            cluster.fill_disk(node, 0)
+    story.note(survived=node.is_running())
+    if not node.is_running():
+        cluster.kill(node)
+    cluster.empty_disk(node)
+    story.healed()
+    if not node.is_running():
+        cluster.start(node)
+    cluster.wait_ready(node)
+
+
+SYNCS_FAIL = Plan(failing_syncs=True)
+
+
+@scenario("sync-fails", plan=SYNCS_FAIL)
+def _(story):
+    """Syncs of a leader's disk fail with EIO once and then lie; then that node loses power."""
+    cluster, node = story.cluster, story.cluster.leader(story.topic)
+    cluster.fail_syncs(node, True)
+    story.sleep(8)
+    story.note(survived=node.is_running())
+    cluster.power_cut([node])
+    cluster.fail_syncs(node, False)
+    story.started(node)
+
+
+@scenario("sync-fails-everywhere", plan=SYNCS_FAIL, topic={"flush.messages": "1"}, rate=1500)
+def _(story):
+    """Syncs fail on all disks, then all lose power: what was acknowledged after is no excuse."""
+    nodes = story.cluster.nodes
+    for node in nodes:
+        story.cluster.fail_syncs(node, True)
+    story.sleep(5)
+    story.note(survived=sum(node.is_running() for node in nodes))
+    story.cluster.power_cut(nodes)
+    for node in nodes:
+        story.cluster.fail_syncs(node, False)
+    story.started(*nodes)
+
+
+@scenario("lost-disk")
+def _(story):
+    """A node comes back under its old id with an empty disk."""
+    cluster, node = story.cluster, story.cluster.leader(story.topic)
+    cluster.lose_disk(node)
+    story.sleep(5)
+    cluster.finish_format(cluster.format(node, []))
+    story.started(node)
+
+
+@scenario("replaced-voter", plan=Plan(dynamic=True))
+def _(story):
+    """A voter's disk is lost; under load the old voter is removed and the new one added."""
+    cluster = story.cluster
+    controller = cluster.controller()
+    node = next(n for n in cluster.nodes if n is not controller)
+    cluster.lose_disk(node)
+    cluster.finish_format(cluster.format(node, ["--no-initial-controllers"]))
+    cluster.start(node)
+    cluster.wait_ready(node)
+    old = ["--controller-id", str(node.id), "--controller-directory-id", directory_id(node)]
+    systems.quorum_tool(controller, ["remove-controller", *old])
+    add = ["--command-config", node.properties_file, "add-controller"]
+    systems.quorum_tool(controller, add)
+    story.healed()
+    said = systems.quorum_tool(controller, ["describe", "--status"])
+    voters = next(line for line in said.splitlines() if line.startswith("CurrentVoters"))
+    story.require(f'"id": {node.id},' in voters, f"node {node.id} is no voter: {voters}")
+    story.require(directory_id(node) not in voters, f"the old voter is still there: {voters}")

@@ -1,0 +1,142 @@
+"""The judge bites: one small history per promise, doctored so that only this promise is broken."""
+
+import struct
+import unittest
+import zlib
+
+import crc32c
+
+import judge
+import replicas
+
+TOPIC = "t"
+
+
+def history(values, acks, sent=None):
+    """Figures of Produce for one partition."""
+    contents = {(TOPIC, 0): list(enumerate(values))}
+    rows = [["ack", "p", 0, number, offset, 1.0] for number, offset in acks]
+    if sent is not None:
+        rows.append(["sent", "p", [sent]])
+    return judge.produced(rows, contents, TOPIC, 1)[0]
+
+
+def record(number):
+    return b"p|0|%d|..." % number
+
+
+def batch(base, count, epoch=0, payload=b"x"):
+    tail = struct.pack(">hi", 0, count - 1) + bytes(34) + payload
+    tail = tail + bytes(max(0, 40 - len(tail)))
+    crc = crc32c.crc32c(tail)
+    return struct.pack(">qiibI", base, 9 + len(tail), epoch, 2, crc) + tail
+
+
+class Produced(unittest.TestCase):
+    def only(self, figures, promise, count=1):
+        broken = [word for word in judge.broken({**figures, "acknowledged": 1})]
+        self.assertEqual(broken, [f"{promise}={count}"])
+
+    def test_a_good_history_breaks_nothing(self):
+        figures = history([record(0), record(1)], [(0, 0), (1, 1)], sent=2)
+        self.assertEqual(judge.broken(figures), [])
+
+    def test_an_acknowledged_record_that_is_not_there_is_lost(self):
+        self.only(history([record(0)], [(0, 0), (1, 1)]), "lost")
+
+    def test_an_unacknowledged_record_may_be_there_or_not(self):
+        self.assertEqual(judge.broken(history([record(0), record(1)], [(0, 0)])), [])
+
+    def test_a_record_stored_twice_is_doubled(self):
+        self.only(history([record(0), record(0)], [(0, 0)]), "doubled")
+
+    def test_a_record_at_another_offset_than_acknowledged_is_moved(self):
+        self.only(history([record(0), record(1)], [(0, 0), (1, 7)]), "moved")
+
+    def test_records_in_another_order_are_reordered(self):
+        self.only(history([record(1), record(0)], [(0, 1), (1, 0)]), "reordered")
+
+    def test_a_record_that_nobody_sent_is_strange(self):
+        self.only(history([record(0), b"what?"], [(0, 0)]), "strange")
+        self.only(history([record(0), record(5)], [(0, 0)], sent=2), "strange")
+
+    def test_no_acknowledgement_at_all_is_no_success(self):
+        self.assertEqual(judge.broken(history([], [])), ["nothing was acknowledged"])
+
+
+class Watched(unittest.TestCase):
+    def figures(self, *reads):
+        contents = {(TOPIC, 0): [(0, b"a"), (1, b"b"), (2, b"c")]}
+        rows = [["read", TOPIC, 0, [[o, zlib.crc32(v)] for o, v in read]] for read in reads]
+        return judge.watched(rows, contents)
+
+    def test_what_was_read_and_is_gone_is_unstable(self):
+        self.assertEqual(self.figures([(0, b"a"), (1, b"x")])["unstable"], 1)
+        self.assertEqual(self.figures([(0, b"a"), (1, b"b"), (2, b"c"), (3, b"d")])["unstable"], 1)
+
+    def test_a_hole_in_what_was_read_is_skipped(self):
+        self.assertEqual(self.figures([(0, b"a"), (2, b"c")])["skipped"], 1)
+
+    def test_an_offset_read_again_is_back(self):
+        self.assertEqual(self.figures([(0, b"a")], [(0, b"a")])["back"], 1)
+
+
+class Group(unittest.TestCase):
+    def figures(self, *rows):
+        contents = {(TOPIC, 0): [(offset, b"v") for offset in range(4)]}
+        return judge.group(rows, contents, TOPIC, 1, 0, 10)
+
+    def test_records_that_no_member_got_are_undelivered(self):
+        figures = self.figures(["got", 0, 0, 0, 0, 1], ["got", 1, 0, 2, 2, 2])
+        self.assertEqual(figures["undelivered"], 2)
+        self.assertEqual(self.figures(["got", 0, 0, 0, 3, 1])["undelivered"], 0)
+
+    def test_a_committed_offset_that_falls_goes_back(self):
+        figures = self.figures(["seen", 0, 3, 1.0, 1.1], ["seen", 0, 2, 2.0, 2.1])
+        self.assertEqual(figures["commits_back"], 1)
+
+    def test_an_acknowledged_commit_that_later_readers_do_not_see_is_lost(self):
+        figures = self.figures(["commit", 0, 3, 1.0], ["seen", 0, 2, 2.0, 2.1])
+        self.assertEqual(figures["commits_lost"], 1)
+
+
+class Outages(unittest.TestCase):
+    def test_the_worst_partition_counts(self):
+        acks = [["ack", "p", p, 0, 0, t] for p, t in [(0, 1.0), (0, 2.0), (0, 3.0), (1, 2.5)]]
+        figures = judge.outages(acks, 2, 0.5, 3.5)
+        self.assertEqual((figures["outage_ms"], figures["outage_all_ms"]), (2000, 1000))
+
+
+class Transactions(unittest.TestCase):
+    def figures(self, how, values):
+        contents = {("a", 0): [(i, v) for i, v in enumerate(values)], ("b", 0): []}
+        return judge.transactions([["txn", "x", how, 1.0]], contents, ["a", "b"], 1, 1)
+
+    def test_half_a_transaction_is_torn(self):
+        self.assertEqual(self.figures("committed", [b"x|a|0"])["transactions_torn"], 1)
+
+    def test_an_aborted_one_is_never_seen(self):
+        self.assertEqual(self.figures("aborted", [b"x|a|0", b"x|b|0"])["aborted_seen"], 1)
+
+    def test_a_committed_one_is_not_lost(self):
+        self.assertEqual(self.figures("committed", [])["transactions_lost"], 1)
+
+
+class Batches(unittest.TestCase):
+    def test_batches_are_read_with_their_offsets_and_epochs(self):
+        found, damaged, stray = replicas.batches(batch(0, 3) + batch(3, 2, epoch=1))
+        self.assertEqual([b[:3] for b in found], [(0, 2, 0), (3, 4, 1)])
+        self.assertEqual((damaged, stray), (0, 0))
+
+    def test_a_flipped_byte_is_seen(self):
+        data = bytearray(batch(0, 3))
+        data[-1] ^= 1
+        self.assertEqual(replicas.batches(bytes(data))[1], 1)
+
+    def test_zeros_at_the_end_are_room_and_other_bytes_are_stray(self):
+        self.assertEqual(replicas.batches(batch(0, 1) + bytes(100))[2], 0)
+        self.assertEqual(replicas.batches(batch(0, 1) + b"\0\0junk")[2], 6)
+
+
+if __name__ == "__main__":
+    unittest.main()

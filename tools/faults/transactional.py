@@ -1,0 +1,147 @@
+"""Workers with transactions; left out unless asked for, until the broker under test has them."""
+
+import random
+import time
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from workers import RETRIES, Worker
+
+
+class Transactions(Worker):
+    """K records to each of two topics, then a commit or an abort: ["txn", id, how, time]."""
+
+    def open(self):
+        options = {"transactional.id": self.config["name"], "transaction.timeout.ms": 15000}
+        producer = Producer(self.client(**RETRIES, **options, **{"linger.ms": 2}))
+        producer.init_transactions(20)
+        return producer
+
+    def run(self):
+        producer, number = None, 0
+        while not self.stop():
+            try:
+                producer = producer or self.open()
+            except KafkaException as error:
+                self.put("error", error.args[0].name())
+                time.sleep(0.3)
+                continue
+            number += 1
+            name = f"{self.config['name']}-{number}"
+            how, alive = self.one(producer, name)
+            self.put("txn", name, how, round(time.time(), 4))
+            if not alive:
+                producer = None
+            time.sleep(self.config.get("pause", 0.02))
+        self.leave_nothing_open()
+
+    def one(self, producer, name):
+        """("committed" | "aborted" | "unknown", whether the producer can go on)."""
+        config, how = self.config, "aborted"
+        try:
+            producer.begin_transaction()
+            for topic in config["topics"]:
+                for record in range(config["records"]):
+                    value = f"{name}|{topic}|{record}".encode()
+                    producer.produce(topic, value, partition=random.randrange(config["partitions"]))
+            if random.random() < 0.2:
+                producer.flush(5)
+                producer.abort_transaction(20)
+                return how, True
+            how = "unknown"
+            for _ in range(8):
+                try:
+                    producer.commit_transaction(10)
+                    return "committed", True
+                except KafkaException as error:
+                    if not error.args[0].retriable():
+                        raise
+            return how, False
+        except KafkaException as error:
+            cause = error.args[0]
+            self.put("error", name, cause.name())
+            if not cause.txn_requires_abort() or cause.fatal():
+                return how, False
+        try:
+            producer.abort_transaction(20)
+            return "aborted", True
+        except KafkaException:
+            return how, False
+
+    def leave_nothing_open(self):
+        for _ in range(6):
+            try:
+                self.open()
+                return
+            except KafkaException:
+                time.sleep(1)
+
+
+class Copy(Worker):
+    """Consume, produce, send the offsets, in transactions: the output holds each input once.
+
+    After the stop it goes on until its input has been quiet for a while.
+    """
+
+    def open(self):
+        options = {"transactional.id": self.config["name"], "transaction.timeout.ms": 15000}
+        producer = Producer(self.client(**RETRIES, **options, **{"linger.ms": 2}))
+        producer.init_transactions(20)
+        consumer = Consumer(
+            self.client(
+                **{
+                    "group.id": self.config["name"],
+                    "isolation.level": "read_committed",
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    "session.timeout.ms": 10000,
+                    "heartbeat.interval.ms": 1000,
+                }
+            )
+        )
+        consumer.subscribe([self.config["source"]])
+        return producer, consumer
+
+    def run(self):
+        pair, quiet, stopped = None, 0, None
+        while quiet <= 24 and (stopped is None or time.time() - stopped < 60):
+            if self.stop():
+                stopped = stopped or time.time()
+            else:
+                quiet = 0
+            try:
+                pair = pair or self.open()
+                quiet = 0 if self.one(*pair) else quiet + bool(pair[1].assignment())
+            except (KafkaException, RuntimeError) as error:
+                self.put("error", str(error)[:120])
+                self.give_up(pair)
+                pair = None
+                time.sleep(0.3)
+        if pair:
+            pair[1].close()
+
+    def one(self, producer, consumer):
+        records = [m for m in consumer.consume(500, 0.25) if not m.error()]
+        if not records:
+            return False
+        producer.begin_transaction()
+        for record in records:
+            producer.produce(self.config["target"], record.value(), partition=record.partition())
+        positions = consumer.position(consumer.assignment())
+        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 10)
+        for _ in range(8):
+            try:
+                producer.commit_transaction(10)
+                return True
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+        raise RuntimeError("a commit did not end")
+
+    @staticmethod
+    def give_up(pair):
+        for action in (lambda: pair[0].abort_transaction(10), lambda: pair[1].close()):
+            try:
+                action()
+            except (KafkaException, RuntimeError, TypeError):
+                pass
