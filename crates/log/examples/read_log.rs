@@ -21,6 +21,7 @@ fn main() {
         clean,
         recovery_point: None,
         log_start: None,
+        tail_bytes: 0,
         now: Timestamp(0),
     };
     let began = Instant::now();

@@ -22,6 +22,7 @@ fn main() {
         clean,
         recovery_point: None,
         log_start: None,
+        tail_bytes: 0,
         now,
     };
     let mut builder = BatchBuilder::new();

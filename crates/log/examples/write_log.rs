@@ -14,7 +14,14 @@ fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("a folder"));
     let now = Timestamp(1_700_000_000_000);
     let config = LogConfig { segment_bytes: 300_000, ..LogConfig::default() };
-    let options = OpenOptions { config, clean: true, recovery_point: None, log_start: None, now };
+    let options = OpenOptions {
+        config,
+        clean: true,
+        recovery_point: None,
+        log_start: None,
+        tail_bytes: 0,
+        now,
+    };
     let mut sequence = 0;
     // Closing and reopening in between leaves its traces in the indexes.
     for round in 0..3 {

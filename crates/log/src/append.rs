@@ -4,7 +4,7 @@
 //! epoch, which the checksum does not cover; the time of the append where the topic asks for it)
 //! and written before the untouched rest. Batches given together go into one write.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 
 use naru_model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use naru_records::{
@@ -216,14 +216,23 @@ impl Log {
                 trouble = Some(AppendError::OffsetsOutOfOrder { first, log_end: next });
                 break;
             }
+            let request = header.partition_leader_epoch;
+            if let Some(current) = self.latest_epoch.filter(|current| request < *current) {
+                trouble = Some(AppendError::EpochWentBack { request, current });
+                break;
+            }
             next = header.next_offset();
             if let Err(error) = self.follow(&given, &batch, now) {
                 self.undo_staged();
+                self.forget_epochs_without_records();
                 return Err(error);
             }
             given.push(batch);
         }
-        self.write_staged(&given)?;
+        if let Err(error) = self.write_staged(&given) {
+            self.forget_epochs_without_records();
+            return Err(error);
+        }
         match trouble {
             Some(error) => Err(error),
             None => Ok(Followed { from, log_end: self.log_end }),
@@ -243,7 +252,8 @@ impl Log {
             self.write_staged(before)?;
             self.roll(first, now)?;
         }
-        if self.shared.lock().epochs.assign(header.partition_leader_epoch, first) {
+        let is_new = self.shared.lock().epochs.assign(header.partition_leader_epoch, first);
+        if is_new || self.epochs_unwritten {
             self.write_epochs()?;
         }
         let position = self.position + self.staging.bytes;
@@ -255,7 +265,15 @@ impl Log {
         Ok(())
     }
 
-    fn check_open(&self) -> Result<(), AppendError> {
+    /// Of a follower that could not append: another leader may begin another epoch here.
+    fn forget_epochs_without_records(&mut self) {
+        let mut published = self.shared.lock();
+        let changed = published.epochs.truncate_from_end(self.log_end);
+        self.latest_epoch = published.epochs.latest();
+        self.epochs_unwritten |= changed;
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), AppendError> {
         match &self.failed {
             Some(why) => Err(AppendError::Failed(why.clone())),
             None => Ok(()),
@@ -271,9 +289,10 @@ impl Log {
                 return Err(AppendError::EpochWentBack { request: epoch, current });
             }
             // Before the records: an epoch that turns out to have none is dropped at opening.
-            if self.shared.lock().epochs.assign(epoch, self.log_end) {
-                self.write_epochs()?;
-            }
+            self.epochs_unwritten |= self.shared.lock().epochs.assign(epoch, self.log_end);
+        }
+        if self.epochs_unwritten {
+            self.write_epochs()?;
         }
         Ok(self.shared.lock().log_start)
     }
@@ -392,14 +411,18 @@ impl Log {
         self.staging.bytes = 0;
     }
 
-    /// Cuts off what a failed write may have left behind the last batch.
+    /// Cuts off what a failed write may have left behind the last batch. Only a full disk may be
+    /// tried again; after any other failure nobody knows what is on the disk.
     fn cut_back(&mut self, error: &StorageError) {
+        if !error.is_full() {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
         let cut = self
             .active
             .file()
             .and_then(|file| file.set_len(self.position).context("truncate", self.active.path()));
         if let Err(second) = cut {
-            self.failed = Some(format!("{error}; then {second}"));
+            self.failed.get_or_insert(format!("{error}; then {second}"));
         }
     }
 }
@@ -424,14 +447,7 @@ pub(crate) fn end_of_transaction(batch: &[u8]) -> Option<naru_records::EndTxnMar
 fn fail_all(results: &mut Vec<Result<Appended, AppendError>>, count: usize, error: &AppendError) {
     for _ in 0..count {
         results.push(Err(match error {
-            AppendError::Storage(error) => AppendError::Storage(StorageError {
-                action: error.action,
-                path: error.path.clone(),
-                source: match error.source.raw_os_error() {
-                    Some(code) => io::Error::from_raw_os_error(code),
-                    None => io::Error::new(error.source.kind(), error.source.to_string()),
-                },
-            }),
+            AppendError::Storage(error) => AppendError::Storage(error.again()),
             AppendError::EpochWentBack { request, current } => {
                 AppendError::EpochWentBack { request: *request, current: *current }
             }

@@ -28,6 +28,17 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// The same once more, for several waiters; the system's code survives.
+    pub fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self { action: self.action, path: self.path.clone(), source }
+    }
+}
+
 /// Names what was done with which file when it failed.
 pub(crate) trait Context<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, StorageError>;

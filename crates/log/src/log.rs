@@ -38,6 +38,8 @@ pub struct Log {
     pub(crate) position: u64,
     pub(crate) log_end: Offset,
     pub(crate) latest_epoch: Option<LeaderEpoch>,
+    /// The leader-epoch checkpoint on the disk is older than the epochs in memory.
+    pub(crate) epochs_unwritten: bool,
     pub(crate) producers: Producers,
     /// Offsets of the producer snapshots on the disk.
     pub(crate) snapshots: BTreeSet<Offset>,
@@ -69,6 +71,7 @@ impl Log {
 
     /// Puts other settings in force.
     pub fn set_config(&mut self, config: LogConfig) {
+        self.shared.lock().compact = config.compact;
         self.config = config;
     }
 
@@ -142,12 +145,17 @@ impl Log {
     /// Writes everything out and syncs it, so that the next start needs no recovery.
     ///
     /// The caller records the recovery point and the clean shutdown of the directory afterwards.
+    /// On a full disk, what only saves time at the next start is left out.
     pub fn close(mut self) -> Result<Offset, StorageError> {
         if self.failed.is_some() {
             return Ok(self.offsets().synced_end);
         }
-        self.active.finish()?;
-        self.write_snapshot(Durable::Yes)?;
+        unless_full(self.active.finish())?;
+        unless_full(self.write_snapshot(Durable::Yes))?;
+        if self.epochs_unwritten {
+            // Without it the next start must not believe that the stop was clean.
+            self.write_epochs()?;
+        }
         for file in self.active.index_files() {
             sync_file(&*file, self.active.path())?;
         }
@@ -204,10 +212,18 @@ impl Log {
             (published.epochs.to_text(), published.epochs.latest())
         };
         self.latest_epoch = latest;
+        self.epochs_unwritten = true;
         let path = self.dir.join(names::LEADER_EPOCHS);
         replace(&*self.disk, &path, text.as_bytes(), Durable::No)?;
+        self.epochs_unwritten = false;
         self.loose.wrote(path);
         Ok(())
+    }
+
+    /// As [`Log::write_epochs`], for work that must go on when the disk is full: the next append
+    /// or checkpoint writes them.
+    pub(crate) fn write_epochs_if_space(&mut self) -> Result<(), StorageError> {
+        unless_full(self.write_epochs())
     }
 }
 
@@ -230,6 +246,17 @@ pub struct ProducerInfo {
 
 pub(crate) fn sync_file(file: &dyn DiskFile, path: &Path) -> Result<(), StorageError> {
     file.sync().map_err(|source| StorageError { action: "sync", path: path.to_path_buf(), source })
+}
+
+/// Passes over a full disk: for what can be written later, or done without.
+pub(crate) fn unless_full(result: Result<(), StorageError>) -> Result<(), StorageError> {
+    match result {
+        Err(error) if error.is_full() && error.action != "sync" => {
+            tracing::warn!("left out for now: {error}");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {

@@ -15,6 +15,9 @@ pub(crate) const SWAP: &str = ".swap";
 pub(crate) const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 
+/// Ours: which stretches of segments wait to be mended. Kafka passes over the file.
+pub(crate) const DAMAGES: &str = "naru-damages";
+
 /// The files that belong to one segment.
 pub(crate) const OF_SEGMENT: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX];
 

@@ -12,6 +12,7 @@ use naru_records::{BatchHeader, Records, TimestampType};
 use crate::disk::DiskFile;
 use crate::epochs::EpochEnd;
 use crate::error::{Context, ReadError, StorageError};
+use crate::examine::examine;
 use crate::segment::Segment;
 use crate::shared::{Published, Shared};
 
@@ -105,6 +106,10 @@ impl LogReader {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// All ends of the log.
     pub fn offsets(&self) -> LogOffsets {
         let published = self.shared.lock();
@@ -148,8 +153,18 @@ impl LogReader {
                 plan(&published, offset, next, max_bytes, upto)?
             };
             let segment = Arc::clone(&plan.segment);
-            match read_planned(&plan, offset, max_bytes, min_one_batch, upto) {
+            let read = read_planned(&plan, offset, max_bytes, min_one_batch, upto);
+            let read = match read {
+                // What was appended just now is good; all else is looked at when first read.
+                Ok(Some(slice)) if plan.start.is_none() => {
+                    self.good_part(&segment, slice).map(Some)
+                }
+                other => other,
+            };
+            match read {
                 Ok(Some(slice)) => return Ok(slice),
+                // Once it is known how far damage reaches, what lies before it can be read.
+                Err(ReadError::Damaged { position, .. }) if self.discover(&segment, position) => {}
                 // Compaction may leave nothing at or after the offset in its segment.
                 Ok(None) => match self.base_after(segment.base) {
                     Some(base) if base < upto => next = base,
@@ -169,6 +184,37 @@ impl LogReader {
                 }
             }
         }
+    }
+
+    /// The part of a slice before any damage; verifies what nobody has looked at yet.
+    fn good_part(&self, segment: &Arc<Segment>, mut slice: Slice) -> Result<Slice, ReadError> {
+        let (from, len) = (slice.position, slice.len as u64);
+        if len == 0 || segment.is_verified(from, from + len) {
+            return Ok(slice);
+        }
+        let mut known = segment.damage_from(from);
+        let unseen_end = known.map_or(from + len, |damage| damage.position.min(from + len));
+        if from < unseen_end
+            && !segment.is_verified(from, unseen_end)
+            && let Some(look) = self.look_at(segment)
+        {
+            let examined = examine(segment, from, unseen_end - from, &look.outside)?;
+            if self.is_current(&look) {
+                segment.note_verified(from, examined.end);
+                if let Some(damage) = examined.damage {
+                    segment.note_damage(damage);
+                    known = segment.damage_from(from);
+                }
+            }
+        }
+        let Some(damage) = known else { return Ok(slice) };
+        let good = damage.position.saturating_sub(from).min(len);
+        if good == 0 {
+            let path = segment.path().to_path_buf();
+            return Err(ReadError::Damaged { path, position: damage.position });
+        }
+        slice.len = usize::try_from(good).unwrap_or(slice.len);
+        Ok(slice)
     }
 
     /// Where an offset lies; the log end's place is after the last byte.
@@ -323,6 +369,10 @@ fn read_planned(
     if plan.end == Some(0) {
         return Ok(Some(nothing(file, offset, segment)));
     }
+    if let Some(damage) = segment.damage_at(offset) {
+        let path = segment.path().to_path_buf();
+        return Err(ReadError::Damaged { path, position: damage.position });
+    }
     let (first, start, first_end) = match plan.start {
         Some(start) => start,
         None => match segment.find(offset)? {
@@ -384,6 +434,7 @@ fn first_record(
     }
     let bytes = read_batch(segment, header, position)?;
     let damaged = || ReadError::Damaged { path: segment.path().to_path_buf(), position };
+    header.check_crc(&bytes).map_err(|_| damaged())?;
     let mut scratch = Vec::new();
     let records = Records::open(&bytes, INFLATED_MAX, &mut scratch).map_err(|_| damaged())?;
     for record in records {

@@ -1,8 +1,10 @@
 //! Opening a log, and recovering it after a crash.
 //!
-//! After a clean stop only the tail is verified: the batches after the last index entry of the
-//! active segment. After a crash everything from the recovery point on is. Whatever follows the
-//! last good batch is cut off. Indexes that are missing, short or wrong are built anew.
+//! After a clean stop the tail is verified, so many bytes of it as the caller allows: a mark of a
+//! clean stop says what was written, not what the disk has kept. After a crash everything from
+//! the recovery point on is. Whatever follows the last good batch of the active segment is cut
+//! off; damage found in a closed segment after a clean stop is closed to readers instead. Indexes
+//! that are missing, short or wrong are built anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,16 +15,18 @@ use naru_model::{Offset, Timestamp};
 use crate::append::Staging;
 use crate::checkpoint::read_if_there;
 use crate::config::LogConfig;
+use crate::damage;
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Context, ReadError, StorageError};
-use crate::log::{Log, remove_if_there};
+use crate::examine::{Outside, examine};
+use crate::log::{Log, remove_if_there, unless_full};
 use crate::names;
 use crate::replay::{load_snapshot, replay_producers};
 use crate::segment::{FileLens, Placed, Segment};
 use crate::shared::{Published, Shared};
 use crate::sync::Loose;
-use crate::verify::verify;
+use crate::verify::{Visit, verify};
 
 /// What the directory knows about a log that is opened.
 #[derive(Debug, Clone)]
@@ -35,8 +39,38 @@ pub struct OpenOptions {
     pub recovery_point: Option<Offset>,
     /// From `log-start-offset-checkpoint`.
     pub log_start: Option<Offset>,
+    /// How many bytes before the log end are verified after a clean stop; see [`tail_budget`].
+    pub tail_bytes: u64,
     /// The clock.
     pub now: Timestamp,
+}
+
+/// How many bytes of each of `logs` logs a start after a clean stop should verify: a few with
+/// very many logs, a whole young segment with few, and a bounded sum of all.
+pub const fn tail_budget(logs: usize) -> u64 {
+    const ALL: u64 = 256 << 20;
+    const LEAST: u64 = 64 << 10;
+    const MOST: u64 = 16 << 20;
+    let share = ALL / if logs == 0 { 1 } else { logs as u64 };
+    if share < LEAST {
+        LEAST
+    } else if share > MOST {
+        MOST
+    } else {
+        share
+    }
+}
+
+/// Records that were durable once and are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The first of them: the log end now.
+    pub from: Offset,
+    /// The offset after the last of them, as the recovery point told.
+    pub upto: Offset,
+    /// After a clean stop nothing but damage can have taken them. After a crash they may also
+    /// have been truncated by a new leader, just before.
+    pub clean: bool,
 }
 
 /// What opening a log has found and done.
@@ -50,20 +84,36 @@ pub struct Recovery {
     pub segments_removed: usize,
     /// Segments whose indexes were built anew.
     pub indexes_rebuilt: usize,
+    /// The folder was not there.
+    pub is_new: bool,
+    /// The log ends before its recovery point. This replica must not lead, nor count as in sync,
+    /// before it has fetched up to there again.
+    pub lost: Option<Lost>,
+    /// Stretches of closed segments that are closed to readers until they are mended.
+    pub damages: usize,
 }
 
 impl Recovery {
     /// Whether anything had to be mended.
     pub const fn mended(&self) -> bool {
-        self.bytes_cut > 0 || self.segments_removed > 0 || self.indexes_rebuilt > 0
+        self.bytes_cut > 0
+            || self.segments_removed > 0
+            || self.indexes_rebuilt > 0
+            || self.lost.is_some()
+            || self.damages > 0
     }
 
-    /// Adds up the reports of several logs.
+    /// Adds up the reports of several logs; the first loss is kept as an example.
     pub const fn add(&mut self, other: &Self) {
         self.bytes_verified += other.bytes_verified;
         self.bytes_cut += other.bytes_cut;
         self.segments_removed += other.segments_removed;
         self.indexes_rebuilt += other.indexes_rebuilt;
+        self.damages += other.damages;
+        self.is_new |= other.is_new;
+        if self.lost.is_none() {
+            self.lost = other.lost;
+        }
     }
 }
 
@@ -80,7 +130,7 @@ impl Log {
         let is_new = disk.list(&dir).is_err();
         disk.create_dir_all(&dir).context("create", &dir)?;
         let mut opening = Opening {
-            report: Recovery::default(),
+            report: Recovery { is_new, ..Recovery::default() },
             epochs: LeaderEpochs::default(),
             producers_seen: false,
             verified_from: Offset(i64::MAX),
@@ -92,6 +142,7 @@ impl Log {
         };
         let mut found = opening.look_around()?;
         opening.read_epochs()?;
+        opening.recall_damages(&found.segments)?;
         let recovered = opening.recover_segments(&mut found)?;
         let (mut log, report) = opening.finish(found, recovered)?;
         if is_new {
@@ -211,7 +262,7 @@ impl Opening<'_> {
         let mut last = None;
         verify(&*file, path, 0, len, &mut Vec::new(), &|_| {}, |batch| {
             last = Some(batch.header.last_offset());
-            true
+            Visit::Good
         })?;
         Ok(last)
     }
@@ -259,6 +310,11 @@ impl Opening<'_> {
             // that ended just there may have come before.
             let trusted = next_base.is_some_and(|next| next < known_synced);
             if trusted && !lacks_index && (self.options.clean || segment.indexes_look_sane()?) {
+                if let Some(next) = next_base.filter(|_| self.options.clean) {
+                    let later: u64 = found.segments[index + 1..].iter().map(|s| s.size()).sum();
+                    let budget = self.options.tail_bytes.saturating_sub(later);
+                    self.examine_closed_tail(&segment, next, budget)?;
+                }
                 index += 1;
                 continue;
             }
@@ -271,7 +327,7 @@ impl Opening<'_> {
             let gap = next_base.is_some_and(|next| end < next);
             let lost_end = gap && checked.dense && !self.options.config.compact;
             if !is_active {
-                segment.finish()?;
+                unless_full(segment.finish())?;
             }
             log_end = Some(end);
             synced_end = if self.options.clean { end } else { known_synced.min(end) };
@@ -286,6 +342,52 @@ impl Opening<'_> {
         Ok(Recovered { log_end, synced_end })
     }
 
+    /// Stretches that were found to be damaged before the last stop stay closed to readers.
+    fn recall_damages(&mut self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
+        let path = self.dir.join(names::DAMAGES);
+        let Some(bytes) = read_if_there(&*self.disk, &path)? else { return Ok(()) };
+        for known in damage::from_text(&String::from_utf8_lossy(&bytes)) {
+            let segment = segments.iter().find(|segment| segment.base == known.segment_base);
+            if let Some(segment) = segment.filter(|segment| known.end_position <= segment.size()) {
+                segment.note_damage(known);
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies the end of a closed segment, up to `budget` bytes. What is behind the damage is
+    /// good, so nothing is cut off.
+    fn examine_closed_tail(
+        &mut self,
+        segment: &Arc<Segment>,
+        next_base: Offset,
+        budget: u64,
+    ) -> Result<(), ReadError> {
+        let size = segment.size();
+        if budget == 0 || size == 0 {
+            return Ok(());
+        }
+        let start = size.saturating_sub(budget);
+        let mut from = if start == 0 { 0 } else { segment.boundary_below(start)?.unwrap_or(0) };
+        let outside = Outside { next_base, size, epochs: self.epochs.clone() };
+        while from < size {
+            let examined = examine(segment, from, u64::MAX, &outside)?;
+            self.report.bytes_verified += examined.end.saturating_sub(from);
+            (self.progress)(examined.end.saturating_sub(from));
+            segment.note_verified(from, examined.end);
+            let Some(damage) = examined.damage else { break };
+            tracing::warn!(
+                path = %segment.path().display(),
+                first = %damage.first,
+                last = %damage.last,
+                "damage behind the mark of a clean stop"
+            );
+            segment.note_damage(damage);
+            from = damage.end_position.max(examined.end + 1);
+        }
+        Ok(())
+    }
+
     /// Verifies what is not known to be good, cuts the rest off, completes the indexes.
     fn recover_segment(
         &mut self,
@@ -293,22 +395,37 @@ impl Opening<'_> {
         next_base: Option<Offset>,
         verify_all: bool,
     ) -> Result<Checked, ReadError> {
-        let file = segment.file()?;
-        let size = segment.size();
         // An index entry at or beyond the next segment's base is of what was cut off once.
         let bound = self.known_synced().min(next_base.unwrap_or(Offset(i64::MAX)));
         let resume = if verify_all { Resume::Rebuild } else { self.resume_at(segment, bound)? };
-        let from = match resume {
+        let checked = self.recover_from(segment, next_base, resume)?;
+        if checked.first_is_bad && matches!(resume, Resume::At(_)) {
+            // Where the good part ends is before the place that was begun at.
+            return self.recover_from(segment, next_base, Resume::Rebuild);
+        }
+        Ok(checked)
+    }
+
+    fn recover_from(
+        &mut self,
+        segment: &Arc<Segment>,
+        next_base: Option<Offset>,
+        resume: Resume,
+    ) -> Result<Checked, ReadError> {
+        let file = segment.file()?;
+        let size = segment.size();
+        // Index entries before `noted_from` are there already.
+        let (from, noted_from) = match resume {
             Resume::At(position) => {
                 // A crash may have taken the last entries of one index and spared the other's.
                 if !self.options.clean {
                     segment.find_greatest(position)?;
                 }
-                position
+                (self.tail_start(segment, position)?, position)
             }
             Resume::Beginning | Resume::Rebuild => {
                 segment.clear_indexes()?;
-                0
+                (0, 0)
             }
         };
         if resume == Resume::Rebuild {
@@ -323,29 +440,33 @@ impl Opening<'_> {
             verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
                 let header = &batch.header;
                 if header.base_offset < next || header.last_offset_delta < 0 {
-                    return false;
+                    return Visit::Wrong;
                 }
                 // A power cut can bring back what was cut off before the next segment was made.
                 if next_base.is_some_and(|base| header.base_offset >= base) {
                     overlaps = true;
-                    return false;
+                    return Visit::Wrong;
                 }
                 dense &= first.is_none() || header.base_offset == next;
                 first.get_or_insert(header.base_offset);
                 next = header.next_offset();
                 epochs.assign(header.partition_leader_epoch, header.base_offset);
                 *producers_seen |= header.producer().is_some();
-                segment.note(
-                    &Placed {
+                if batch.position >= noted_from {
+                    let placed = Placed {
                         last_offset: header.last_offset(),
                         max_timestamp: header.max_timestamp,
                         position: batch.position,
                         size: header.size() as u64,
-                    },
-                    interval,
-                );
-                true
+                    };
+                    segment.note(&placed, interval);
+                }
+                Visit::Good
             })?;
+        let first_is_bad = first.is_none() && outcome.end < size;
+        if first_is_bad && from > 0 {
+            return Ok(Checked { end: next, whole: false, dense, first_is_bad });
+        }
         self.verified_from = self.verified_from.min(first.unwrap_or(next));
         self.report.bytes_verified += outcome.end - from;
         if outcome.end < size {
@@ -356,13 +477,26 @@ impl Opening<'_> {
                 fault = ?outcome.fault,
                 "cut a damaged tail"
             );
-            segment.set_size(outcome.end);
-            file.set_len(outcome.end).context("truncate", segment.path())?;
             // What is cut off must not come back when other records have taken its place.
-            file.sync().context("sync", segment.path())?;
+            segment.cut(outcome.end, next, outcome.end < noted_from)?;
         }
+        segment.note_verified(from, outcome.end);
         let whole = outcome.fault.is_none() || overlaps;
-        Ok(Checked { end: next, whole, dense })
+        Ok(Checked { end: next, whole, dense, first_is_bad: false })
+    }
+
+    /// Where the verification of the active segment begins after a clean stop: so many bytes
+    /// before its end as is allowed, at a batch boundary, at `position` at the latest.
+    fn tail_start(&self, segment: &Segment, position: u64) -> Result<u64, StorageError> {
+        let size = segment.size();
+        if !self.options.clean {
+            return Ok(position);
+        }
+        let wanted = size.saturating_sub(self.options.tail_bytes);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        Ok(segment.boundary_below(wanted)?.unwrap_or(0).min(position))
     }
 
     /// A segment is verified from the last index entry before the recovery point on.
@@ -414,6 +548,13 @@ impl Opening<'_> {
             let fresh = Segment::create(&self.disk, &self.dir, log_end, now)?;
             found.segments.push(Arc::new(fresh));
         }
+        self.report.damages = found.segments.iter().map(|s| s.damages().len()).sum();
+        // A log start beyond the end is noted before the log is emptied to begin there.
+        self.report.lost = self
+            .options
+            .recovery_point
+            .filter(|upto| log_end < *upto)
+            .map(|upto| Lost { from: log_end, upto, clean: self.options.clean });
         let first_base = found.segments.first().map_or(log_end, |segment| segment.base);
         let log_start = asked_start.max(first_base);
         let before = self.epochs.clone();
@@ -447,6 +588,8 @@ impl Opening<'_> {
             synced_end: recovered.synced_end.min(log_end).max(log_start.min(log_end)),
             first_unstable: producers.first_unstable(),
             epochs: self.epochs,
+            changes: 0,
+            compact: self.options.config.compact,
             tail: std::collections::VecDeque::new(),
         };
         let unsynced = closed_after(&published.segments, published.synced_end);
@@ -458,6 +601,7 @@ impl Opening<'_> {
             active,
             log_end,
             latest_epoch: published.epochs.latest(),
+            epochs_unwritten: false,
             shared: Arc::new(Shared::new(published)),
             producers,
             snapshots: found.snapshots,
@@ -469,7 +613,7 @@ impl Opening<'_> {
         };
         log.loose.renamed();
         if epochs_changed || starts_anew {
-            log.write_epochs()?;
+            log.write_epochs_if_space()?;
         }
         Ok((log, report))
     }
@@ -489,6 +633,8 @@ struct Checked {
     whole: bool,
     /// No offset is missing between the batches that were verified.
     dense: bool,
+    /// Verification could not even begin: what `end` says is wrong, and nothing was cut.
+    first_is_bad: bool,
 }
 
 /// Where the verification of a segment begins.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::ReadError;
 use crate::log::Log;
 use crate::segment::{Placed, Segment};
-use crate::verify::verify;
+use crate::verify::{Visit, verify};
 
 impl Log {
     /// Rebuilds the indexes that readers have found to be wrong; returns how many segments that
@@ -35,7 +35,7 @@ impl Log {
                 },
                 interval,
             );
-            true
+            Visit::Good
         };
         let outcome = verify(&*file, segment.path(), 0, size, &mut Vec::new(), &|_| {}, note)?;
         if !Arc::ptr_eq(segment, &self.active) {

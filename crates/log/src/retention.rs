@@ -123,12 +123,37 @@ impl Log {
             high_watermark,
             now,
         };
-        let Some((count, reason)) = deletable(&facts, &by) else { return Ok(None) };
+        let Some((mut count, reason)) = deletable(&facts, &by) else { return Ok(None) };
         if count == facts.len() {
             // A log is never without a segment.
-            self.roll(self.log_end, now)?;
+            match self.roll(self.log_end, now) {
+                Ok(()) => {}
+                // There will be space for a new one when the others are gone.
+                Err(error) if error.is_full() && count > 1 => count -= 1,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(Some(self.delete_first(count, reason)?))
+    }
+
+    /// Deletes every segment that lies wholly before `offset` and moves the log start there: what
+    /// a metadata log does when a snapshot has taken the place of its beginning. Never moves the
+    /// log start back; beyond the log end it is [`Log::truncate_fully_and_start_at`] that is meant.
+    pub fn trim_to(&mut self, offset: Offset) -> Result<Option<DeletedSegments>, AppendError> {
+        self.check_open()?;
+        let log_start = self.advance_log_start(offset)?;
+        let (facts, _) = self.segment_facts()?;
+        let by = Retention {
+            max_age_ms: None,
+            max_bytes: None,
+            log_start,
+            high_watermark: log_start,
+            now: Timestamp(0),
+        };
+        match deletable(&facts, &by) {
+            Some((count, reason)) => Ok(Some(self.delete_first(count, reason)?)),
+            None => Ok(None),
+        }
     }
 
     /// Moves the log start forward (DeleteRecords); whole segments before it go with the next
@@ -144,7 +169,7 @@ impl Log {
             (to, published.epochs.truncate_from_start(to))
         };
         if changed {
-            self.write_epochs()?;
+            self.write_epochs_if_space()?;
         }
         Ok(log_start)
     }
@@ -200,7 +225,7 @@ impl Log {
             }
         }
         if self.shared.lock().epochs.truncate_from_start(log_start) {
-            self.write_epochs()?;
+            self.write_epochs_if_space()?;
         }
         let disk = Arc::clone(&self.disk);
         Ok(DeletedSegments { disk, files, segments: count, bytes, log_start, reason })

@@ -29,6 +29,11 @@ impl Log {
             Ok(fresh) => Arc::new(fresh),
             Err(error) => {
                 self.log_end = before;
+                // Half a segment must not stay: the next batch may be small enough for the old
+                // one, which would then reach beyond the base of the new one.
+                if let Err(second) = self.remove_files_of(next) {
+                    self.failed.get_or_insert(format!("{error}; then {second}"));
+                }
                 return Err(error);
             }
         };

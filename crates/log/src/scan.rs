@@ -20,15 +20,28 @@ pub(crate) struct HeaderScan<'p> {
     end: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// Positions of known damage, from and to.
+    bad: Vec<(u64, u64)>,
 }
 
 impl<'p> HeaderScan<'p> {
     pub(crate) fn new(file: Arc<dyn DiskFile>, path: &'p Path, position: u64, end: u64) -> Self {
-        Self { file, path, position, end, window: Vec::new(), window_at: 0 }
+        Self { file, path, position, end, window: Vec::new(), window_at: 0, bad: Vec::new() }
+    }
+
+    /// Leaves out what is known to be damaged.
+    pub(crate) fn passing_over(mut self, bad: Vec<(u64, u64)>) -> Self {
+        self.bad = bad;
+        self
     }
 
     /// The next batch; none at the end or before a batch that reaches beyond it.
     pub(crate) fn next(&mut self) -> Result<Option<(BatchHeader, u64)>, ReadError> {
+        for (from, to) in &self.bad {
+            if (*from..*to).contains(&self.position) {
+                self.position = *to;
+            }
+        }
         if self.position + HEADER_LEN as u64 > self.end {
             return Ok(None);
         }

@@ -14,6 +14,7 @@ use naru_model::{Offset, Timestamp};
 use naru_records::BatchHeader;
 
 use crate::config::LogConfig;
+use crate::damage::{Damage, Integrity};
 use crate::disk::{Disk, DiskFile};
 use crate::entries::Entries;
 use crate::error::{Context, ReadError, StorageError};
@@ -36,6 +37,7 @@ pub(crate) struct Segment {
     disk: Arc<dyn Disk>,
     size: AtomicU64,
     inner: Mutex<Inner>,
+    integrity: Mutex<Integrity>,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,7 @@ impl Segment {
                 index_is_bad: false,
                 modified: lens.modified,
             }),
+            integrity: Mutex::new(Integrity::unseen(lens.log)),
         }
     }
 
@@ -262,6 +265,11 @@ impl Segment {
     fn scan_to(&self, offset: Offset) -> Result<HeaderScan<'_>, ReadError> {
         let (position, last_offset) = self.lookup(offset)?;
         let Some(last_offset) = last_offset else { return Ok(self.scan_from(0)?) };
+        let inside = |damage: &Damage| (damage.position..damage.end_position).contains(&position);
+        if self.damages().iter().any(inside) {
+            // The entry is right, the batch is not.
+            return Ok(self.scan_from(position)?);
+        }
         match self.scan_from(position)?.next() {
             Ok(Some((header, _))) if header.last_offset() == last_offset => {
                 Ok(self.scan_from(position)?)
@@ -274,9 +282,37 @@ impl Segment {
         }
     }
 
+    /// The first index entry behind `position` that `accept` takes: its position and what
+    /// `accept` made of it. It is given the entry's offset and position.
+    pub(crate) fn indexed_after<T>(
+        &self,
+        position: u64,
+        accept: impl Fn(Offset, u64) -> Option<T>,
+    ) -> Result<Option<(u64, T)>, StorageError> {
+        let disk = &*self.disk;
+        let (mut at, count) = {
+            let mut inner = self.lock();
+            let first = inner.offsets.partition_point(disk, |e| position_of(e) <= position)?;
+            (first, inner.offsets.count())
+        };
+        while at < count {
+            let entry = self.lock().offsets.entry(disk, at)?;
+            let (offset, place) =
+                (self.base.plus(i64::from(relative_of(&entry))), position_of(&entry));
+            if place > position
+                && let Some(found) = accept(offset, place)
+            {
+                return Ok(Some((place, found)));
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+
     /// Walks the headers from a batch boundary on.
     pub(crate) fn scan_from(&self, position: u64) -> Result<HeaderScan<'_>, StorageError> {
-        Ok(HeaderScan::new(self.file()?, &self.path, position, self.size()))
+        let bad = self.damages().iter().map(|d| (d.position, d.end_position)).collect();
+        Ok(HeaderScan::new(self.file()?, &self.path, position, self.size()).passing_over(bad))
     }
 
     /// A walk that begins before every record as late as `time`.
@@ -299,13 +335,27 @@ impl Segment {
         }
     }
 
-    /// Cuts the segment at a batch boundary, after which it ends at offset `end`.
-    pub(crate) fn truncate(&self, size: u64, end: Offset) -> Result<(), ReadError> {
+    /// Cuts the file at a batch boundary, after which the segment ends at offset `end`; the
+    /// indexes as well if they reach beyond.
+    pub(crate) fn cut(&self, size: u64, end: Offset, indexes: bool) -> Result<(), ReadError> {
+        if indexes {
+            return self.truncate(size, end);
+        }
+        Ok(self.cut_file(size, end)?)
+    }
+
+    fn cut_file(&self, size: u64, end: Offset) -> Result<(), StorageError> {
         let file = self.file()?;
         self.set_size(size);
         file.set_len(size).context("truncate", &self.path)?;
+        self.integrity().truncate(size, end);
+        file.sync().context("sync", &self.path)
+    }
+
+    /// Cuts the segment at a batch boundary, after which it ends at offset `end`.
+    pub(crate) fn truncate(&self, size: u64, end: Offset) -> Result<(), ReadError> {
         // What is cut off must not come back when other records have taken its place.
-        file.sync().context("sync", &self.path)?;
+        self.cut_file(size, end)?;
         let mut inner = self.lock();
         let disk = &*self.disk;
         let relative_end = u32::try_from(end.0 - self.base.0).unwrap_or(0);
@@ -439,6 +489,42 @@ impl Segment {
     /// Whether a reader has met an index entry that is wrong.
     pub(crate) fn index_is_bad(&self) -> bool {
         self.lock().index_is_bad
+    }
+
+    /// Whether these bytes were verified and are not known to be bad.
+    pub(crate) fn is_verified(&self, from: u64, to: u64) -> bool {
+        self.integrity().covers(from, to)
+    }
+
+    pub(crate) fn note_verified(&self, from: u64, to: u64) {
+        self.integrity().note_verified(from, to);
+    }
+
+    /// Closes damage to readers; false if it was known.
+    pub(crate) fn note_damage(&self, damage: Damage) -> bool {
+        self.integrity().note_damage(damage)
+    }
+
+    pub(crate) fn note_mended(&self, damage: &Damage) {
+        self.integrity().mended(damage);
+    }
+
+    pub(crate) fn damages(&self) -> Vec<Damage> {
+        self.integrity().damages().to_vec()
+    }
+
+    pub(crate) fn damage_at(&self, offset: Offset) -> Option<Damage> {
+        self.integrity().damage_at(offset)
+    }
+
+    /// The first damage that ends after `position`.
+    pub(crate) fn damage_from(&self, position: u64) -> Option<Damage> {
+        self.integrity().damage_from(position)
+    }
+
+    fn integrity(&self) -> MutexGuard<'_, Integrity> {
+        // Nothing in there can panic half way.
+        self.integrity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read_first_timestamp(&self) -> Option<Timestamp> {

@@ -34,6 +34,10 @@ pub(crate) struct Published {
     pub(crate) synced_end: Offset,
     pub(crate) first_unstable: Option<Offset>,
     pub(crate) epochs: LeaderEpochs,
+    /// How often bytes that readers may have seen were cut off or replaced.
+    pub(crate) changes: u64,
+    /// `cleanup.policy` has compact: offsets may be missing.
+    pub(crate) compact: bool,
     /// The last batches of the active segment, without a gap up to its end.
     pub(crate) tail: VecDeque<TailBatch>,
 }

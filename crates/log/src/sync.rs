@@ -11,7 +11,7 @@ use naru_model::Offset;
 use crate::checkpoint::Durable;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, StorageError};
-use crate::log::{Log, sync_file};
+use crate::log::{Log, sync_file, unless_full};
 
 /// Small files and names in the folder that were written but not synced, each with a stamp, so
 /// that a sync does not vouch for what was written while it ran.
@@ -160,10 +160,14 @@ impl Log {
     pub fn checkpoint(&mut self) -> Result<Offset, StorageError> {
         let synced = self.shared.lock().synced_end;
         if self.failed.is_none() {
-            self.active.write_indexes()?;
+            // On a full disk the recovery point counts all the same: a start reads a little more.
+            unless_full(self.active.write_indexes())?;
             if self.producers.len() > 0 && synced == self.log_end {
-                self.write_snapshot(Durable::No)?;
+                unless_full(self.write_snapshot(Durable::No))?;
                 self.remove_stray_snapshots()?;
+            }
+            if self.epochs_unwritten {
+                self.write_epochs()?;
             }
         }
         Ok(synced)

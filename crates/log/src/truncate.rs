@@ -65,6 +65,7 @@ impl Log {
             let removed = published.segments.split_off(keep.max(1));
             // Readers must not be sent beyond the cut while it is made.
             published.log_end = offset;
+            published.changes += 1;
             removed
         };
         self.unsynced.retain(|kept| removed.iter().all(|gone| gone.base != kept.base));
@@ -76,12 +77,7 @@ impl Log {
             self.disk.sync_dir(&self.dir).context("sync", &self.dir)?;
         }
         let active = Arc::clone(self.shared.lock().active());
-        let found = active.find(offset)?;
-        let end = match found {
-            Some((header, _)) => offset.min(header.base_offset),
-            None => offset,
-        };
-        let size = found.map_or_else(|| active.size(), |(_, position)| position);
+        let (end, size) = self.place_of_cut(&active, offset)?;
         active.truncate(size, end)?;
         self.unsynced.retain(|closed| closed.base != active.base);
         self.active = active;
@@ -110,15 +106,40 @@ impl Log {
             published.epochs.truncate_from_end(end)
         };
         if epochs_changed {
+            // The batches bear no witness against an epoch that is written down but is gone.
             self.write_epochs()?;
         }
         Ok(())
+    }
+
+    /// Where a segment ends when the record at `offset` and all after it are cut off.
+    fn place_of_cut(
+        &self,
+        segment: &Arc<Segment>,
+        offset: Offset,
+    ) -> Result<(Offset, u64), ReadError> {
+        loop {
+            if let Some(damage) = segment.damage_at(offset) {
+                return Ok((damage.first, damage.position));
+            }
+            match segment.find(offset) {
+                Ok(Some((header, position))) => {
+                    return Ok((offset.min(header.base_offset), position));
+                }
+                Ok(None) => return Ok((offset, segment.size())),
+                // A damaged batch on the way is passed over once it is known to be one.
+                Err(ReadError::Damaged { position, .. })
+                    if self.reader().discover(segment, position) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn restart_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), StorageError> {
         let removed = {
             let mut published = self.shared.lock();
             published.tail.clear();
+            published.changes += 1;
             published.segments.clone()
         };
         // The new file may have the name of an old one, so the old ones go first.
@@ -149,8 +170,13 @@ impl Log {
 
     /// Removes the files of a segment at once; open readers keep theirs.
     pub(crate) fn remove_segment_files(&mut self, segment: &Segment) -> Result<(), StorageError> {
+        self.remove_files_of(segment.base)
+    }
+
+    /// Removes the files of the segment with this base, whichever there are.
+    pub(crate) fn remove_files_of(&mut self, base: Offset) -> Result<(), StorageError> {
         for suffix in names::OF_SEGMENT {
-            remove_if_there(&*self.disk, &names::path(&self.dir, segment.base, suffix))?;
+            remove_if_there(&*self.disk, &names::path(&self.dir, base, suffix))?;
         }
         self.loose.renamed();
         Ok(())

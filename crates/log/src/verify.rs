@@ -17,6 +17,17 @@ pub(crate) struct Verified {
     pub(crate) position: u64,
 }
 
+/// What is to be thought of a batch whose checksum is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// Its offsets are right.
+    Good,
+    /// It is good, and enough.
+    Last,
+    /// It cannot stand where it does.
+    Wrong,
+}
+
 /// Where verification ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -26,8 +37,7 @@ pub(crate) struct Outcome {
     pub(crate) fault: Option<BatchError>,
 }
 
-/// Walks the batches from `from` to `to`, checks each and hands it to `visit`, which says whether
-/// its offsets are right. `progress` is told how many bytes each step was.
+/// Walks the batches from `from` to `to`, checks each and hands it to `visit`, which judges it. `progress` is told how many bytes each step was.
 pub(crate) fn verify(
     file: &dyn DiskFile,
     path: &Path,
@@ -35,7 +45,7 @@ pub(crate) fn verify(
     to: u64,
     buffer: &mut Vec<u8>,
     progress: &dyn Fn(u64),
-    mut visit: impl FnMut(&Verified) -> bool,
+    mut visit: impl FnMut(&Verified) -> Visit,
 ) -> Result<Outcome, StorageError> {
     // `buffer[..filled]` holds the file from `base` on; batches before `at` are done.
     let (mut base, mut filled, mut at) = (from, 0usize, 0usize);
@@ -78,9 +88,14 @@ pub(crate) fn verify(
         let checked = parsed.and_then(|header| header.check_crc(batch).map(|()| header));
         let fault = match checked {
             Ok(header) => {
-                if visit(&Verified { header, position }) {
+                let judged = visit(&Verified { header, position });
+                if judged != Visit::Wrong {
                     at += needed;
-                    continue;
+                }
+                match judged {
+                    Visit::Good => continue,
+                    Visit::Last => return Ok(Outcome { end: base + at as u64, fault: None }),
+                    Visit::Wrong => {}
                 }
                 let (count, last_offset_delta) = (header.record_count, header.last_offset_delta);
                 BatchError::Count { count, last_offset_delta }

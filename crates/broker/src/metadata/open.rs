@@ -186,6 +186,7 @@ fn open_log(config: &BrokerConfig, folder: &Path, clean: bool) -> Result<Log, St
         clean,
         recovery_point: None,
         log_start: None,
+        tail_bytes: naru_log::tail_budget(1),
         now: now(),
     };
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
@@ -329,6 +330,7 @@ mod tests {
             clean: false,
             recovery_point: None,
             log_start: None,
+            tail_bytes: 0,
             now: now(),
         };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);

@@ -52,7 +52,8 @@ pub(crate) fn open_all(
                 let total = bytes.fetch_add(count, Ordering::Relaxed) + count;
                 progress(opened.load(Ordering::Relaxed), logs.len(), total);
             };
-            let result = open(storage, log, now, &told);
+            let tail_bytes = naru_log::tail_budget(logs.len());
+            let result = open(storage, log, tail_bytes, now, &told);
             *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             opened.fetch_add(1, Ordering::Relaxed);
         }
@@ -75,6 +76,7 @@ pub(crate) fn open_all(
 fn open(
     storage: &Storage,
     log: &LogToOpen,
+    tail_bytes: u64,
     now: Timestamp,
     progress: &dyn Fn(u64),
 ) -> Result<OpenedLog, ReadError> {
@@ -84,6 +86,7 @@ fn open(
         clean: log.clean,
         recovery_point: log.recovery_point,
         log_start: log.log_start,
+        tail_bytes,
         now,
     };
     let (opened, recovery) =

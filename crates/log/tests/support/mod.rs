@@ -48,7 +48,14 @@ pub fn build(
 }
 
 pub fn options(config: &LogConfig, clean: bool) -> OpenOptions {
-    OpenOptions { config: config.clone(), clean, recovery_point: None, log_start: None, now: NOW }
+    OpenOptions {
+        config: config.clone(),
+        clean,
+        recovery_point: None,
+        log_start: None,
+        tail_bytes: 0,
+        now: NOW,
+    }
 }
 
 pub fn open(disk: &Arc<dyn Disk>, dir: &Path, config: &LogConfig, clean: bool) -> (Log, Recovery) {
