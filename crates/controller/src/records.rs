@@ -24,6 +24,43 @@ impl RecordAndVersion {
         Self { record, version }
     }
 
+    /// The record at the version that a metadata version prescribes, without what that version of
+    /// the record cannot tell: whoever reads it from the log sees the same.
+    pub fn at_level(metadata_version: i16, record: impl Into<MetadataRecord>) -> Self {
+        let mut record = record.into();
+        let version = version_at(metadata_version, &record);
+        match &mut record {
+            MetadataRecord::PartitionRecord(record) => {
+                if version < 1 {
+                    record.directories = Vec::new();
+                }
+                if version < 2 {
+                    record.eligible_leader_replicas = None;
+                    record.last_known_elr = None;
+                }
+            }
+            MetadataRecord::PartitionChangeRecord(record) => {
+                if version < 1 {
+                    record.directories = None;
+                }
+                if version < 2 {
+                    record.eligible_leader_replicas = None;
+                    record.last_known_elr = None;
+                }
+            }
+            MetadataRecord::RegisterBrokerRecord(record) => {
+                if version < 3 {
+                    record.log_dirs = Vec::new();
+                }
+                if version < 4 {
+                    record.cordoned_log_dirs = None;
+                }
+            }
+            _ => {}
+        }
+        Self { record, version }
+    }
+
     /// The record at one version.
     pub fn at(version: i16, record: impl Into<MetadataRecord>) -> Self {
         Self { record: record.into(), version }
@@ -34,6 +71,43 @@ impl RecordAndVersion {
         self.record.to_bytes(self.version)
     }
 }
+
+/// The version of a record that every node of a cluster at this metadata version reads. Levels
+/// below the least that a 4.x node supports (7) do not occur, but for 0: none is known yet.
+fn version_at(metadata_version: i16, record: &MetadataRecord) -> i16 {
+    if metadata_version == 0 {
+        return newest_version(record);
+    }
+    match record {
+        MetadataRecord::RegisterBrokerRecord(_) => match metadata_version {
+            ..MIGRATION => 1,
+            MIGRATION..DIRECTORIES => 2,
+            DIRECTORIES..CORDONED_DIRECTORIES => 3,
+            _ => newest_version(record),
+        },
+        MetadataRecord::PartitionRecord(_) | MetadataRecord::PartitionChangeRecord(_) => {
+            match metadata_version {
+                ..DIRECTORIES => 0,
+                DIRECTORIES..ELIGIBLE_LEADERS => 1,
+                _ => newest_version(record),
+            }
+        }
+        other => newest_version(other),
+    }
+}
+
+/// 3.4-IV0: registrations tell whether a broker migrates from ZooKeeper.
+const MIGRATION: i16 = 8;
+/// 3.6-IV0: a smaller ISR does not count the leader epoch any more.
+pub(crate) const NO_BUMP_ON_SHRINK: i16 = 12;
+/// 3.7-IV0: controllers register.
+pub(crate) const CONTROLLER_REGISTRATION: i16 = 15;
+/// 3.7-IV2: registrations and partitions tell log directories (KIP-858).
+pub(crate) const DIRECTORIES: i16 = 17;
+/// 4.0-IV1: partitions tell eligible leader replicas (KIP-966).
+const ELIGIBLE_LEADERS: i16 = 23;
+/// 4.3-IV0: registrations tell cordoned log directories (KIP-1066).
+pub(crate) const CORDONED_DIRECTORIES: i16 = 30;
 
 fn newest_version(record: &MetadataRecord) -> i16 {
     match record {

@@ -33,7 +33,7 @@ pub const FEATURES: [Feature; 7] = [
     Feature { name: "transaction.version", min: 0, max: 2 },
 ];
 
-const KRAFT_VERSION: &str = "kraft.version";
+pub(super) const KRAFT_VERSION: &str = "kraft.version";
 
 /// What the first leader of an empty log writes besides the features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,16 +7,29 @@
 //! Invariants: replaying the records of a decision into an equal state always succeeds; replaying
 //! a log into an empty controller gives an equal controller.
 
+mod alter_partition;
+mod broker_error;
 mod brokers;
+mod changes;
 mod configs;
 mod configs_error;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
+mod elect_leaders;
 mod features;
+mod heartbeat;
+mod index;
+mod partition_change;
 mod placement;
 mod producer_ids;
+mod reassign;
+mod reassignment;
+mod registration;
 mod replication;
+mod sessions;
+mod tick;
 mod topic_error;
 mod transaction;
 
@@ -26,16 +39,24 @@ use std::sync::Arc;
 use naru_model::config::Props;
 use naru_protocol::metadata::MetadataRecord;
 
-use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, ReplayError};
+use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, PartitionImage, ReplayError};
 use crate::topic_name;
 
+pub use broker_error::BrokerError;
 pub use brokers::{BrokerRegistration, ControllerRegistration};
 pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;
+pub use elect_leaders::ElectionError;
 pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
 pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
+pub use reassign::ReassignmentError;
+pub use registration::RegisterBroker;
+pub use sessions::{BrokerSessions, SessionSettings};
 pub use topic_error::TopicError;
 
+use changes::UNCLEAN_ELECTION;
+use features::KRAFT_VERSION;
+use index::{PartitionIndex, PartitionKey};
 use transaction::OpenTransaction;
 
 /// See the module.
@@ -49,6 +70,11 @@ pub struct Controller {
     open_transaction: Option<OpenTransaction>,
     /// Topics whose names metrics could confuse, by what they have in common.
     colliding_names: BTreeMap<String, BTreeSet<Arc<str>>>,
+    index: PartitionIndex,
+    /// The offset of each broker's last registration record.
+    registered_at: BTreeMap<i32, i64>,
+    /// Counts the changes of `unclean.leader.election.enable`, of a topic or for all.
+    unclean_settings: u64,
 }
 
 /// A published state and what led to it from the one before.
@@ -70,6 +96,9 @@ impl Controller {
             delta: MetadataDelta::default(),
             open_transaction: None,
             colliding_names: BTreeMap::new(),
+            index: PartitionIndex::default(),
+            registered_at: BTreeMap::new(),
+            unclean_settings: 0,
         }
     }
 
@@ -126,23 +155,69 @@ impl Controller {
         epoch: i32,
         record: &MetadataRecord,
     ) -> Result<(), ReplayError> {
+        let partitions = self.touched(record);
         if let MetadataRecord::RemoveTopicRecord(removed) = record
             && let Some(topic) = self.image.topic_by_id(removed.topic_id)
-            && let Some(key) = topic_name::collision_key(&topic.name)
-            && let Some(names) = self.colliding_names.get_mut(&key)
         {
-            names.remove(&topic.name);
-            if names.is_empty() {
-                self.colliding_names.remove(&key);
+            self.index.remove_topic(topic);
+            if let Some(key) = topic_name::collision_key(&topic.name)
+                && let Some(names) = self.colliding_names.get_mut(&key)
+            {
+                names.remove(&topic.name);
+                if names.is_empty() {
+                    self.colliding_names.remove(&key);
+                }
             }
         }
         self.image.apply(offset, epoch, record, &mut self.delta)?;
-        if let MetadataRecord::TopicRecord(created) = record
-            && let Some(key) = topic_name::collision_key(&created.name)
-        {
-            self.colliding_names.entry(key).or_default().insert(created.name.as_str().into());
+        for (key, before) in partitions {
+            let topic = self.image.topic_by_id(key.0);
+            if let Some(after) = topic.and_then(|topic| topic.partitions.get(&key.1)) {
+                self.index.change(key, before.as_deref(), after);
+            }
+        }
+        match record {
+            MetadataRecord::TopicRecord(created) => {
+                if let Some(key) = topic_name::collision_key(&created.name) {
+                    let names = self.colliding_names.entry(key).or_default();
+                    names.insert(created.name.as_str().into());
+                }
+            }
+            MetadataRecord::RegisterBrokerRecord(record) => {
+                self.registered_at.insert(record.broker_id, offset);
+            }
+            MetadataRecord::UnregisterBrokerRecord(record) => {
+                self.registered_at.remove(&record.broker_id);
+            }
+            MetadataRecord::ConfigRecord(record) if record.name == UNCLEAN_ELECTION => {
+                self.unclean_settings += 1;
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// The partitions that a record changes, as they are before it.
+    fn touched(&self, record: &MetadataRecord) -> Vec<(PartitionKey, Option<Arc<PartitionImage>>)> {
+        let partition = |topic_id, index| {
+            let topic = self.image.topic_by_id(topic_id);
+            ((topic_id, index), topic.and_then(|topic| topic.partitions.get(&index).cloned()))
+        };
+        match record {
+            MetadataRecord::PartitionRecord(record) => {
+                vec![partition(record.topic_id, record.partition_id)]
+            }
+            MetadataRecord::PartitionChangeRecord(record) => {
+                vec![partition(record.topic_id, record.partition_id)]
+            }
+            MetadataRecord::ClearElrRecord(record) => {
+                let only = self.image.topic(&record.topic_name).map(|topic| topic.id);
+                let with_elr = self.index.with_elr().into_iter();
+                let of_topic = |key: &PartitionKey| only.is_none_or(|topic| key.0 == topic);
+                with_elr.filter(of_topic).map(|(topic, index)| partition(topic, index)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -152,6 +227,7 @@ impl PartialEq for Controller {
         self.image == other.image
             && self.open_transaction == other.open_transaction
             && self.colliding_names == other.colliding_names
+            && self.index == other.index
     }
 }
 

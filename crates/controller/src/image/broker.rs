@@ -64,6 +64,16 @@ impl BrokerImage {
         !self.fenced && !self.in_controlled_shutdown
     }
 
+    /// Whether a replica's directory serves. An id that stands for no directory does, but for the
+    /// one of a lost directory; so does any while the broker tells no directories.
+    pub fn has_online_dir(&self, directory: Uuid) -> bool {
+        match directory {
+            Uuid::DIR_UNASSIGNED | Uuid::DIR_MIGRATING => true,
+            Uuid::DIR_LOST => false,
+            _ => self.log_dirs.is_empty() || self.log_dirs.contains(&directory),
+        }
+    }
+
     /// The endpoint of a listener.
     pub fn endpoint(&self, listener: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.name == listener)

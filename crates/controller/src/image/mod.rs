@@ -32,7 +32,7 @@ pub use resource::{ConfigResource, ResourceType};
 pub use shared_map::SharedMap;
 pub use topic::{PartitionImage, TopicImage};
 
-pub(crate) use topic::NO_LEADER;
+pub(crate) use topic::{NO_LEADER, NO_LEADER_CHANGE, RECOVERING};
 
 use other::OtherKey;
 

@@ -12,6 +12,9 @@ use super::SharedMap;
 pub(crate) const NO_LEADER: i32 = -1;
 /// The `leader` field of a PartitionChangeRecord that does not change the leader.
 pub(crate) const NO_LEADER_CHANGE: i32 = -2;
+/// The leader recovery state of a leader that was elected from outside the ISR and ELR: it has to
+/// find its end first.
+pub(crate) const RECOVERING: i8 = 1;
 /// The `leader_recovery_state` field of a PartitionChangeRecord that does not change it.
 const NO_RECOVERY_CHANGE: i8 = -1;
 

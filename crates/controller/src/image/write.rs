@@ -13,7 +13,10 @@ impl MetadataImage {
     /// Records that make an equal image (but for its offset), features first.
     pub fn to_records(&self) -> Vec<RecordAndVersion> {
         let mut records = Vec::new();
-        let mut push = |record: MetadataRecord| records.push(RecordAndVersion::newest(record));
+        // Whoever may read the log at this level may read the snapshot.
+        let level = self.feature_level(METADATA_VERSION);
+        let mut push =
+            |record: MetadataRecord| records.push(RecordAndVersion::at_level(level, record));
         // The metadata version decides how the rest is read, so it comes first.
         let features = self.features.iter();
         let (first, rest): (Vec<_>, Vec<_>) =

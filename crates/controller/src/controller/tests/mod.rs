@@ -1,6 +1,9 @@
 //! A controller in a box: records it decides get offsets and are replayed at once.
 
+mod brokers;
 mod configs;
+mod directories;
+mod isr;
 mod property;
 mod start;
 mod topics;
