@@ -59,7 +59,7 @@ def _(story):
     cluster, node = story.cluster, story.cluster.leader(story.topic)
     cluster.lose_disk(node)
     story.sleep(5)
-    cluster.finish_format(cluster.format(node, []))
+    cluster.finish_format(node, cluster.format(node, []))
     story.started(node)
 
 
@@ -70,7 +70,7 @@ def _(story):
     controller = cluster.controller()
     node = next(n for n in cluster.nodes if n is not controller)
     cluster.lose_disk(node)
-    cluster.finish_format(cluster.format(node, ["--no-initial-controllers"]))
+    cluster.finish_format(node, cluster.format(node, ["--no-initial-controllers"]))
     cluster.start(node)
     cluster.wait_ready(node)
     old = ["--controller-id", str(node.id), "--controller-directory-id", directory_id(node)]

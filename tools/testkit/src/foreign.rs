@@ -108,10 +108,15 @@ fn java(classes: &Path, libs: &Path, heap: &str, main: &str) -> Command {
     command
 }
 
-fn java_tools(tools: &Tools, broker: &Broker) -> Result<Command> {
+/// Kafka's command-line tools in one JVM; wants bootstrap servers, a data directory, a cases file.
+pub fn java_tool_tour(tools: &Tools) -> Result<Command> {
     let libs = tools.kafka_jars()?;
     let classes = tools.classes("tools", "tools", &libs)?;
-    let mut command = java(&classes, &libs, "700m", "ToolsTour");
+    Ok(java(&classes, &libs, "700m", "ToolsTour"))
+}
+
+fn java_tools(tools: &Tools, broker: &Broker) -> Result<Command> {
+    let mut command = java_tool_tour(tools)?;
     command.arg(broker.bootstrap()).arg(broker.data_dir());
     command.arg(foreign().join("java/tools/cases.txt"));
     Ok(command)

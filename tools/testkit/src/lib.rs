@@ -9,6 +9,7 @@
 
 pub mod broker;
 pub mod cache;
+pub mod cluster;
 pub mod differential;
 pub mod foreign;
 pub mod install;

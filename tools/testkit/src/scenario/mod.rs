@@ -1,7 +1,8 @@
-//! Whole stories about one broker: a real file streamed through it, kills under load, bad input,
-//! its directory read by Kafka's own tools.
+//! Whole stories: a real file streamed through a broker, kills under load, bad input, a directory
+//! read by Kafka's own tools; a cluster whose nodes die and come back.
 
 mod bad_input;
+mod cluster;
 mod files;
 mod kill;
 mod restart;
@@ -74,6 +75,16 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "bad-input",
         about: "hostile bytes; after each case others are served and memory is bounded",
         run: bad_input::run,
+    },
+    Scenario {
+        name: "cluster",
+        about: "three nodes under load; leaders, controllers, coordinators die; --full: 20 rounds",
+        run: cluster::run,
+    },
+    Scenario {
+        name: "cluster-tools",
+        about: "Apache Kafka's tools against three nodes, one of them dead for a while",
+        run: cluster::run_tools,
     },
 ];
 
