@@ -11,6 +11,7 @@ pub mod batch;
 pub mod controller;
 pub mod image;
 pub mod quorum;
+pub mod raft;
 mod records;
 pub mod topic_name;
 

@@ -62,7 +62,6 @@ impl ControlRecord {
     /// it has no place in a metadata log.
     pub fn read(kind: i16, value: &Bytes) -> Result<Option<Self>, DecodeError> {
         Ok(Some(match kind {
-            // Version 1 adds directory ids, which nothing here needs.
             2 => Self::LeaderChange(LeaderChangeMessage::from_bytes(value, version_of(value))?),
             3 => Self::SnapshotHeader(SnapshotHeaderRecord::from_bytes(value, 0)?),
             4 => Self::SnapshotFooter(SnapshotFooterRecord::from_bytes(value, 0)?),
@@ -72,10 +71,11 @@ impl ControlRecord {
         }))
     }
 
-    /// The value of the record, at version 0 as Kafka writes it.
+    /// The value of the record, at the version that Kafka writes: 0, but for leaders of a dynamic
+    /// quorum, whose record has directory ids in version 1.
     pub fn value(&self) -> Vec<u8> {
         match self {
-            Self::LeaderChange(message) => message.to_bytes(0),
+            Self::LeaderChange(message) => message.to_bytes(message.version.clamp(0, 1)),
             Self::SnapshotHeader(message) => message.to_bytes(0),
             Self::SnapshotFooter(message) => message.to_bytes(0),
             Self::KraftVersion(message) => message.to_bytes(0),
@@ -97,7 +97,12 @@ impl ControlRecord {
         Self::SnapshotFooter(SnapshotFooterRecord { version: 0 })
     }
 
-    pub(super) fn leader_change(leader: i32, voters: &[Voter], granting: &[Voter]) -> Self {
+    pub(crate) fn leader_change(
+        version: i16,
+        leader: i32,
+        voters: &[Voter],
+        granting: &[Voter],
+    ) -> Self {
         let members = |voters: &[Voter]| {
             let member = |voter: &Voter| leader_change_message::Voter {
                 voter_id: voter.id,
@@ -106,7 +111,7 @@ impl ControlRecord {
             voters.iter().map(member).collect()
         };
         Self::LeaderChange(LeaderChangeMessage {
-            version: 0,
+            version,
             leader_id: leader,
             voters: members(voters),
             granting_voters: members(granting),

@@ -1,0 +1,369 @@
+//! Changes of the voter set (KIP-853): one at a time, each committed before the next.
+//! AddRaftVoter v0-v1, RemoveRaftVoter v0, UpdateRaftVoter v0.
+//!
+//! A new voter's kraft.version is not asked for by ApiVersions: nodes that fetch the log of a
+//! dynamic quorum have shown that they know it.
+
+use naru_model::{ErrorCode, Uuid};
+use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
+use naru_protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
+use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
+use naru_protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
+use naru_protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
+use naru_protocol::messages::update_raft_voter_response::{CurrentLeader, UpdateRaftVoterResponse};
+
+use super::quorum::{Quorum, Step};
+use super::role::Role;
+use super::voters::ReplicaKey;
+use super::{ControlRecord, Effect, KraftVersion, RaftResponse, Voter, VoterEndpoint};
+
+/// A change of the voter set under way.
+#[derive(Debug)]
+pub(super) struct Change {
+    asked_by: Option<AskedBy>,
+    /// The voter to add once it has caught up.
+    joining: Option<Voter>,
+    /// Where the new voters stand in the log; none until the new voter has caught up.
+    offset: Option<i64>,
+    /// When whoever asked is told that it takes too long.
+    pub(super) deadline: i64,
+}
+
+/// Who waits for a change.
+#[derive(Debug, Clone, Copy)]
+enum AskedBy {
+    Add { token: u64 },
+    Remove { token: u64 },
+}
+
+impl AskedBy {
+    fn answer(self, step: &mut Step<'_>, error: ErrorCode, message: Option<String>) {
+        let (token, response) = match self {
+            Self::Add { token } => {
+                let response = AddRaftVoterResponse {
+                    throttle_time_ms: 0,
+                    error_code: error.code(),
+                    error_message: message,
+                };
+                (token, RaftResponse::AddRaftVoter(response))
+            }
+            Self::Remove { token } => {
+                let response = RemoveRaftVoterResponse {
+                    throttle_time_ms: 0,
+                    error_code: error.code(),
+                    error_message: message,
+                };
+                (token, RaftResponse::RemoveRaftVoter(response))
+            }
+        };
+        step.effects.push(Effect::Reply { token, response });
+    }
+}
+
+impl Change {
+    /// Answers whoever asked for it.
+    pub(super) fn answer(self, step: &mut Step<'_>, error: ErrorCode, message: Option<String>) {
+        if let Some(asked_by) = self.asked_by {
+            asked_by.answer(step, error, message);
+        }
+    }
+}
+
+/// Why a change is refused.
+type Refusal = (ErrorCode, Option<String>);
+
+fn refusal(error: ErrorCode, message: impl Into<String>) -> Refusal {
+    (error, Some(message.into()))
+}
+
+impl Quorum {
+    pub(super) fn handle_add_voter(
+        &mut self,
+        step: &mut Step<'_>,
+        token: u64,
+        request: &AddRaftVoterRequest,
+    ) {
+        let asked_by = AskedBy::Add { token };
+        let voter = match self.check_add(step, request) {
+            Ok(voter) => voter,
+            Err((error, message)) => return asked_by.answer(step, error, message),
+        };
+        let timeout = i64::from(request.timeout_ms).clamp(0, CHANGE_MS_MAX);
+        let change = Change {
+            asked_by: request.ack_when_committed.then_some(asked_by),
+            joining: Some(voter),
+            offset: None,
+            deadline: step.now.saturating_add(timeout),
+        };
+        if let Role::Leader(leader) = &mut self.role {
+            leader.change = Some(change);
+        }
+        self.drive_change(step);
+        if !request.ack_when_committed {
+            // Whoever does not wait for the commit asks again if need be.
+            let waits = matches!(&self.role, Role::Leader(leader)
+                if leader.change.as_ref().is_some_and(|change| change.offset.is_none()));
+            if waits && let Role::Leader(leader) = &mut self.role {
+                leader.change = None;
+                let message = format!("node {} has not caught up yet", request.voter_id);
+                asked_by.answer(step, ErrorCode::RequestTimedOut, Some(message));
+            } else {
+                asked_by.answer(step, ErrorCode::None, None);
+            }
+        }
+    }
+
+    fn check_add(&self, step: &Step<'_>, request: &AddRaftVoterRequest) -> Result<Voter, Refusal> {
+        self.check_cluster(request.cluster_id.as_deref())?;
+        self.check_leader_request(self.epoch).map_err(|error| (error, None))?;
+        if request.voter_id < 0 || request.voter_directory_id == Uuid::ZERO {
+            let message = "a voter has an id and a directory id";
+            return Err(refusal(ErrorCode::InvalidRequest, message));
+        }
+        let endpoints = request.listeners.iter().map(|listener| VoterEndpoint {
+            name: listener.name.clone(),
+            host: listener.host.clone(),
+            port: listener.port,
+        });
+        let endpoints: Vec<VoterEndpoint> = endpoints.collect();
+        if !self.has_controller_listener(&endpoints) {
+            let message = "the voter has no endpoint for the controllers' first listener";
+            return Err(refusal(ErrorCode::InvalidRequest, message));
+        }
+        self.check_may_change(step)?;
+        if self.voters().iter().any(|voter| voter.id == request.voter_id) {
+            let message = format!("node {} is a voter already", request.voter_id);
+            return Err(refusal(ErrorCode::DuplicateVoter, message));
+        }
+        Ok(Voter { id: request.voter_id, directory_id: request.voter_directory_id, endpoints })
+    }
+
+    fn check_cluster(&self, cluster_id: Option<&str>) -> Result<(), Refusal> {
+        match cluster_id {
+            Some(id) if id != self.cluster_id => {
+                let message = format!("this is cluster {}, not {id}", self.cluster_id);
+                Err(refusal(ErrorCode::InconsistentClusterId, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn has_controller_listener(&self, endpoints: &[VoterEndpoint]) -> bool {
+        match self.listeners.first() {
+            Some(own) => endpoints.iter().any(|endpoint| endpoint.name == own.name),
+            None => !endpoints.is_empty(),
+        }
+    }
+
+    /// Whether the voter set may change now: this leader's epoch and the last change are
+    /// committed, and no other change is under way.
+    fn check_may_change(&self, step: &Step<'_>) -> Result<(), Refusal> {
+        let wait = |message: &str| Err(refusal(ErrorCode::RequestTimedOut, message));
+        let Role::Leader(leader) = &self.role else {
+            return Err((ErrorCode::NotLeaderOrFollower, None));
+        };
+        if leader.change.as_ref().is_some_and(|change| change.deadline > step.now) {
+            return wait("another change of the voters is under way");
+        }
+        let Some(committed) = leader.committed else {
+            return wait("the leader's epoch is not committed yet");
+        };
+        if self.kraft_version() == KraftVersion::Static {
+            let message = "the voters are static: kraft.version is 0";
+            return Err(refusal(ErrorCode::UnsupportedVersion, message));
+        }
+        if self.voter_log.last_voters_offset().is_none_or(|offset| offset >= committed) {
+            return wait("the last change of the voters is not committed yet");
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_remove_voter(
+        &mut self,
+        step: &mut Step<'_>,
+        token: u64,
+        request: &RemoveRaftVoterRequest,
+    ) {
+        let asked_by = AskedBy::Remove { token };
+        match self.check_remove(step, request) {
+            Ok(voters) => {
+                let deadline = step.now.saturating_add(CHANGE_MS_MAX);
+                self.append_voters(step, &voters, Some(asked_by), deadline);
+            }
+            Err((error, message)) => asked_by.answer(step, error, message),
+        }
+    }
+
+    /// The voters that are left.
+    fn check_remove(
+        &self,
+        step: &Step<'_>,
+        request: &RemoveRaftVoterRequest,
+    ) -> Result<Vec<Voter>, Refusal> {
+        self.check_cluster(request.cluster_id.as_deref())?;
+        self.check_leader_request(self.epoch).map_err(|error| (error, None))?;
+        if request.voter_id < 0 || request.voter_directory_id == Uuid::ZERO {
+            let message = "a voter has an id and a directory id";
+            return Err(refusal(ErrorCode::InvalidRequest, message));
+        }
+        self.check_may_change(step)?;
+        let key = ReplicaKey { id: request.voter_id, directory_id: request.voter_directory_id };
+        let mut voters = self.voters().to_vec();
+        voters.retain(|voter| ReplicaKey::of(voter) != key);
+        if voters.len() == self.voters().len() {
+            let message = format!("node {} with this directory is no voter", request.voter_id);
+            return Err(refusal(ErrorCode::VoterNotFound, message));
+        }
+        if voters.is_empty() {
+            let message = format!("node {} is the last voter", request.voter_id);
+            return Err(refusal(ErrorCode::VoterNotFound, message));
+        }
+        Ok(voters)
+    }
+
+    pub(super) fn handle_update_voter(
+        &mut self,
+        step: &mut Step<'_>,
+        request: &UpdateRaftVoterRequest,
+    ) -> UpdateRaftVoterResponse {
+        let error = match self.check_update(step, request) {
+            Ok(Some(voters)) => {
+                let deadline = step.now.saturating_add(CHANGE_MS_MAX);
+                self.append_voters(step, &voters, None, deadline);
+                ErrorCode::None
+            }
+            Ok(None) => ErrorCode::None,
+            Err((error, _)) => error,
+        };
+        let (host, port) = self.leader_endpoint.clone().unwrap_or_default();
+        let current_leader = CurrentLeader {
+            leader_id: self.leader.unwrap_or(-1),
+            leader_epoch: self.epoch,
+            host,
+            port: i32::from(port),
+        };
+        UpdateRaftVoterResponse { throttle_time_ms: 0, error_code: error.code(), current_leader }
+    }
+
+    /// The voters with this one's new endpoints; none if they are known already.
+    fn check_update(
+        &self,
+        step: &Step<'_>,
+        request: &UpdateRaftVoterRequest,
+    ) -> Result<Option<Vec<Voter>>, Refusal> {
+        self.check_cluster(request.cluster_id.as_deref())?;
+        self.check_leader_request(request.current_leader_epoch).map_err(|error| (error, None))?;
+        let invalid = |message: &str| Err(refusal(ErrorCode::InvalidRequest, message));
+        if request.voter_id < 0 || request.voter_directory_id == Uuid::ZERO {
+            return invalid("a voter has an id and a directory id");
+        }
+        let endpoints = request.listeners.iter().map(|listener| VoterEndpoint {
+            name: listener.name.clone(),
+            host: listener.host.clone(),
+            port: listener.port,
+        });
+        let endpoints: Vec<VoterEndpoint> = endpoints.collect();
+        if !self.has_controller_listener(&endpoints) {
+            return invalid("the voter has no endpoint for the controllers' first listener");
+        }
+        let range = &request.k_raft_version_feature;
+        let range = range.min_supported_version..=range.max_supported_version;
+        if *range.start() < 0 || range.is_empty() {
+            return invalid("no range of kraft.version");
+        }
+        self.check_may_change(step)?;
+        if !range.contains(&1) {
+            return invalid("the voter does not know this quorum's kraft.version");
+        }
+        let key = ReplicaKey { id: request.voter_id, directory_id: request.voter_directory_id };
+        let mut voters = self.voters().to_vec();
+        let Some(voter) = voters.iter_mut().find(|voter| ReplicaKey::of(voter) == key) else {
+            return Err((ErrorCode::VoterNotFound, None));
+        };
+        if voter.endpoints == endpoints {
+            return Ok(None);
+        }
+        voter.endpoints = endpoints;
+        Ok(Some(voters))
+    }
+
+    /// Writes new voters; they count at once.
+    fn append_voters(
+        &mut self,
+        step: &mut Step<'_>,
+        voters: &[Voter],
+        asked_by: Option<AskedBy>,
+        deadline: i64,
+    ) {
+        let offset = step.end();
+        let epoch = self.epoch;
+        let record = ControlRecord::voters(voters);
+        self.voter_log.read_log(offset, &record);
+        step.effects.push(Effect::AppendControl { epoch, records: vec![record] });
+        if let Role::Leader(leader) = &mut self.role {
+            leader.change =
+                Some(Change { asked_by, joining: None, offset: Some(offset), deadline });
+            // A new voter learns at once who leads.
+            leader.begin_at = step.now;
+        }
+    }
+
+    /// Adds the voter that has caught up; gives up what takes too long; keeps this leader's own
+    /// endpoints right.
+    pub(super) fn drive_change(&mut self, step: &mut Step<'_>) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.change.as_ref().is_some_and(|change| change.deadline <= step.now) {
+            if let Some(change) = leader.change.take() {
+                let message = "the change of the voters was not committed in time".to_owned();
+                change.answer(step, ErrorCode::RequestTimedOut, Some(message));
+            }
+            return;
+        }
+        let Some(change) = &leader.change else { return self.update_self(step) };
+        let Some(joining) = &change.joining else { return };
+        let recent = step.now.saturating_sub(self.timeouts.fetch_timeout_ms);
+        let caught_up = leader.progress(joining).is_some_and(|progress| {
+            progress.fetch_ms >= recent && progress.end >= leader.committed
+        });
+        if caught_up && leader.committed.is_some() {
+            let (joining, deadline) = (joining.clone(), change.deadline);
+            let asked_by = change.asked_by;
+            let mut voters = self.voters().to_vec();
+            voters.push(joining);
+            voters.sort_by_key(|voter| voter.id);
+            self.append_voters(step, &voters, asked_by, deadline);
+        }
+    }
+
+    /// A leader that listens elsewhere than the voters say corrects them.
+    fn update_self(&mut self, step: &mut Step<'_>) {
+        let mut voters = self.voters().to_vec();
+        let own = voters.iter_mut().find(|voter| self.is_self(voter));
+        let Some(own) = own.filter(|own| own.endpoints != self.listeners) else { return };
+        if self.listeners.is_empty() || self.check_may_change(step).is_err() {
+            return;
+        }
+        own.endpoints.clone_from(&self.listeners);
+        let deadline = step.now.saturating_add(CHANGE_MS_MAX);
+        self.append_voters(step, &voters, None, deadline);
+    }
+
+    /// The high watermark has moved: a change below it is done. A leader that is no voter any
+    /// more leaves.
+    pub(super) fn complete_change(&mut self, step: &mut Step<'_>, committed: i64) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let is_done = |change: &Change| change.offset.is_some_and(|offset| offset < committed);
+        if leader.change.as_ref().is_some_and(is_done)
+            && let Some(change) = leader.change.take()
+        {
+            change.answer(step, ErrorCode::None, None);
+        }
+        let settled = self.voter_log.last_voters_offset().is_some_and(|at| at < committed);
+        if settled && !self.is_voter() {
+            self.resign(step);
+        }
+    }
+}
+
+/// Longest time that a change may take.
+const CHANGE_MS_MAX: i64 = 60_000;
