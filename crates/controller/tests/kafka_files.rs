@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use naru_controller::batch::{BatchPlace, LogRecord, control_batch, read_batch};
-use naru_controller::controller::bootstrap_records;
+use naru_controller::controller::{RegisterBroker, SessionSettings, bootstrap_records};
 use naru_controller::image::ConfigResource;
 use naru_controller::quorum::{
     ControlRecord, KraftVersion, Voter, VoterEndpoint, VoterLog, bootstrap_checkpoint,
@@ -16,6 +16,11 @@ use naru_controller::quorum::{
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::Timestamp;
 use naru_model::config::Props;
+use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use naru_protocol::messages::broker_registration_request::{
+    BrokerRegistrationRequest, Feature, Listener,
+};
+use naru_protocol::messages::register_broker_record::RegisterBrokerRecord;
 use naru_protocol::metadata::MetadataRecord;
 use naru_records::BatchHeader;
 
@@ -124,18 +129,94 @@ fn texts(records: &[RecordAndVersion]) -> Vec<String> {
     texts
 }
 
+fn heartbeat(controller: &Controller) -> BrokerHeartbeatRequest {
+    BrokerHeartbeatRequest {
+        broker_id: 1,
+        broker_epoch: controller.image().broker(1).unwrap().epoch,
+        current_metadata_offset: controller.image().end_offset() - 1,
+        ..BrokerHeartbeatRequest::default()
+    }
+}
+
 #[test]
 fn a_clean_stop_writes_the_records_kafka_wrote() {
-    let (controller, records) = replayed_to(175);
-    let ours = texts(&controller.decide_stop_broker(1, 14));
-    assert_eq!(ours, kafka_wrote(&records, 175..183));
+    let (mut controller, records) = replayed_to(175);
+    let mut sessions = controller.start_sessions(SessionSettings::default(), 0);
+    let mut ours = Vec::new();
+    for _ in 0..2 {
+        let stop = BrokerHeartbeatRequest { want_shut_down: true, ..heartbeat(&controller) };
+        let decision = controller.decide_broker_heartbeat(&mut sessions, 0, &stop);
+        for record in &decision.records {
+            let offset = controller.image().end_offset();
+            controller.replay(offset, 1, &record.record).unwrap();
+        }
+        assert_eq!(decision.response.should_shut_down, !ours.is_empty());
+        ours.extend(decision.records);
+    }
+    assert_eq!(texts(&ours), kafka_wrote(&records, 175..183));
 }
 
 #[test]
 fn a_start_after_a_clean_stop_writes_the_records_kafka_wrote() {
-    let (controller, records) = replayed_to(187);
-    let ours = texts(&controller.decide_unfence_broker(1, 185));
-    assert_eq!(ours, kafka_wrote(&records, 187..193));
+    let (controller, records) = replayed_to(185);
+    let mut sessions = controller.start_sessions(SessionSettings::default(), 0);
+    let kafkas = records.iter().find(|(offset, _)| *offset == 185).unwrap();
+    let MetadataRecord::RegisterBrokerRecord(registered) = &kafkas.1 else {
+        panic!("{kafkas:?} is no registration");
+    };
+    let request = registration_of(registered, controller.image().broker(1).unwrap().epoch);
+    let context = RegisterBroker {
+        version: 4,
+        cluster_id: "c",
+        kraft_version: 1,
+        next_offset: 185,
+        previous_process_is_gone: false,
+        now_ms: 0,
+    };
+    let decision = controller.decide_broker_registration(&mut sessions, &request, context);
+    let [ours] = decision.records.try_into().unwrap();
+    let MetadataRecord::RegisterBrokerRecord(mut ours) = ours.record else {
+        panic!("{ours:?} is no registration");
+    };
+    // Kafka's features have no order.
+    let mut kafkas = registered.clone();
+    kafkas.features.sort_by(|a, b| a.name.cmp(&b.name));
+    ours.features.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(ours, kafkas);
+
+    let (controller, _) = replayed_to(187);
+    let mut sessions = controller.start_sessions(SessionSettings::default(), 0);
+    let decision = controller.decide_broker_heartbeat(&mut sessions, 0, &heartbeat(&controller));
+    assert_eq!(texts(&decision.records), kafka_wrote(&records, 187..193));
+}
+
+/// The request that led to a registration.
+fn registration_of(
+    record: &RegisterBrokerRecord,
+    previous_broker_epoch: i64,
+) -> BrokerRegistrationRequest {
+    let listeners = record.end_points.iter().map(|endpoint| Listener {
+        name: endpoint.name.clone(),
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        security_protocol: endpoint.security_protocol,
+    });
+    let features = record.features.iter().map(|feature| Feature {
+        name: feature.name.clone(),
+        min_supported_version: feature.min_supported_version,
+        max_supported_version: feature.max_supported_version,
+    });
+    BrokerRegistrationRequest {
+        broker_id: record.broker_id,
+        cluster_id: "c".to_owned(),
+        incarnation_id: record.incarnation_id,
+        listeners: listeners.collect(),
+        features: features.collect(),
+        rack: record.rack.clone(),
+        log_dirs: record.log_dirs.clone(),
+        previous_broker_epoch,
+        ..BrokerRegistrationRequest::default()
+    }
 }
 
 #[test]

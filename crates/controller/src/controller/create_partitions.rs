@@ -106,7 +106,7 @@ impl Controller {
             } else {
                 TopicError::AllReplicasFenced { factor }
             })?;
-            records.push(RecordAndVersion::newest(partition.to_record(topic.id, index)));
+            records.push(self.versioned(partition.to_record(topic.id, index)));
         }
         Ok(records)
     }

@@ -65,9 +65,11 @@ impl Controller {
         }
         let mut records = Vec::new();
         let mut topics = Vec::new();
+        let mut created_before = 0;
         for topic in wanted {
-            match self.new_topic(topic, &mut context) {
+            match self.new_topic(topic, created_before, &mut context) {
                 Ok(mut created) => {
+                    created_before += 1;
                     records.append(&mut created.records);
                     topics.push(created.result);
                 }
@@ -99,12 +101,13 @@ impl Controller {
     fn new_topic<F: FnMut() -> Uuid>(
         &self,
         topic: &CreatableTopic,
+        created_before: usize,
         context: &mut CreateTopics<F>,
     ) -> Result<NewTopic, TopicError> {
         self.check_new_name(&topic.name)?;
         let config = config_of(topic)?;
         TopicConfig::validate(&config, &self.config_layers().layers())?;
-        let partitions = self.new_partitions(topic, context)?;
+        let partitions = self.new_partitions(topic, created_before, context)?;
         let id = (context.new_id)();
         let replication_factor = partitions.first().map_or(0, |p| p.replicas.len());
         let result = CreatableTopicResult {
@@ -116,14 +119,14 @@ impl Controller {
             ..CreatableTopicResult::default()
         };
         let record = TopicRecord { name: topic.name.clone(), topic_id: id };
-        let mut records = vec![RecordAndVersion::newest(record)];
+        let mut records = vec![self.versioned(record)];
         let resource = ConfigResource::topic(topic.name.as_str());
         let changes = config.into_iter().map(|(name, value)| (name, Some(value)));
         records.extend(config_records(&resource, changes));
         records.extend(
             (0..)
                 .zip(&partitions)
-                .map(|(index, partition)| RecordAndVersion::newest(partition.to_record(id, index))),
+                .map(|(index, partition)| self.versioned(partition.to_record(id, index))),
         );
         Ok(NewTopic { records, result })
     }
@@ -145,6 +148,7 @@ impl Controller {
     fn new_partitions<F>(
         &self,
         topic: &CreatableTopic,
+        created_before: usize,
         context: &CreateTopics<F>,
     ) -> Result<Vec<PartitionImage>, TopicError> {
         if !topic.assignments.is_empty() {
@@ -162,7 +166,7 @@ impl Controller {
             -1 => context.default_replication_factor,
             given => given,
         };
-        let placed = self.place(self.image.topic_count(), count, factor)?;
+        let placed = self.place(self.image.topic_count() + created_before, count, factor)?;
         let partitions = placed.into_iter().map(|replicas| self.new_partition(replicas));
         partitions.collect::<Option<_>>().ok_or(TopicError::AllReplicasFenced { factor })
     }

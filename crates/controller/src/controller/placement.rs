@@ -1,7 +1,8 @@
 //! Which brokers hold a new partition, and the partition's first state.
 //!
-//! Replicas are striped over racks, and over the brokers of a rack; a fenced broker never comes
-//! first. Successive partitions start at successive racks and brokers, so that leaders spread.
+//! Every active broker leads equally often, in an order that alternates racks; the other replicas
+//! go to the other racks first, and to other brokers each time the round begins anew, so that a
+//! broker's partitions spread over all others when it is gone. A fenced broker never comes first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ impl Controller {
         factor: i16,
     ) -> Result<Vec<Vec<i32>>, TopicError> {
         let usable: Vec<&Arc<BrokerImage>> =
-            self.image.brokers().filter(|broker| !is_cordoned(broker)).collect();
+            self.image.brokers().filter(|broker| takes_replicas(broker)).collect();
         let active = usable.iter().filter(|broker| broker.is_active()).count();
         let replicas = usize::try_from(factor).unwrap_or(0);
         if active == 0 {
@@ -34,7 +35,8 @@ impl Controller {
             list.push(broker.id);
         }
         let racks: Vec<Rack> = racks.into_values().collect();
-        Ok((start..start + count).map(|turn| stripe(&racks, turn, replicas)).collect())
+        let leaders = leaders(&racks);
+        Ok((start..start + count).map(|turn| stripe(&racks, &leaders, turn, replicas)).collect())
     }
 
     /// Checks an assignment that a client made; `expected` is the number of replicas it must have.
@@ -96,49 +98,113 @@ struct Rack {
     inactive: Vec<i32>,
 }
 
-impl Rack {
-    /// The broker at `depth` when the rack's order is turned by `turn`; inactive ones come last.
-    fn at(&self, turn: usize, depth: usize) -> Option<i32> {
-        if depth < self.active.len() {
-            self.active.get((turn + depth) % self.active.len()).copied()
-        } else {
-            self.inactive.get(depth - self.active.len()).copied()
-        }
-    }
+/// An active broker: its rack, and its place there.
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    rack: usize,
+    place: usize,
+    broker: i32,
 }
 
-fn stripe(racks: &[Rack], turn: usize, replicas: usize) -> Vec<i32> {
-    let (first_rack, inner_turn) = (turn % racks.len(), turn / racks.len());
-    let order = || racks.iter().cycle().skip(first_rack).take(racks.len());
-    let deepest = racks.iter().map(|rack| rack.active.len() + rack.inactive.len()).max();
-    let mut chosen: Vec<i32> = (0..deepest.unwrap_or(0))
-        .flat_map(|depth| order().filter_map(move |rack| rack.at(inner_turn, depth)))
+/// All active brokers, racks alternating.
+fn leaders(racks: &[Rack]) -> Vec<Seat> {
+    let mut seats: Vec<Seat> = Vec::new();
+    for (rack, brokers) in racks.iter().enumerate() {
+        let active = brokers.active.iter().enumerate();
+        seats.extend(active.map(|(place, broker)| Seat { rack, place, broker: *broker }));
+    }
+    seats.sort_by_key(|seat| (seat.place, seat.rack));
+    seats
+}
+
+/// The replicas of one partition, the leader first. `leaders` is not empty.
+fn stripe(racks: &[Rack], leaders: &[Seat], turn: usize, replicas: usize) -> Vec<i32> {
+    let round = turn / leaders.len();
+    let Some(leader) = leaders.get(turn % leaders.len()) else {
+        return Vec::new();
+    };
+    // The leader's rack comes last: it has one already.
+    let others = racks.len() - 1;
+    let order = (0..others).map(|step| {
+        let after = 1 + (step + round) % others;
+        (leader.rack + after) % racks.len()
+    });
+    let order = order.chain([leader.rack]);
+    let queues: Vec<Vec<i32>> = order
+        .filter_map(|index| Some((index, racks.get(index)?)))
+        .map(|(index, rack)| {
+            let own = index == leader.rack;
+            let active: Vec<i32> = if own {
+                // Those behind the leader's place first.
+                let mut rest = rack.active.clone();
+                rest.rotate_left(leader.place);
+                rest.remove(0);
+                rest
+            } else {
+                rack.active.clone()
+            };
+            let shift = if own { round } else { leader.place + round };
+            let mut queue = turned(active, shift);
+            queue.extend(turned(rack.inactive.clone(), turn));
+            queue
+        })
         .collect();
-    // The first active broker leads; the others keep their order.
-    let is_active = |id: &i32| racks.iter().any(|rack| rack.active.contains(id));
-    if let Some(leader) = chosen.iter().position(is_active) {
-        chosen[..=leader].rotate_right(1);
-    }
-    chosen.truncate(replicas);
-    chosen
+    let deepest = queues.iter().map(Vec::len).max().unwrap_or(0);
+    let followers =
+        (0..deepest).flat_map(|depth| queues.iter().filter_map(move |queue| queue.get(depth)));
+    [leader.broker].into_iter().chain(followers.copied()).take(replicas).collect()
 }
 
-/// Whether a broker takes no new partitions because all its directories are cordoned.
-fn is_cordoned(broker: &BrokerImage) -> bool {
+fn turned(mut brokers: Vec<i32>, by: usize) -> Vec<i32> {
+    if !brokers.is_empty() {
+        let by = by % brokers.len();
+        brokers.rotate_left(by);
+    }
+    brokers
+}
+
+/// Whether a broker takes new partitions: not while it stops, nor with all directories cordoned.
+fn takes_replicas(broker: &BrokerImage) -> bool {
     let cordoned = broker.cordoned_log_dirs.as_deref().unwrap_or_default();
-    !broker.log_dirs.is_empty() && broker.log_dirs.iter().all(|dir| cordoned.contains(dir))
+    let all_cordoned =
+        !broker.log_dirs.is_empty() && broker.log_dirs.iter().all(|dir| cordoned.contains(dir));
+    let stopping = broker.in_controlled_shutdown && !broker.fenced;
+    !all_cordoned && !stopping
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use proptest::prelude::*;
+
+    fn rack(active: &[i32]) -> Rack {
+        Rack { active: active.to_vec(), inactive: Vec::new() }
+    }
+
+    fn placed(racks: &[Rack], turns: usize, replicas: usize) -> Vec<Vec<i32>> {
+        let leaders = leaders(racks);
+        (0..turns).map(|turn| stripe(racks, &leaders, turn, replicas)).collect()
+    }
 
     #[test]
     fn replicas_alternate_racks_and_leaders_spread() {
-        let rack = |active: &[i32]| Rack { active: active.to_vec(), inactive: Vec::new() };
         let racks = [rack(&[1, 2]), rack(&[3, 4])];
-        let placed: Vec<_> = (0..4).map(|turn| stripe(&racks, turn, 2)).collect();
-        assert_eq!(placed, [[1, 3], [3, 1], [2, 4], [4, 2]]);
+        let expected =
+            [[1, 3], [3, 1], [2, 4], [4, 2], [1, 4], [3, 2], [2, 3], [4, 1]].map(Vec::from);
+        assert_eq!(placed(&racks, 8, 2), expected);
+    }
+
+    #[test]
+    fn the_partitions_of_one_broker_have_their_followers_everywhere() {
+        let racks = [rack(&[1, 2, 3, 4])];
+        let next_to_one: BTreeSet<i32> = placed(&racks, 12, 2)
+            .into_iter()
+            .filter(|replicas| replicas[0] == 1)
+            .map(|replicas| replicas[1])
+            .collect();
+        assert_eq!(next_to_one, BTreeSet::from([2, 3, 4]));
     }
 
     #[test]
@@ -147,10 +213,39 @@ mod tests {
             Rack { active: Vec::new(), inactive: vec![1] },
             Rack { active: vec![2], inactive: vec![3] },
         ];
-        for turn in 0..6 {
-            let placed = stripe(&racks, turn, 3);
-            assert_eq!(placed[0], 2);
-            assert_eq!(placed.len(), 3);
+        for replicas in placed(&racks, 6, 3) {
+            assert_eq!((replicas[0], replicas.len()), (2, 3));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn replicas_are_distinct_over_racks_and_leaders_are_even(
+            sizes in prop::collection::vec((0..4usize, 0..3usize), 1..5),
+            replicas in 1..6usize,
+        ) {
+            let mut id = 0;
+            let mut take = |count| { let ids = (id..id + count as i32).collect(); id += count as i32; ids };
+            let racks: Vec<Rack> = sizes
+                .iter()
+                .map(|(active, inactive)| Rack { active: take(*active), inactive: take(*inactive) })
+                .filter(|rack| !rack.active.is_empty() || !rack.inactive.is_empty())
+                .collect();
+            let active: usize = racks.iter().map(|rack| rack.active.len()).sum();
+            let all: usize = active + racks.iter().map(|rack| rack.inactive.len()).sum::<usize>();
+            prop_assume!(active > 0 && replicas <= all);
+            let mut led: BTreeMap<i32, usize> = BTreeMap::new();
+            for list in placed(&racks, active * 3, replicas) {
+                prop_assert_eq!(list.len(), replicas);
+                prop_assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), replicas);
+                *led.entry(list[0]).or_default() += 1;
+                let holds = |rack: &&Rack| {
+                    list.iter().any(|id| rack.active.contains(id) || rack.inactive.contains(id))
+                };
+                let used = racks.iter().filter(holds).count();
+                prop_assert_eq!(used, replicas.min(racks.len()));
+            }
+            prop_assert!(led.values().all(|times| *times == 3) && led.len() == active);
         }
     }
 }
