@@ -17,6 +17,7 @@ mod metadata;
 mod metrics;
 mod node;
 mod partition;
+mod peer;
 mod security;
 mod storage;
 

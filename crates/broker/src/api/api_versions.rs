@@ -21,6 +21,15 @@ const SOFTWARE_SINCE: i16 = 3;
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    answer(context, &request, advertised())
+}
+
+/// The answer of a listener that serves these APIs.
+pub(super) fn answer(
+    context: &RequestContext,
+    request: &ApiVersionsRequest,
+    apis: impl Iterator<Item = (ApiKey, i16, i16)>,
+) -> ApiVersionsResponse {
     let version = context.version;
     if version >= SOFTWARE_SINCE
         && !(is_software_word(&request.client_software_name)
@@ -33,7 +42,7 @@ pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> A
     }
     let image = context.node.image();
     ApiVersionsResponse {
-        api_keys: advertised().map(|(api, low, high)| row(api, low, high)).collect(),
+        api_keys: apis.map(|(api, low, high)| row(api, low, high)).collect(),
         supported_features: FEATURES
             .iter()
             .filter(|feature| version >= ZERO_MINIMUM_SINCE || feature.min > 0)

@@ -13,9 +13,9 @@ use crate::dispatch::RequestContext;
 use crate::security::CLUSTER_OPERATIONS;
 
 const BROKERS: i8 = 1;
-const CONTROLLERS: i8 = 2;
+pub(super) const CONTROLLERS: i8 = 2;
 /// "Not asked for."
-const OPERATIONS_OMITTED: i32 = i32::MIN;
+pub(super) const OPERATIONS_OMITTED: i32 = i32::MIN;
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn describe(
@@ -58,7 +58,7 @@ pub(crate) fn describe(
     DescribeClusterResponse {
         endpoint_type: BROKERS,
         cluster_id: node.cluster_id().to_owned(),
-        controller_id: node.id(),
+        controller_id: node.controller_for_clients(),
         brokers: brokers.collect(),
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
             CLUSTER_OPERATIONS

@@ -26,7 +26,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
 };
 
 use super::INVALID_REQUEST;
-use crate::dispatch::RequestContext;
+use crate::dispatch::{RequestContext, ask};
 
 pub(crate) fn describe(
     context: &RequestContext,
@@ -202,21 +202,7 @@ pub(crate) async fn alter(
         (resource.resource_type, &resource.resource_name)
     });
     request.resources = left;
-    let decided =
-        node.metadata().decide(&node, |controller| controller.decide_alter_configs(&request)).await;
-    let mut response = decided.unwrap_or_else(|error| AlterConfigsResponse {
-        responses: request
-            .resources
-            .iter()
-            .map(|resource| alter_configs_response::AlterConfigsResourceResponse {
-                error_code: error.code(),
-                error_message: None,
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-            })
-            .collect(),
-        ..Default::default()
-    });
+    let mut response = ask(&node, &context, request).await;
     response.responses.extend(refused.into_iter().map(|refused| {
         alter_configs_response::AlterConfigsResourceResponse {
             error_code: ErrorCode::InvalidRequest.code(),
@@ -237,23 +223,7 @@ pub(crate) async fn alter_incrementally(
         (resource.resource_type, &resource.resource_name)
     });
     request.resources = left;
-    let decided = node
-        .metadata()
-        .decide(&node, |controller| controller.decide_incremental_alter_configs(&request))
-        .await;
-    let mut response = decided.unwrap_or_else(|error| IncrementalAlterConfigsResponse {
-        responses: request
-            .resources
-            .iter()
-            .map(|resource| incremental_alter_configs_response::AlterConfigsResourceResponse {
-                error_code: error.code(),
-                error_message: None,
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-            })
-            .collect(),
-        ..Default::default()
-    });
+    let mut response = ask(&node, &context, request).await;
     response.responses.extend(refused.into_iter().map(|refused| {
         incremental_alter_configs_response::AlterConfigsResourceResponse {
             error_code: ErrorCode::InvalidRequest.code(),

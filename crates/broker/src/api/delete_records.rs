@@ -12,6 +12,7 @@ use naru_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
+use super::lookup;
 use crate::dispatch::RequestContext;
 
 /// "Up to the high watermark."
@@ -55,8 +56,9 @@ fn delete(
     topic: &str,
     asked: &DeleteRecordsPartition,
 ) -> Result<Offset, ErrorCode> {
-    let partition = context.node.partitions().by_name(topic, asked.partition_index)?;
+    let partition = lookup::by_name(&context.node, topic, asked.partition_index)?;
     partition.check_online()?;
+    partition.check_leads()?;
     if is_internal(topic) {
         return Err(ErrorCode::InvalidTopicException);
     }

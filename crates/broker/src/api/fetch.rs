@@ -10,22 +10,29 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use naru_model::ErrorCode;
+use naru_model::config::ReplicaSelector;
+use naru_model::{BrokerEpoch, BrokerId, ErrorCode};
 use naru_protocol::messages::fetch_request::{FetchRequest, FetchTopic};
 use naru_protocol::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
 };
 use naru_protocol::{Records, frame};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::lookup;
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
 use crate::listener::{Answer, FileRange, Outgoing};
-use crate::partition::{Partition, PartitionRead};
+use crate::partition::{Partition, PartitionRead, ReadAs};
 
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
+/// First version whose consumers may read from followers.
+const RACKS_SINCE: i16 = 11;
+/// First version that is told where the leader is.
+const LEADERS_SINCE: i16 = 16;
 /// Ranges up to this size are read into the answer: one system call less than sendfile.
 const INLINE_MAX: usize = 8 << 10;
 /// A divergence that is not known.
@@ -43,7 +50,7 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
             return Answer::Send(context.frame(&response));
         }
     };
-    let attempt = fetch.attempt();
+    let attempt = fetch.attempt(Look::First);
     if fetch.is_enough(&attempt) || fetch.wait_max.is_zero() {
         return Answer::Send(fetch.answer(attempt));
     }
@@ -60,8 +67,16 @@ struct Fetch {
     bytes_min: usize,
     wait_max: Duration,
     read_committed: bool,
-    /// Sent in the name of a replica; no other broker replicates from this one.
-    as_follower: bool,
+    read_as: ReadAs,
+    /// The consumer's rack, if it should read from a replica there.
+    rack: Option<String>,
+}
+
+/// How often the partitions have been looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Again,
 }
 
 /// What one look at the partitions found.
@@ -97,7 +112,21 @@ impl Fetch {
             Err(error) => return Err((context, error)),
         };
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let node_max = size(node.config().fetch.max_bytes);
+        let replica = request.replica_id.max(request.replica_state.replica_id);
+        let read_as = if replica >= 0 {
+            let epoch = request.replica_state.replica_epoch;
+            let broker_epoch = (epoch >= 0).then_some(BrokerEpoch(epoch));
+            ReadAs::Follower { replica: BrokerId(replica), broker_epoch }
+        } else {
+            ReadAs::Consumer { from_follower: context.version >= RACKS_SINCE }
+        };
+        let node_max = match read_as {
+            ReadAs::Consumer { .. } => size(node.config().fetch.max_bytes),
+            ReadAs::Follower { .. } => usize::MAX,
+        };
+        let sends_away = node.config().replication.selector == ReplicaSelector::RackAware
+            && matches!(read_as, ReadAs::Consumer { from_follower: true })
+            && node.replication().knows_rack(&request.rack_id);
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
             session,
@@ -106,28 +135,26 @@ impl Fetch {
             bytes_min: size(request.min_bytes).min(node_max),
             wait_max: Duration::from_millis(wait_max),
             read_committed: request.isolation_level == 1,
-            as_follower: request.replica_id >= 0 || request.replica_state.replica_id >= 0,
+            read_as,
+            rack: sends_away.then(|| request.rack_id.clone()),
             context,
         })
     }
 
-    fn attempt(&self) -> Attempt {
+    fn attempt(&self, look: Look) -> Attempt {
         let mut attempt =
             Attempt { reads: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
         let mut left = self.bytes_max;
-        let table = self.context.node.partitions();
+        let node = &self.context.node;
         for target in &self.targets {
             let found = match &target.topic {
-                TopicKey::Name(name) => table.by_name(name, target.wanted.partition),
-                TopicKey::Id(id) => table.by_id(*id, target.wanted.partition),
+                TopicKey::Name(name) => lookup::by_name(node, name, target.wanted.partition),
+                TopicKey::Id(id) => lookup::by_id(node, *id, target.wanted.partition),
             };
             let (partition, read) = match found {
-                Ok(_) if self.as_follower => {
-                    (None, PartitionRead::error(ErrorCode::NotLeaderOrFollower))
-                }
                 Ok(partition) => {
                     let first = attempt.bytes == 0;
-                    let mut read = partition.read(&target.wanted, left, first);
+                    let mut read = self.read(&partition, target, left, first, look);
                     if read.diverging == Some(NO_EPOCH) {
                         // An epoch that this log never had tells nothing of where to go on.
                         read = PartitionRead::error(ErrorCode::OffsetOutOfRange);
@@ -138,10 +165,40 @@ impl Fetch {
             };
             left = left.saturating_sub(read.len());
             attempt.bytes += read.len();
-            attempt.urgent |= read.error != ErrorCode::None || read.diverging.is_some();
+            attempt.urgent |= read.error != ErrorCode::None
+                || read.diverging.is_some()
+                || read.preferred.is_some();
             attempt.reads.push((target.clone(), partition, read));
         }
         attempt
+    }
+
+    fn read(
+        &self,
+        partition: &Arc<Partition>,
+        target: &FetchTarget,
+        left: usize,
+        first: bool,
+        look: Look,
+    ) -> PartitionRead {
+        let wanted = &target.wanted;
+        let leader_end = partition.log_end();
+        let preferred = self.rack.as_ref().and_then(|rack| {
+            partition.role().leads.then(|| partition.preferred_replica(rack, wanted.fetch_offset))?
+        });
+        // Who is sent away gets no records here.
+        let left = if preferred.is_some() { 0 } else { left };
+        let mut read = partition.read(wanted, self.read_as, left, first && preferred.is_none());
+        if read.error == ErrorCode::None && read.diverging.is_none() {
+            read.preferred = preferred;
+            if let ReadAs::Follower { replica, broker_epoch } = self.read_as
+                && look == Look::First
+            {
+                partition.note_fetch(wanted, replica, broker_epoch, leader_end);
+                read.high_watermark = partition.high_watermark().0;
+            }
+        }
+        read
     }
 
     fn is_enough(&self, attempt: &Attempt) -> bool {
@@ -156,9 +213,12 @@ impl Fetch {
         loop {
             // Parked first, looked second: what arrives in between wakes this fetch.
             for partition in &partitions {
-                partition.park_consumer(&news);
+                match self.read_as {
+                    ReadAs::Consumer { .. } => partition.park_consumer(&news),
+                    ReadAs::Follower { .. } => partition.park_follower(&news),
+                }
             }
-            let attempt = self.attempt();
+            let attempt = self.attempt(Look::Again);
             if self.is_enough(&attempt) {
                 return Answer::Send(self.answer(attempt));
             }
@@ -168,7 +228,7 @@ impl Fetch {
                 _ = stop.wait_for(|stopping| *stopping) => false,
             };
             if !woken {
-                let attempt = self.attempt();
+                let attempt = self.attempt(Look::Again);
                 return Answer::Send(self.answer(attempt));
             }
         }
@@ -193,13 +253,20 @@ impl Fetch {
                     has_records,
                     is_error,
                 );
-                if !told && !*full && read.diverging.is_none() {
+                let is_news = read.diverging.is_some() || read.preferred.is_some();
+                if !told && !*full && !is_news {
                     continue;
                 }
             }
             if let Some(partition) = partition {
-                partition.metrics().bytes_out.add(read.len() as u64);
-                partition.metrics().total_fetch_requests.add(1);
+                let metrics = partition.metrics();
+                match self.read_as {
+                    ReadAs::Consumer { .. } => {
+                        metrics.bytes_out.add(read.len() as u64);
+                        metrics.total_fetch_requests.add(1);
+                    }
+                    ReadAs::Follower { .. } => metrics.replication_bytes_out.add(read.len() as u64),
+                }
             }
             if has_records {
                 served.push((target.topic.clone(), target.wanted.partition));
@@ -210,10 +277,25 @@ impl Fetch {
         if let Some((session, _)) = &mut session {
             session.rotate(&served);
         }
+        self.name_leaders(&mut response);
         let context = &self.context;
         let writer =
             frame::response(&response, context.api, context.version, context.correlation_id);
         Outgoing::with_ranges(writer, ranges)
+    }
+
+    /// Adds where the leaders are that the answer names.
+    fn name_leaders(&self, response: &mut FetchResponse) {
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+        let ids = partitions.map(|data| data.current_leader.leader_id).filter(|id| *id >= 0);
+        let mut ids = ids.peekable();
+        if ids.peek().is_none() {
+            return;
+        }
+        let addresses = lookup::addresses(&self.context, ids).into_iter();
+        response.node_endpoints = addresses
+            .map(|at| NodeEndpoint { node_id: at.id, host: at.host, port: at.port, rack: at.rack })
+            .collect();
     }
 
     fn partition_data(
@@ -237,8 +319,13 @@ impl Fetch {
         if let Some((epoch, end_offset)) = read.diverging {
             data.diverging_epoch = EpochEndOffset { epoch, end_offset };
         }
-        if let Some((leader_id, leader_epoch)) = read.current_leader {
+        if self.context.version >= LEADERS_SINCE && lookup::is_wrong_leader(read.error) {
+            let (node, index) = (&self.context.node, target.wanted.partition);
+            let (leader_id, leader_epoch) = lookup::current_leader(node, &target.topic, index);
             data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
+        }
+        if let Some(preferred) = read.preferred {
+            data.preferred_read_replica = preferred.0;
         }
         match read.range {
             Some(range) if range.len > INLINE_MAX => {
@@ -305,6 +392,7 @@ fn targets(request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
                 current_leader_epoch: partition.current_leader_epoch,
                 fetch_offset: partition.fetch_offset,
                 last_fetched_epoch: partition.last_fetched_epoch,
+                log_start: partition.log_start_offset,
                 bytes_max: partition.partition_max_bytes,
             };
             if many {

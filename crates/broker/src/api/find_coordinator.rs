@@ -8,7 +8,7 @@ use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
 use super::INVALID_REQUEST;
-use crate::coordination::OFFSETS_TOPIC;
+use crate::coordination::{OFFSETS_TOPIC, partition_of_group};
 use crate::dispatch::RequestContext;
 
 const GROUP: i8 = 0;
@@ -26,12 +26,12 @@ pub(crate) async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let found = find(&context, request.key_type).await;
-    let coordinator = |key: String| match &found {
+    let coordinator = |key: String| match found.and_then(|()| place(&context, &key)) {
         Ok((node_id, host, port)) => Coordinator {
             key,
-            node_id: *node_id,
-            host: host.clone(),
-            port: *port,
+            node_id,
+            host,
+            port,
             error_message: Some(String::new()),
             ..Default::default()
         },
@@ -62,11 +62,9 @@ pub(crate) async fn handle(
 }
 
 type Place = (i32, String, i32);
+type Refusal = (ErrorCode, Option<&'static str>);
 
-async fn find(
-    context: &RequestContext,
-    key_type: i8,
-) -> Result<Place, (ErrorCode, Option<&'static str>)> {
+async fn find(context: &RequestContext, key_type: i8) -> Result<(), Refusal> {
     let refuse = |message| Err((ErrorCode::InvalidRequest, Some(message)));
     match key_type {
         GROUP => {}
@@ -84,8 +82,21 @@ async fn find(
             (ErrorCode::CoordinatorNotAvailable, None)
         })?;
     }
-    let listener = &context.connection.listener;
-    let (host, port) =
-        node.advertised(listener).ok_or((ErrorCode::CoordinatorNotAvailable, None))?;
-    Ok((node.id(), host, i32::from(port)))
+    Ok(())
+}
+
+/// The leader of the partition that has the group's offsets.
+fn place(context: &RequestContext, group: &str) -> Result<Place, Refusal> {
+    let image = context.node.image();
+    let leader = partition_of_group(&image, group)
+        .and_then(|index| image.partition(OFFSETS_TOPIC, index)?.leader)
+        .and_then(|id| image.broker(id))
+        .filter(|broker| !broker.fenced);
+    let endpoint = leader.and_then(|broker| broker.endpoint(&context.connection.listener));
+    match (leader, endpoint) {
+        (Some(leader), Some(endpoint)) => {
+            Ok((leader.id, endpoint.host.clone(), i32::from(endpoint.port)))
+        }
+        _ => Err((ErrorCode::CoordinatorNotAvailable, None)),
+    }
 }

@@ -10,6 +10,7 @@ use naru_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
 
+use super::lookup;
 use crate::dispatch::RequestContext;
 
 /// A consumer that knows no epoch.
@@ -33,9 +34,10 @@ fn answer(
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> EpochEndOffset {
-    let found = context.node.partitions().by_name(topic, asked.partition).and_then(|partition| {
+    let found = lookup::by_name(&context.node, topic, asked.partition).and_then(|partition| {
         partition.check_online()?;
         partition.check_leader_epoch(asked.current_leader_epoch)?;
+        partition.check_leads()?;
         if asked.leader_epoch == NO_EPOCH {
             return Ok(UNKNOWN);
         }

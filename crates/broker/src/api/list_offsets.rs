@@ -13,6 +13,7 @@ use naru_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 
+use super::lookup;
 use crate::dispatch::RequestContext;
 use crate::partition::{Looked, Partition};
 
@@ -70,7 +71,8 @@ fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOff
             let named = (topic.name.as_str(), partition.partition_index);
             let twice = times_named.get(&named).is_some_and(|times| *times > 1);
             if !twice || refused.insert(named) {
-                partitions.push(answer(context, &topic.name, partition, twice));
+                let replica = request.replica_id >= 0;
+                partitions.push(answer(context, replica, &topic.name, partition, twice));
             }
         }
         let name = topic.name.clone();
@@ -81,6 +83,7 @@ fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOff
 
 fn answer(
     context: &RequestContext,
+    replica: bool,
     topic: &str,
     asked: &ListOffsetsPartition,
     twice: bool,
@@ -88,11 +91,8 @@ fn answer(
     let found = if twice {
         Err(ErrorCode::InvalidRequest)
     } else {
-        context
-            .node
-            .partitions()
-            .by_name(topic, asked.partition_index)
-            .and_then(|partition| look_up(context.version, &partition, asked))
+        lookup::by_name(&context.node, topic, asked.partition_index)
+            .and_then(|partition| look_up(context.version, replica, &partition, asked))
     };
     let (error, looked) = match found {
         Ok(looked) => (ErrorCode::None, looked),
@@ -109,13 +109,26 @@ fn answer(
 
 fn look_up(
     version: i16,
+    replica: bool,
     partition: &Partition,
     asked: &ListOffsetsPartition,
 ) -> Result<Looked, ErrorCode> {
     partition.check_online()?;
     partition.check_leader_epoch(asked.current_leader_epoch)?;
+    partition.check_leads()?;
+    // A leader may not know yet how far its predecessor had committed (KIP-207).
+    let is_sure = replica
+        || partition.role().is_sole
+        || partition.epoch_start().is_none_or(|start| start <= partition.high_watermark());
+    let unsure = if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable };
     let storage = |error| ErrorCode::from(&error);
     match asked.timestamp {
+        LATEST if replica => Ok(Looked {
+            offset: partition.log_end().0,
+            timestamp: -1,
+            epoch: partition.leader_epoch().0,
+        }),
+        LATEST if !is_sure => Err(unsure),
         LATEST => Ok(Looked {
             offset: partition.high_watermark().0,
             timestamp: -1,
@@ -132,7 +145,11 @@ fn look_up(
             Err(ErrorCode::UnsupportedVersion)
         }
         time if time < EARLIEST_PENDING_UPLOAD => Err(ErrorCode::UnsupportedVersion),
-        time => Ok(partition.offset_at_time(time).map_err(storage)?.unwrap_or(NOTHING)),
+        time => match partition.offset_at_time(time).map_err(storage)? {
+            Some(found) => Ok(found),
+            None if !is_sure => Err(unsure),
+            None => Ok(NOTHING),
+        },
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
     MetadataResponse {
         brokers: brokers.collect(),
         cluster_id: Some(node.cluster_id().to_owned()),
-        controller_id: node.id(),
+        controller_id: node.controller_for_clients(),
         topics,
         cluster_authorized_operations: if wants_cluster_operations {
             CLUSTER_OPERATIONS

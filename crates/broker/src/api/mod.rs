@@ -5,6 +5,7 @@
 pub(crate) mod api_versions;
 pub(crate) mod cluster;
 pub(crate) mod configs;
+pub(crate) mod controller;
 pub(crate) mod delete_records;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
@@ -13,12 +14,12 @@ pub(crate) mod groups;
 pub(crate) mod init_producer_id;
 pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;
+mod lookup;
 pub(crate) mod log_dirs;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod topic_partitions;
-pub(crate) mod topics;
 
 /// What Kafka says of a request that makes no sense.
 const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by \

@@ -15,12 +15,15 @@ use naru_protocol::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 use naru_protocol::messages::produce_response::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceResponse, TopicProduceResponse,
 };
 use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
 
+use super::lookup;
 use crate::dispatch::{RequestContext, decode};
+use crate::fetch_session::TopicKey;
 use crate::listener::{Answer, Refusal};
 use crate::partition::{Appended, Partition, Refused, Stored};
 
@@ -28,6 +31,8 @@ use crate::partition::{Appended, Partition, Refused, Stored};
 const ZSTD_SINCE: i16 = 7;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
+/// First version that is told where the leader is (KIP-951).
+const LEADERS_SINCE: i16 = 10;
 
 pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
     let request: ProduceRequest = match decode(&context, body) {
@@ -41,6 +46,7 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         return without_answer(&response);
     }
     if waits.is_empty() {
+        name_leaders(&context, &mut response);
         return Answer::Send(context.frame(&response));
     }
     Answer::Later(Box::pin(async move {
@@ -57,8 +63,38 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
             let slot = &mut response.responses[wait.topic].partition_responses[wait.partition];
             *slot = failed(slot.index, error, None);
         }
+        name_leaders(&context, &mut response);
         Answer::Send(context.frame(&response))
     }))
+}
+
+/// Tells where the leaders are of partitions that this broker does not lead.
+fn name_leaders(context: &RequestContext, response: &mut ProduceResponse) {
+    if context.version < LEADERS_SINCE {
+        return;
+    }
+    let mut ids = Vec::new();
+    for topic in &mut response.responses {
+        for data in &mut topic.partition_responses {
+            if data.error_code == 0 || !lookup::is_wrong_leader(ErrorCode::from_code(data.error_code)) {
+                continue;
+            }
+            let key = if context.version >= TOPIC_IDS_SINCE {
+                TopicKey::Id(topic.topic_id)
+            } else {
+                TopicKey::Name(topic.name.clone())
+            };
+            let (leader_id, leader_epoch) = lookup::current_leader(&context.node, &key, data.index);
+            data.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
+            ids.push(leader_id);
+        }
+    }
+    if !ids.is_empty() {
+        let addresses = lookup::addresses(context, ids.into_iter()).into_iter();
+        response.node_endpoints = addresses
+            .map(|at| NodeEndpoint { node_id: at.id, host: at.host, port: at.port, rack: at.rack })
+            .collect();
+    }
 }
 
 /// A partition of the answer that is not stored as promised yet.
@@ -108,11 +144,11 @@ fn append(
     data: &PartitionProduceData,
     acks: i16,
 ) -> (PartitionProduceResponse, Option<oneshot::Receiver<Stored>>) {
-    let table = context.node.partitions();
+    let node = &context.node;
     let found = if by_id {
-        table.by_id(topic.topic_id, data.index)
+        lookup::by_id(node, topic.topic_id, data.index)
     } else {
-        table.by_name(&topic.name, data.index)
+        lookup::by_name(node, &topic.name, data.index)
     };
     let partition = match found {
         Ok(partition) => partition,
@@ -130,7 +166,7 @@ fn append(
     if context.version < ZSTD_SINCE && is_zstd(&records) {
         return (failed(data.index, ErrorCode::UnsupportedCompressionType, None), None);
     }
-    match partition.append_produced(&records, context.node.now()) {
+    match partition.append_produced(&records, acks == -1, context.node.now()) {
         Ok(appended) => {
             let stored = if acks == -1 { partition.park_until_stored(&appended) } else { None };
             (accepted(data.index, &appended), stored)

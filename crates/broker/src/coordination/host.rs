@@ -82,16 +82,6 @@ impl ShardHost {
         Arc::ptr_eq(&self.partition, partition)
     }
 
-    /// Ends everything: the partition is gone, and with it groups and offsets.
-    pub(super) fn retire(&self) {
-        let mut core = self.core();
-        core.loaded = Err(ErrorCode::NotCoordinator);
-        // Whoever waits is told by the dropped sender, and looks for the coordinator again.
-        core.waiting.clear();
-        drop(core);
-        self.timer_moved.notify_one();
-    }
-
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }

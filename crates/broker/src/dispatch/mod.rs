@@ -5,6 +5,8 @@
 //! closes, except for ApiVersions, which answers so that a client can step down (KIP-511).
 
 mod context;
+mod controller;
+mod forward;
 mod table;
 
 use std::future::Future;
@@ -16,10 +18,12 @@ use naru_protocol::frame::RequestHeader;
 use naru_protocol::{Message, Reader, Request};
 
 pub(crate) use context::RequestContext;
-pub(crate) use table::{advertised, served};
+pub(crate) use controller::{Decided, advertised as controller_advertised, decide};
+pub(crate) use forward::{ask, unframe};
+pub(crate) use table::{advertised, is_forwardable, served};
 
 use crate::api;
-use crate::listener::{Answer, ConnectionInfo, Outgoing, Refusal};
+use crate::listener::{Answer, ConnectionInfo, Door, Outgoing, Refusal};
 use crate::node::Node;
 
 /// Runs one request.
@@ -29,32 +33,59 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: &Byte
         Ok(header) => header,
         Err(error) => return Answer::Close(Refusal::MalformedHeader(error)),
     };
-    let Some(row) = ApiKey::from_key(header.api_key).and_then(table::row) else {
+    let Some(api) = ApiKey::from_key(header.api_key) else {
         return Answer::Close(Refusal::UnknownApi(header.api_key));
     };
     let context = RequestContext {
         node: Arc::clone(node),
         connection: connection.clone(),
-        api: row.api,
+        api,
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
     };
-    node.metrics().count_request(row.api);
-    if !row.versions.contains(&header.api_version) {
-        if row.api == ApiKey::ApiVersions {
-            return Answer::Send(api::api_versions::unsupported_version(&context));
-        }
-        let (api, version) = (row.api.name(), header.api_version);
-        return Answer::Close(Refusal::UnservedVersion { api, version });
+    match connection.door {
+        Door::Broker => handle_as_broker(context, reader.rest()),
+        Door::Controller(_) => handle_as_controller(context, &reader.rest()),
     }
-    (row.handle)(context, reader.rest())
+}
+
+fn handle_as_broker(context: RequestContext, body: Bytes) -> Answer {
+    let Some(row) = table::row(context.api) else {
+        return Answer::Close(Refusal::UnknownApi(context.api.key()));
+    };
+    context.node.metrics().count_request(row.api);
+    if !row.versions.contains(&context.version) {
+        return refuse_version(&context);
+    }
+    (row.handle)(context, body)
+}
+
+fn handle_as_controller(context: RequestContext, body: &Bytes) -> Answer {
+    match controller::row(context.api) {
+        None => Answer::Close(Refusal::UnknownApi(context.api.key())),
+        Some(row) if !row.versions.contains(&context.version) => refuse_version(&context),
+        Some(_) => controller::handle(context, body),
+    }
+}
+
+fn refuse_version(context: &RequestContext) -> Answer {
+    if context.api == ApiKey::ApiVersions {
+        return Answer::Send(api::api_versions::unsupported_version(context));
+    }
+    let (api, version) = (context.api.name(), context.version);
+    Answer::Close(Refusal::UnservedVersion { api, version })
 }
 
 /// Decodes a request, or says why the connection must close.
 pub(crate) fn decode<R: Request>(context: &RequestContext, body: &Bytes) -> Result<R, Answer> {
+    decode_request(context, body).map_err(Answer::Close)
+}
+
+/// Decodes a request.
+fn decode_request<R: Request>(context: &RequestContext, body: &Bytes) -> Result<R, Refusal> {
     R::from_bytes(body, context.version)
-        .map_err(|error| Answer::Close(Refusal::Malformed { api: context.api.name(), error }))
+        .map_err(|error| Refusal::Malformed { api: context.api.name(), error })
 }
 
 /// Runs a handler that answers at once.

@@ -4,7 +4,18 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use naru_protocol::api::ApiKey;
+use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
+use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
+use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
+use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
+use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
+use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
+use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 
+use super::forward::forward;
 use super::{RequestContext, later, now};
 use crate::api;
 use crate::listener::Answer;
@@ -26,12 +37,32 @@ macro_rules! handler {
     (later $handler:path) => {
         |context, body| later(context, &body, $handler)
     };
+    (forward $request:path) => {
+        |context, body| forward::<$request>(context, &body)
+    };
+}
+
+macro_rules! is_forwarded {
+    (forward) => {
+        true
+    };
+    ($kind:ident) => {
+        false
+    };
 }
 
 macro_rules! table {
     ($($api:ident $low:literal..=$high:literal $kind:ident $handler:path;)*) => {
         /// The APIs served, in the order of their keys.
         const SERVED: &[(ApiKey, i16, i16)] = &[$((ApiKey::$api, $low, $high),)*];
+
+        /// Whether a broker may pass a client's request of this API on to the controller.
+        pub(crate) fn is_forwardable(api: ApiKey) -> bool {
+            match api {
+                $(ApiKey::$api => is_forwarded!($kind) || FORWARDED_ALSO.contains(&api),)*
+                _ => false,
+            }
+        }
 
         /// The row of an API, `None` if it is not served.
         pub(super) fn row(api: ApiKey) -> Option<Row> {
@@ -60,21 +91,31 @@ table! {
     DescribeGroups 0..=6 later api::group_admin::describe;
     ListGroups 0..=5 later api::group_admin::list;
     ApiVersions 0..=4 now api::api_versions::handle;
-    CreateTopics 2..=7 later api::topics::create;
-    DeleteTopics 1..=6 later api::topics::delete;
+    CreateTopics 2..=7 forward CreateTopicsRequest;
+    DeleteTopics 1..=6 forward DeleteTopicsRequest;
     DeleteRecords 0..=2 later api::delete_records::handle;
     InitProducerId 0..=5 later api::init_producer_id::handle;
     OffsetForLeaderEpoch 2..=4 now api::leader_epoch::handle;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
-    CreatePartitions 0..=3 later api::topics::create_partitions;
+    CreatePartitions 0..=3 forward CreatePartitionsRequest;
     DeleteGroups 0..=2 later api::group_admin::delete;
+    ElectLeaders 0..=2 forward ElectLeadersRequest;
     IncrementalAlterConfigs 0..=1 later api::configs::alter_incrementally;
+    AlterPartitionReassignments 0..=1 forward AlterPartitionReassignmentsRequest;
+    ListPartitionReassignments 0..=0 forward ListPartitionReassignmentsRequest;
     OffsetDelete 0..=0 later api::offsets::delete;
+    DescribeQuorum 0..=2 forward DescribeQuorumRequest;
     DescribeCluster 0..=2 now api::cluster::describe;
+    UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
+    AddRaftVoter 0..=1 forward AddRaftVoterRequest;
+    RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;
 }
+
+/// Requests that a broker passes on to the active controller (KIP-590).
+const FORWARDED_ALSO: [ApiKey; 2] = [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs];
 
 /// What ApiVersions tells: key, lowest and highest version.
 pub(crate) fn advertised() -> impl Iterator<Item = (ApiKey, i16, i16)> {

@@ -18,6 +18,8 @@ pub(crate) struct Wanted {
     pub(crate) current_leader_epoch: i32,
     pub(crate) fetch_offset: i64,
     pub(crate) last_fetched_epoch: i32,
+    /// The log start of a follower that fetches.
+    pub(crate) log_start: i64,
     pub(crate) bytes_max: i32,
 }
 

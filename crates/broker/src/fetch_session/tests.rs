@@ -10,6 +10,7 @@ fn target(partition: i32, offset: i64) -> FetchTarget {
         current_leader_epoch: -1,
         fetch_offset: offset,
         last_fetched_epoch: -1,
+        log_start: -1,
         bytes_max: 1000,
     };
     FetchTarget { topic: TopicKey::Id(Uuid(7)), wanted }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::connection;
-use super::registry::{ConnectionInfo, Place};
+use super::registry::{ConnectionInfo, Door, Place};
 use crate::node::Node;
 
 /// `socket.listen.backlog.size` is 50 in Kafka; a burst of clients must not be refused.
@@ -32,12 +32,14 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) name: Arc<str>,
+    /// Whether controllers' APIs are served here, and not brokers'.
+    pub(crate) is_controller: bool,
     pub(crate) address: SocketAddr,
     pub(crate) socket: StdListener,
 }
 
 /// Binds `address` so that a restart need not wait for old connections to time out.
-pub(crate) fn bind(name: &str, address: SocketAddr) -> io::Result<Bound> {
+pub(crate) fn bind(name: &str, is_controller: bool, address: SocketAddr) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -48,7 +50,7 @@ pub(crate) fn bind(name: &str, address: SocketAddr) -> io::Result<Bound> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let socket = StdListener::from(socket);
-    Ok(Bound { name: name.into(), address: socket.local_addr()?, socket })
+    Ok(Bound { name: name.into(), is_controller, address: socket.local_addr()?, socket })
 }
 
 type Handover = (StdStream, ConnectionInfo, Place);
@@ -149,7 +151,7 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(handover) = admit(&node, &bound.name, stream, peer) else { continue };
+                let Some(handover) = admit(&node, &bound.name, bound.is_controller, stream, peer) else { continue };
                 turn = (turn + 1) % inboxes.len();
                 if inboxes[turn].send(handover).is_err() {
                     return;
@@ -166,11 +168,17 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
     }
 }
 
-fn admit(node: &Node, name: &Arc<str>, stream: TcpStream, peer: SocketAddr) -> Option<Handover> {
+fn admit(
+    node: &Node,
+    name: &Arc<str>,
+    is_controller: bool,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<Handover> {
     let place = node.connections().enter(peer.ip())?;
     set_buffers(node, &stream);
     let stream = stream.into_std().ok()?;
-    let info = ConnectionInfo { listener: Arc::clone(name), peer };
+    let info = ConnectionInfo { listener: Arc::clone(name), peer, door: Door::new(is_controller) };
     Some((stream, info, place))
 }
 

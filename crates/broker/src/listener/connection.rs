@@ -105,6 +105,9 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         }
         End::Io(error) => tracing::trace!(peer = %connection.info.peer, %error, "lost"),
     }
+    if let Some((id, epoch)) = connection.info.heard_broker() {
+        connection.node.metadata().broker_connection_ended(&connection.node, id, epoch);
+    }
 }
 
 struct Connection {

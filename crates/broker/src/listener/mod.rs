@@ -14,4 +14,4 @@ mod registry;
 pub(crate) use accept::{Bound, NetworkThreads, bind};
 pub(crate) use connection::{Answer, Refusal};
 pub(crate) use outgoing::{FileRange, Outgoing};
-pub(crate) use registry::{ConnectionInfo, ConnectionLimits, ConnectionRegistry};
+pub(crate) use registry::{ConnectionInfo, ConnectionLimits, ConnectionRegistry, Door};

@@ -34,6 +34,14 @@ impl Outgoing {
         Self { bytes, ..Self::default() }
     }
 
+    /// A response that another node has put together: header and message, without the length.
+    pub(crate) fn framed(response: &[u8]) -> Self {
+        let len = i32::try_from(response.len()).unwrap_or(i32::MAX);
+        let mut bytes = len.to_be_bytes().to_vec();
+        bytes.extend_from_slice(response);
+        Self { bytes, ..Self::default() }
+    }
+
     /// Frames `message`, whose external records are `ranges`, in the order they were written.
     pub(crate) fn with_ranges(writer: Writer, ranges: Vec<FileRange>) -> Self {
         let (bytes, externals) = writer.into_parts();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a request knows of the connection it came in on.
@@ -11,6 +12,58 @@ pub(crate) struct ConnectionInfo {
     pub(crate) listener: Arc<str>,
     /// The other side.
     pub(crate) peer: SocketAddr,
+    /// Which APIs are served here.
+    pub(crate) door: Door,
+}
+
+/// Which APIs a listener serves.
+#[derive(Debug, Clone)]
+pub(crate) enum Door {
+    /// Those of brokers.
+    Broker,
+    /// Those of controllers, and which broker is heard through it.
+    Controller(Arc<HeardBroker>),
+}
+
+/// The broker whose registration or heartbeats came over a connection; -1 if none did.
+#[derive(Debug)]
+pub(crate) struct HeardBroker {
+    id: AtomicI32,
+    epoch: AtomicI64,
+}
+
+impl Door {
+    pub(crate) fn new(is_controller: bool) -> Self {
+        if is_controller {
+            let heard = HeardBroker { id: AtomicI32::new(-1), epoch: AtomicI64::new(-1) };
+            Self::Controller(Arc::new(heard))
+        } else {
+            Self::Broker
+        }
+    }
+}
+
+impl ConnectionInfo {
+    /// A request that this node asks itself.
+    pub(crate) fn own() -> Self {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listener: "".into(), peer, door: Door::Broker }
+    }
+
+    /// Notes that this broker lives at the other end.
+    pub(crate) fn hears_broker(&self, id: i32, epoch: i64) {
+        if let Door::Controller(heard) = &self.door {
+            heard.epoch.store(epoch, Ordering::Release);
+            heard.id.store(id, Ordering::Release);
+        }
+    }
+
+    /// The broker that lives at the other end, and its epoch.
+    pub(crate) fn heard_broker(&self) -> Option<(i32, i64)> {
+        let Door::Controller(heard) = &self.door else { return None };
+        let id = heard.id.load(Ordering::Acquire);
+        (id >= 0).then(|| (id, heard.epoch.load(Ordering::Acquire)))
+    }
 }
 
 /// `max.connections`, `max.connections.per.ip` and its overrides.

@@ -19,6 +19,16 @@ impl Folder {
         self.0.join(QUORUM_STATE)
     }
 
+    /// A snapshot's file.
+    pub(super) fn snapshot_path(&self, id: SnapshotId) -> PathBuf {
+        self.0.join(id.to_string())
+    }
+
+    /// The file of a snapshot that is being fetched, named as Kafka names it.
+    pub(super) fn part_path(&self, id: SnapshotId) -> PathBuf {
+        self.0.join(format!("{id}.part"))
+    }
+
     /// All snapshots, oldest first.
     pub(super) fn snapshots(&self) -> io::Result<Vec<(SnapshotId, PathBuf)>> {
         let mut snapshots = Vec::new();
@@ -35,7 +45,7 @@ impl Folder {
 
     /// Writes a snapshot durably and removes those that are no longer needed.
     pub(super) fn write_snapshot(&self, id: SnapshotId, bytes: &[u8]) -> io::Result<()> {
-        replace(&self.0.join(id.to_string()), bytes)?;
+        replace(&self.snapshot_path(id), bytes)?;
         let mut snapshots = self.snapshots()?;
         snapshots.truncate(snapshots.len().saturating_sub(SNAPSHOTS_KEPT));
         snapshots.into_iter().try_for_each(|(_, path)| fs::remove_file(path))

@@ -1,60 +1,156 @@
-//! Hosts the controller: one decision at a time, committed to the metadata log, replayed, then
-//! published as an immutable image that every handler reads without locks.
+//! Hosts the metadata quorum and the controller: decisions go in, committed metadata comes out as
+//! an immutable image that every handler reads without locks.
 //!
-//! The rules are `naru_controller`'s; this folder owns `__cluster_metadata-0` and its syncs.
+//! The rules are `naru_controller`'s. `driver` is the loop that owns `__cluster_metadata-0`,
+//! `journal` its files, `transport` its way to other voters, `open` its start. Every node runs
+//! the loop: as a voter, or as an observer that only follows.
 
+mod driver;
 mod files;
+mod journal;
 mod open;
+mod transport;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
-use naru_controller::batch::{BatchPlace, control_batch, metadata_batch, snapshot};
 use naru_controller::image::ConfigResource;
-use naru_controller::quorum::{Effect, Event, Quorum, SnapshotId, SnapshotPolicy};
-use naru_controller::{Controller, Decision, MetadataImage, RecordAndVersion};
-use naru_log::{Log, NewBatch, Origin};
+use naru_controller::raft::{RaftRequest, RaftResponse};
+use naru_controller::{Controller, Decision, MetadataDelta, MetadataImage};
+use naru_model::ErrorCode;
 use naru_model::config::{Layers, Props};
-use naru_model::{ErrorCode, LeaderEpoch, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{oneshot, watch};
 
-use crate::node::{Node, now};
-use files::Folder;
+use crate::node::Node;
+pub(crate) use driver::Deciding;
+use driver::{Input, Job};
 
-/// See the module.
+/// How long a stop waits for the loop to close its log.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// Who leads the metadata quorum, as far as this node knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) leader: Option<i32>,
+    pub(crate) epoch: i32,
+    /// Where the leader's controller listener is.
+    pub(crate) endpoint: Option<(String, u16)>,
+    /// This node is the active controller.
+    pub(crate) active_here: bool,
+    /// How many voters there are.
+    pub(crate) voters: usize,
+}
+
+/// A new image, what changed since the one before, and answers that go out when this node has
+/// reacted to it.
+pub(crate) struct Reaction {
+    pub(crate) image: Arc<MetadataImage>,
+    pub(crate) delta: MetadataDelta,
+    pub(crate) done: Vec<Box<dyn FnOnce(Result<(), ErrorCode>) + Send>>,
+}
+
+/// What the loop and everybody else have in common.
 #[derive(Debug)]
-pub(crate) struct MetadataHost {
+struct Shared {
     image: RwLock<Arc<MetadataImage>>,
-    writer: Arc<Mutex<Writer>>,
+    /// The end offset of the image.
+    end: watch::Sender<i64>,
+    leadership: watch::Sender<Leadership>,
+    /// `None` once the node has stopped.
+    reactions: Mutex<Option<Sender<Reaction>>>,
+    failure: watch::Sender<Option<String>>,
     file: Arc<Props>,
     node_id: i32,
 }
 
-/// Whoever holds this decides.
+impl Shared {
+    fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn empty_controller(&self) -> Controller {
+        Controller::new(self.node_id, Arc::clone(&self.file))
+    }
+
+    /// Shows an image to everybody, then lets the node react.
+    fn publish(&self, reaction: Reaction) {
+        let end = reaction.image.end_offset();
+        *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&reaction.image);
+        self.end.send_replace(end);
+        if reaction.delta.is_empty() && reaction.done.is_empty() {
+            return;
+        }
+        let reactions = self.reactions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reactions) = reactions.as_ref() {
+            // Nobody reacts any more when the node has stopped.
+            let _ = reactions.send(reaction);
+        }
+    }
+
+    /// Shows the image that a start begins with; the node is not there yet to react.
+    fn publish_first(&self, image: Arc<MetadataImage>) {
+        self.end.send_replace(image.end_offset());
+        *self.image.write().unwrap_or_else(PoisonError::into_inner) = image;
+    }
+
+    fn tell(&self, leadership: Leadership) {
+        self.leadership.send_if_modified(|known| {
+            let changed = *known != leadership;
+            *known = leadership;
+            changed
+        });
+    }
+
+    fn fail(&self, reason: String) {
+        self.failure.send_if_modified(|known| known.replace(reason).is_none());
+    }
+}
+
+/// See the module.
 #[derive(Debug)]
-struct Writer {
-    controller: Controller,
-    quorum: Quorum,
-    /// `None` once the node has stopped.
-    log: Option<Log>,
-    folder: Folder,
-    policy: SnapshotPolicy,
+pub(crate) struct MetadataHost {
+    shared: Arc<Shared>,
+    inbox: Sender<Input>,
+    /// Taken by whoever reacts, once the node is put together.
+    reactions: Mutex<Option<Receiver<Reaction>>>,
+    /// Brokers whose connection has ended, and the registration they had then.
+    lost: Mutex<HashMap<i32, i64>>,
 }
 
 impl MetadataHost {
     /// The cluster as it is.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+        self.shared.image()
     }
 
     /// This node's registration; changes with every start.
     pub(crate) fn broker_epoch(&self) -> i64 {
-        self.image().broker(self.node_id).map_or(-1, |broker| broker.epoch)
+        self.image().broker(self.shared.node_id).map_or(-1, |broker| broker.epoch)
+    }
+
+    /// Who leads, and news of it.
+    pub(crate) fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.shared.leadership.subscribe()
+    }
+
+    /// Why the metadata log can no longer be used, and news of it.
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.shared.failure.subscribe()
+    }
+
+    /// Waits until `enough` is true of the image.
+    pub(crate) async fn wait_for(&self, mut enough: impl FnMut(&MetadataImage) -> bool) {
+        let mut end = self.shared.end.subscribe();
+        // The sender lives as long as this host.
+        let _ = end.wait_for(|_| enough(&self.image())).await;
     }
 
     /// The layers below a topic's own settings.
     pub(crate) fn with_layers<T>(&self, with: impl FnOnce(&Layers<'_>) -> T) -> T {
-        let layers = self.image().config_layers(self.node_id, &self.file);
+        let shared = &self.shared;
+        let layers = self.image().config_layers(shared.node_id, &shared.file);
         with(&layers.layers())
     }
 
@@ -63,170 +159,141 @@ impl MetadataHost {
         self.image().config(&ConfigResource::topic(topic))
     }
 
-    /// Decides, commits, replays and publishes; the answer comes when all of that is done and
-    /// the node has reacted.
+    /// Decides, if this node is the active controller; the answer comes when the decision is
+    /// committed and this node has reacted to it.
     pub(crate) async fn decide<R: Send + 'static>(
         &self,
-        node: &Arc<Node>,
-        decide: impl FnOnce(&Controller) -> Decision<R>,
+        decide: impl FnOnce(&mut Deciding<'_>) -> Decision<R> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
-        let decision = decide(&writer.controller);
-        if decision.records.is_empty() {
-            return Ok(decision.response);
-        }
-        let node = Arc::clone(node);
-        let committed = tokio::task::spawn_blocking(move || {
-            writer.commit(&decision.records).map_err(|failed| {
-                tracing::error!("a metadata change was not written: {failed}");
-                failed.code
-            })?;
-            let published = writer.controller.publish();
-            node.metadata().publish(Arc::clone(&published.image));
-            node.react(&published.image, &published.delta);
-            Ok(decision.response)
-        });
-        // A panic has been printed by its hook; the client may ask again.
-        committed.await.unwrap_or(Err(ErrorCode::UnknownServerError))
+        self.submit(decide, true).await
     }
 
-    fn publish(&self, image: Arc<MetadataImage>) {
-        *self.image.write().unwrap_or_else(PoisonError::into_inner) = image;
+    /// As [`Self::decide`], without waiting for this node's own reaction.
+    pub(crate) async fn decide_only<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Deciding<'_>) -> Decision<R> + Send + 'static,
+    ) -> Result<R, ErrorCode> {
+        self.submit(decide, false).await
     }
 
-    /// Closes the metadata log cleanly. Whether everything is on the disk.
-    pub(crate) fn close(&self) -> bool {
-        let Ok(mut writer) = self.writer.try_lock() else {
-            tracing::error!("a metadata change is still under way");
-            return false;
+    async fn submit<R: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut Deciding<'_>) -> Decision<R> + Send + 'static,
+        after_reaction: bool,
+    ) -> Result<R, ErrorCode> {
+        let (answer, decided) = oneshot::channel();
+        // One of the two closures is called, once.
+        let answer = Arc::new(Mutex::new(Some(answer)));
+        let take = |answer: &Mutex<Option<oneshot::Sender<_>>>| {
+            answer.lock().unwrap_or_else(PoisonError::into_inner).take()
         };
-        // So that whoever starts on this directory next need not wait for a session to expire.
-        let epoch = self.broker_epoch();
-        let records = writer.controller.decide_stop_broker(self.node_id, epoch);
-        if let Err(error) = writer.commit(&records) {
-            tracing::warn!(%error, "the stop was not noted in the metadata log");
-        }
-        match writer.log.take().map(Log::close) {
-            None | Some(Ok(_)) => true,
-            Some(Err(error)) => {
-                tracing::error!("the metadata log is not closed: {error}");
-                false
-            }
-        }
-    }
-}
-
-impl Writer {
-    /// Carries out what the quorum asks for, and what follows from it. Blocks on the disk.
-    fn execute(&mut self, effects: Vec<Effect>) -> Result<(), WriteFailed> {
-        let mut queue = VecDeque::from(effects);
-        while let Some(effect) = queue.pop_front() {
-            match effect {
-                Effect::SaveState(state) => {
-                    let text = self.quorum.state_json(&state);
-                    files::replace(&self.folder.state_path(), text.as_bytes())
-                        .map_err(|error| storage(&error))?;
+        let refused = Arc::clone(&answer);
+        let job = Job {
+            run: Box::new(move |deciding| {
+                let Decision { records, response } = decide(deciding);
+                let done = move |committed: Result<(), ErrorCode>| {
+                    if let Some(answer) = take(&answer) {
+                        // Whoever asked may have hung up.
+                        let _ = answer.send(committed.map(|()| response));
+                    }
+                };
+                (records, Box::new(done))
+            }),
+            refuse: Box::new(move |error| {
+                if let Some(answer) = take(&refused) {
+                    let _ = answer.send(Err(error));
                 }
-                Effect::AppendControl { epoch, records } => {
-                    let batch = control_batch(self.place()?, &records);
-                    self.append(&batch.map_err(|error| storage(&error))?, &mut queue)?;
-                    self.controller.advance_to(self.quorum.log_end(), epoch);
-                }
-                // With one voter what is synced is committed: `append` has waited for it.
-                Effect::BecameLeader { .. } | Effect::AdvanceHighWatermark { .. } => {}
+            }),
+            after_reaction,
+        };
+        self.inbox.send(Input::Decide(job)).map_err(|_| ErrorCode::NotController)?;
+        decided.await.unwrap_or(Err(ErrorCode::NotController))
+    }
+
+    /// Hands a request of the quorum's protocol to the core. None if the node stops.
+    pub(crate) async fn raft(&self, version: i16, request: RaftRequest) -> Option<RaftResponse> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Input::Raft { version, request, reply }).ok()?;
+        answer.await.ok()
+    }
+
+    /// Looks whether a broker is gone whose heartbeats came over a connection that has ended.
+    pub(crate) fn broker_connection_ended(&self, node: &Arc<Node>, id: i32, epoch: i64) {
+        let Some(broker) = self.image().broker(id).filter(|b| b.epoch == epoch).cloned() else {
+            return;
+        };
+        if id == node.id() {
+            return;
+        }
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(id, epoch);
+        if broker.fenced {
+            return;
+        }
+        let inbox = self.inbox.clone();
+        node.background().spawn(async move {
+            if transport::broker_is_gone(&broker).await {
+                // The loop has ended: the node stops.
+                let _ = inbox.send(Input::BrokerGone { id, epoch });
             }
-        }
-        Ok(())
+        });
     }
 
-    /// Appends records as one batch, syncs it, and replays them. Blocks on the disk.
-    fn commit(&mut self, records: &[RecordAndVersion]) -> Result<(), WriteFailed> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let place = self.place()?;
-        let batch = metadata_batch(place, records).map_err(|error| storage(&error))?;
-        let mut effects = VecDeque::new();
-        self.append(&batch, &mut effects)?;
-        self.execute(effects.into())?;
-        let epoch = self.quorum.epoch();
-        for (index, record) in records.iter().enumerate() {
-            // What the controller has decided it can replay; otherwise state and log differ.
-            self.controller.replay(place.after(index), epoch, &record.record).map_err(|error| {
-                let reason = format!("a committed record cannot be replayed: {error}");
-                WriteFailed { code: ErrorCode::UnknownServerError, reason }
-            })?;
-        }
-        self.policy.record_committed(batch.len() as u64, place.timestamp.0);
-        if self.policy.is_due(place.timestamp.0) {
-            self.take_snapshot(place.timestamp);
-        }
-        Ok(())
-    }
-
-    /// Where the next batch goes.
-    fn place(&self) -> Result<BatchPlace, WriteFailed> {
-        let log = self.log.as_ref().ok_or_else(WriteFailed::stopped)?;
-        let base_offset = log.reader().log_end().0;
-        Ok(BatchPlace { base_offset, epoch: self.quorum.epoch(), timestamp: now() })
-    }
-
-    /// Appends a batch, syncs it, and tells the quorum.
-    fn append(&mut self, batch: &[u8], effects: &mut VecDeque<Effect>) -> Result<(), WriteFailed> {
-        let log = self.log.as_mut().ok_or_else(WriteFailed::stopped)?;
-        let batch = NewBatch::built(batch).map_err(|error| storage(&error))?;
-        let epoch = LeaderEpoch(self.quorum.epoch());
-        log.append_one(batch, Origin::Replication, epoch, now())
-            .map_err(|error| storage(&error))?;
-        if let Some(plan) = log.sync_plan().map_err(|error| storage(&error))? {
-            if let Err(error) = plan.execute() {
-                log.mark_failed(&error);
-                return Err(storage(&error));
+    /// Lets `node` react to every change on a thread of its own, until the node stops.
+    pub(crate) fn start_reacting(
+        &self,
+        node: &Arc<Node>,
+    ) -> std::io::Result<std::thread::JoinHandle<()>> {
+        let taken = self.reactions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let node = Arc::clone(node);
+        std::thread::Builder::new().name("reactions".to_owned()).spawn(move || {
+            for Reaction { image, delta, done } in taken.into_iter().flatten() {
+                node.react(&image, &delta);
+                done.into_iter().for_each(|done| done(Ok(())));
             }
-            log.mark_synced(&plan);
+        })
+    }
+
+    /// Waits until this node has reacted to everything that is published now.
+    pub(crate) async fn after_reactions(&self) {
+        let (told, reacted) = oneshot::channel();
+        self.shared.publish(Reaction {
+            image: self.image(),
+            delta: MetadataDelta::default(),
+            done: vec![Box::new(move |_| {
+                // Whoever waited may have given up.
+                let _ = told.send(());
+            })],
+        });
+        // Dropped unanswered when the node stops.
+        let _ = reacted.await;
+    }
+
+    /// Whether the last process of this registration is known to be gone.
+    pub(crate) fn has_lost(&self, id: i32, epoch: i64) -> bool {
+        let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get(&id) == Some(&epoch)
+    }
+
+    /// Whether anybody else may lead the quorum.
+    pub(crate) fn has_other_voters(&self) -> bool {
+        self.shared.leadership.borrow().voters > 1
+    }
+
+    /// Hands leadership of the quorum to another voter, if there is one.
+    pub(crate) fn resign(&self) {
+        // The loop has ended already.
+        let _ = self.inbox.send(Input::Resign);
+    }
+
+    /// Ends the loop and closes the metadata log. Whether everything is on the disk.
+    pub(crate) fn close(&self) -> bool {
+        let (sender, stopped) = channel();
+        if self.inbox.send(Input::Stop(sender)).is_err() {
+            return false;
         }
-        let log_end = log.reader().log_end().0;
-        let voter = self.quorum.leader();
-        let mut new = Vec::new();
-        self.quorum.step(Event::Appended { log_end }, &mut new);
-        self.quorum.step(Event::Synced { voter, synced_end: log_end }, &mut new);
-        effects.extend(new);
-        Ok(())
+        let closed = stopped.recv_timeout(CLOSE_MAX).unwrap_or(false);
+        // Ends the thread that reacts.
+        self.shared.reactions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        closed
     }
-
-    /// Writes a snapshot; if that fails, the log still has everything.
-    fn take_snapshot(&mut self, at: Timestamp) {
-        let image = self.controller.image();
-        let id = SnapshotId { end_offset: image.end_offset(), epoch: image.epoch() };
-        let (version, voters) = (self.quorum.kraft_version(), self.quorum.voters());
-        let written = snapshot(image, version, voters, at, now())
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| {
-                self.folder.write_snapshot(id, &bytes).map_err(|error| error.to_string())
-            });
-        match written {
-            Ok(()) => self.policy.snapshot_taken(),
-            Err(error) => tracing::error!("no metadata snapshot was written: {error}"),
-        }
-    }
-}
-
-/// A change that did not get into the metadata log.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-struct WriteFailed {
-    /// What a client is told.
-    code: ErrorCode,
-    /// What people are told.
-    reason: String,
-}
-
-impl WriteFailed {
-    fn stopped() -> Self {
-        Self { code: ErrorCode::NotController, reason: "the node has stopped".to_owned() }
-    }
-}
-
-fn storage(error: &dyn std::fmt::Display) -> WriteFailed {
-    WriteFailed { code: ErrorCode::KafkaStorageError, reason: error.to_string() }
 }

@@ -1,47 +1,55 @@
-//! Opening the metadata log: format it if it is new, read what the cluster was, lead the quorum,
-//! register this node.
+//! Opening the metadata log: format it if it is new, read what is known of the cluster, take up
+//! this node's part in the quorum.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
+use naru_client::net::ConnectionOptions;
 use naru_controller::batch::{LogRecord, read_batch};
-use naru_controller::controller::{
-    BootstrapSettings, BrokerRegistration, ControllerRegistration, bootstrap_records,
-};
-use naru_controller::image::Endpoint;
-use naru_controller::quorum::{
-    ControlRecord, ElectionState, Quorum, QuorumStart, SnapshotId, SnapshotPolicy, Voter,
-    VoterEndpoint, VoterLog, bootstrap_checkpoint, initial_checkpoint,
+use naru_controller::controller::{BootstrapSettings, SessionSettings, bootstrap_records};
+use naru_controller::raft::{
+    ControlRecord, ElectionState, LogView as _, Quorum, QuorumStart, QuorumTimeouts, SnapshotId,
+    SnapshotPolicy, Voter, VoterEndpoint, VoterLog, bootstrap_checkpoint, initial_checkpoint,
 };
 use naru_controller::{Controller, RecordAndVersion};
 use naru_log::{Disk, Log, LogConfig, OpenOptions, OsDisk};
-use naru_model::config::{BrokerConfig, Endpoint as Configured, Props};
+use naru_model::config::{BrokerConfig, Props};
 use naru_model::{Offset, Uuid};
-use tokio::sync::Mutex;
+use naru_protocol::metadata::MetadataRecord;
+use tokio::sync::watch;
 
+use super::driver::{Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
-use super::{MetadataHost, WriteFailed, Writer};
+use super::journal::{Item, Journal};
+use super::transport::Transport;
+use super::{MetadataHost, Shared};
 use crate::node::{StartError, now};
 use crate::storage::{Identity, METADATA_FOLDER, Storage};
 
-/// Bytes read at once.
-const READ_CHUNK: usize = 4 << 20;
 /// Kafka's file with the records of a fresh cluster, in the metadata directory.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
 /// Largest batch of the metadata log, as in Kafka.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+/// What is verified of the log's end even after a clean stop.
+const TAIL_BYTES: u64 = 64 << 20;
+/// How long a parked fetch of metadata waits, as in Kafka.
+const FETCH_MAX_WAIT_MS: i32 = 500;
 
 impl MetadataHost {
-    /// Opens the metadata log in the configured directory. Blocks on the disk.
+    /// Opens the metadata log in the configured directory and starts the loop. Blocks on the
+    /// disk. A node that is the only voter leads, and knows everything, when this returns.
     pub(crate) fn open(
         storage: &Storage,
         config: &BrokerConfig,
         props: Props,
         identity: &Identity,
-        mut random: impl FnMut() -> u128,
+        runtime: &tokio::runtime::Handle,
+        seed: u64,
     ) -> Result<Self, StartError> {
         let root = PathBuf::from(&config.metadata_log.dir);
         let folder = Folder(root.join(METADATA_FOLDER));
@@ -50,113 +58,143 @@ impl MetadataHost {
         let directory_id =
             dir.and_then(|dir| dir.meta()).and_then(|meta| meta.directory_id).unwrap_or(Uuid::ZERO);
         let me = voter(config, directory_id);
-        let is_static = !config.quorum.voters.is_empty();
         if !folder.0.exists() {
-            format(&root, &folder, &me, is_static).map_err(&failed)?;
+            let alone = config.roles.controller
+                && config.quorum.voters.is_empty()
+                && config.quorum.bootstrap_servers.is_empty();
+            format(&root, &folder, alone.then_some(&me)).map_err(&failed)?;
         }
         let clean = dir.is_some_and(|dir| dir.clean_shutdown().is_some());
         let log = open_log(config, &folder.0, clean)?;
 
-        let file = Arc::new(props);
-        let mut controller = Controller::new(config.node_id.0, Arc::clone(&file));
-        let voter_log = replay_all(&mut controller, &folder, &log).map_err(&failed)?;
+        let (inbox, arrivals) = channel();
+        let (reactions, to_react) = channel();
+        let shared = Arc::new(Shared {
+            image: RwLock::default(),
+            end: watch::Sender::new(0),
+            leadership: watch::Sender::default(),
+            reactions: Mutex::new(Some(reactions)),
+            failure: watch::Sender::default(),
+            file: Arc::new(props),
+            node_id: config.node_id.0,
+        });
+        let mut committed = shared.empty_controller();
+        let (voter_log, snapshot) =
+            read_snapshot(&mut committed, &folder, &log).map_err(&failed)?;
+        let journal = Journal::new(log, folder.clone(), snapshot);
+        let voter_log = read_voters(voter_log, &journal).map_err(&failed)?;
+        shared.publish_first(committed.publish().image);
 
         let mut effects = Vec::new();
-        let quorum = Quorum::start(
-            QuorumStart {
-                node_id: config.node_id.0,
-                directory_id,
-                state: read_state(&folder).map_err(&failed)?,
-                static_voters: if is_static { vec![me] } else { Vec::new() },
-                voter_log,
-                log_end: log.reader().log_end().0,
-                last_epoch: controller.image().epoch(),
-            },
-            &mut effects,
-        )
-        .map_err(|error| failed(error.to_string()))?;
+        let start = QuorumStart {
+            node_id: config.node_id.0,
+            directory_id,
+            cluster_id: identity.cluster_id.clone(),
+            can_vote: config.roles.controller,
+            listeners: me.endpoints,
+            bootstrap: config.quorum.bootstrap_servers.clone(),
+            static_voters: static_voters(config),
+            state: read_state(&folder).map_err(&failed)?,
+            voter_log,
+            timeouts: timeouts(config),
+            auto_join: config.quorum.auto_join,
+            seed,
+            now_ms: now().0,
+        };
+        let quorum = Quorum::start(start, &journal, &mut effects)
+            .map_err(|error| failed(error.to_string()))?;
 
         let metadata = &config.metadata_log;
         let interval = metadata.max_snapshot_interval_ms.unwrap_or(0);
-        let policy = SnapshotPolicy::new(
-            metadata.max_record_bytes_between_snapshots,
-            i64::try_from(interval).unwrap_or(i64::MAX),
+        let request_timeout = millis(config.quorum.request_timeout_ms);
+        let transport = Transport::new(
+            runtime.clone(),
+            inbox.clone(),
+            ConnectionOptions {
+                client_id: format!("raft-client-{}", config.node_id.0),
+                connect_timeout: request_timeout,
+                request_timeout,
+            },
         );
-        let mut writer =
-            Writer { controller, quorum, log: Some(log), folder: folder.clone(), policy };
-        let refused = |error: WriteFailed| failed(format!("it cannot be written: {error}"));
-        writer.execute(effects).map_err(refused)?;
-        let bootstrap = read_bootstrap(&root).map_err(&failed)?;
-        let settings = BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas };
-        let records = writer.controller.decide_activate(&bootstrap, settings);
-        writer.commit(&records).map_err(refused)?;
-        writer.register(config, identity, Uuid::from_random(random())).map_err(refused)?;
-
-        let image = writer.controller.publish().image;
-        Ok(Self {
-            image: RwLock::new(image),
-            writer: Arc::new(Mutex::new(writer)),
-            file,
-            node_id: config.node_id.0,
-        })
-    }
-}
-
-impl Writer {
-    /// Registers this process as controller and broker, and lets it lead.
-    fn register(
-        &mut self,
-        config: &BrokerConfig,
-        identity: &Identity,
-        incarnation_id: Uuid,
-    ) -> Result<(), WriteFailed> {
-        let id = config.node_id.0;
-        let records = self.controller.decide_register_controller(ControllerRegistration {
-            id,
-            incarnation_id,
-            endpoints: endpoints(&config.listeners.advertised_controller),
+        let mut driver = Driver::new(DriverParts {
+            journal,
+            quorum,
+            committed,
+            policy: SnapshotPolicy::new(
+                metadata.max_record_bytes_between_snapshots,
+                i64::try_from(interval).unwrap_or(i64::MAX),
+            ),
+            shared: Arc::clone(&shared),
+            transport,
+            bootstrap: read_bootstrap(&root).map_err(&failed)?,
+            settings: DriverSettings {
+                node_id: config.node_id.0,
+                bootstrap: BootstrapSettings {
+                    min_insync_replicas: config.topic.min_insync_replicas,
+                },
+                sessions: SessionSettings {
+                    session_timeout_ms: config.cluster.session_timeout_ms,
+                    leader_imbalance_check_interval_ms: config
+                        .cluster
+                        .auto_leader_rebalance
+                        .then(|| config.cluster.leader_imbalance_check_interval_s * 1000),
+                    unclean_election_interval_ms: config.cluster.unclean_election_interval_ms,
+                },
+            },
         });
-        self.commit(&records)?;
-        let next = self.log.as_ref().map_or(0, |log| log.reader().log_end().0);
-        let registration = BrokerRegistration {
-            id,
-            incarnation_id,
-            endpoints: endpoints(&config.listeners.advertised),
-            rack: config.rack.clone(),
-            log_dirs: identity.directory_ids.clone(),
-        };
-        let decision = self.controller.decide_register_broker(registration, next);
-        self.commit(&decision.records)?;
-        let records = self.controller.decide_unfence_broker(id, decision.response);
-        self.commit(&records)
+        driver
+            .begin(effects)
+            .map_err(|error| failed(format!("it cannot be written: {error}")))?;
+        std::thread::Builder::new()
+            .name("metadata".to_owned())
+            .spawn(move || driver.run(&arrivals))?;
+        Ok(Self { shared, inbox, reactions: Mutex::new(Some(to_react)), lost: Mutex::default() })
     }
 }
 
-fn endpoints(configured: &[Configured]) -> Vec<Endpoint> {
-    configured
-        .iter()
-        .map(|endpoint| Endpoint {
-            name: endpoint.name.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            security_protocol: endpoint.protocol.id(),
-        })
-        .collect()
+fn millis(value: i64) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }
 
-/// This node as a voter; one of `controller.quorum.voters` is known by its id alone.
+fn timeouts(config: &BrokerConfig) -> QuorumTimeouts {
+    let quorum = &config.quorum;
+    QuorumTimeouts {
+        election_timeout_ms: quorum.election_timeout_ms,
+        fetch_timeout_ms: quorum.fetch_timeout_ms,
+        election_backoff_max_ms: quorum.election_backoff_max_ms,
+        request_timeout_ms: quorum.request_timeout_ms,
+        fetch_max_wait_ms: FETCH_MAX_WAIT_MS,
+        fetch_max_bytes: quorum.fetch_max_bytes,
+    }
+}
+
+/// This node as a voter.
 fn voter(config: &BrokerConfig, directory_id: Uuid) -> Voter {
     let endpoints = config.listeners.advertised_controller.iter().map(|endpoint| VoterEndpoint {
         name: endpoint.name.clone(),
         host: endpoint.host.clone(),
         port: endpoint.port,
     });
-    let directory_id = if config.quorum.voters.is_empty() { directory_id } else { Uuid::ZERO };
     Voter { id: config.node_id.0, directory_id, endpoints: endpoints.collect() }
 }
 
-/// Makes what `kafka-storage format` makes.
-fn format(root: &Path, folder: &Folder, me: &Voter, is_static: bool) -> Result<(), String> {
+/// The voters of `controller.quorum.voters`, which are known by their ids alone.
+fn static_voters(config: &BrokerConfig) -> Vec<Voter> {
+    let name = config.listeners.controller_names.first().cloned().unwrap_or_default();
+    let voter = |voter: &naru_model::config::Voter| Voter {
+        id: voter.id.0,
+        directory_id: Uuid::ZERO,
+        endpoints: vec![VoterEndpoint {
+            name: name.clone(),
+            host: voter.host.clone(),
+            port: voter.port,
+        }],
+    };
+    config.quorum.voters.iter().map(voter).collect()
+}
+
+/// Makes what `kafka-storage format` makes; `alone` is the only voter of a quorum that can grow.
+fn format(root: &Path, folder: &Folder, alone: Option<&Voter>) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let bootstrap = root.join(BOOTSTRAP);
     if !bootstrap.exists() {
@@ -164,7 +202,7 @@ fn format(root: &Path, folder: &Folder, me: &Voter, is_static: bool) -> Result<(
         replace(&bootstrap, &bytes).map_err(|error| text(&error))?;
     }
     fs::create_dir_all(&folder.0).map_err(|error| text(&error))?;
-    if !is_static {
+    if let Some(me) = alone {
         let bytes =
             initial_checkpoint(std::slice::from_ref(me), now()).map_err(|error| text(&error))?;
         let name = SnapshotId::default().to_string();
@@ -184,9 +222,9 @@ fn open_log(config: &BrokerConfig, folder: &Path, clean: bool) -> Result<Log, St
             ..LogConfig::default()
         },
         clean,
+        tail_bytes: TAIL_BYTES,
         recovery_point: None,
         log_start: None,
-        tail_bytes: naru_log::tail_budget(1),
         now: now(),
     };
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
@@ -198,44 +236,32 @@ fn open_log(config: &BrokerConfig, folder: &Path, clean: bool) -> Result<Log, St
     Ok(log)
 }
 
-/// Replays the newest snapshot and the log behind it.
-fn replay_all(controller: &mut Controller, folder: &Folder, log: &Log) -> Result<VoterLog, String> {
+/// Replays the newest snapshot. What stands behind it in the log is replayed when it is known
+/// to be committed.
+fn read_snapshot(
+    controller: &mut Controller,
+    folder: &Folder,
+    log: &Log,
+) -> Result<(VoterLog, Option<SnapshotId>), String> {
     let mut voters = VoterLog::new();
-    let mut next = log.log_start();
-    if let Some((id, records)) = newest_whole_snapshot(folder, log)? {
-        let read = replay_snapshot(controller, &mut voters, id, records);
-        read.map_err(|reason| format!("snapshot {id}: {reason}"))?;
-        next = next.max(Offset(id.end_offset));
-    }
-    let reader = log.reader();
-    while next < reader.log_end() {
-        let slice =
-            reader.read(next, READ_CHUNK, true, reader.log_end()).map_err(|e| e.to_string())?;
-        let bytes = Bytes::from(slice.read_bytes().map_err(|error| error.to_string())?);
-        let before = next;
-        for item in naru_records::batches(&bytes) {
-            let (header, batch) = item.map_err(|error| error.to_string())?;
-            if header.next_offset() <= next {
-                continue;
-            }
-            next = header.next_offset();
-            let epoch = header.partition_leader_epoch.0;
-            let (_, records) =
-                read_batch(&bytes.slice_ref(batch)).map_err(|error| error.to_string())?;
-            for record in records {
-                match record {
-                    LogRecord::Metadata { offset, record } => controller
-                        .replay(offset, epoch, &record)
-                        .map_err(|error| format!("offset {offset}: {error}"))?,
-                    LogRecord::Control { record, .. } => voters.read_log(&record),
-                }
-            }
-            controller.advance_to(next.0, epoch);
+    let Some((id, records)) = newest_whole_snapshot(folder, log)? else {
+        return Ok((voters, None));
+    };
+    records.control.iter().for_each(|record| voters.read_snapshot(id.end_offset, record));
+    replay_snapshot(controller, id, records.metadata)
+        .map_err(|reason| format!("snapshot {id}: {reason}"))?;
+    Ok((voters, Some(id)))
+}
+
+/// Reads what the log says of the voters: that counts as soon as it is there.
+fn read_voters(mut voters: VoterLog, journal: &Journal) -> Result<VoterLog, String> {
+    let read = journal.for_each(journal.start(), journal.end(), |item| {
+        if let Item::Control(offset, record) = item {
+            voters.read_log(offset, &record);
         }
-        if next == before {
-            return Err(format!("no batch at offset {before}"));
-        }
-    }
+        Ok(())
+    });
+    read.map_err(|error| error.to_string())?;
     Ok(voters)
 }
 
@@ -244,16 +270,15 @@ fn replay_all(controller: &mut Controller, folder: &Folder, log: &Log) -> Result
 fn newest_whole_snapshot(
     folder: &Folder,
     log: &Log,
-) -> Result<Option<(SnapshotId, Vec<LogRecord>)>, String> {
+) -> Result<Option<(SnapshotId, LogRecords)>, String> {
     let mut damage = None;
     for (id, path) in folder.snapshots().map_err(|error| error.to_string())?.into_iter().rev() {
         if id.end_offset < log.log_start().0 {
             break;
         }
         let bytes = fs::read(&path).map_err(|error| error.to_string()).map(Bytes::from);
-        match bytes.and_then(|bytes| records_of(&bytes)) {
-            Ok(records) if records.last().is_some_and(is_footer) => return Ok(Some((id, records))),
-            Ok(_) => damage = Some(format!("{}: it ends too early", path.display())),
+        match bytes.and_then(|bytes| LogRecords::of_snapshot(&bytes)) {
+            Ok(records) => return Ok(Some((id, records))),
             Err(reason) => damage = Some(format!("{}: {reason}", path.display())),
         }
         tracing::warn!("a damaged snapshot is not used: {}", damage.as_deref().unwrap_or_default());
@@ -264,36 +289,52 @@ fn newest_whole_snapshot(
     }
 }
 
-fn is_footer(record: &LogRecord) -> bool {
-    matches!(record, LogRecord::Control { record: ControlRecord::SnapshotFooter(_), .. })
-}
-
-fn replay_snapshot(
+/// Makes the state that a snapshot stands for.
+pub(super) fn replay_snapshot(
     controller: &mut Controller,
-    voters: &mut VoterLog,
     id: SnapshotId,
-    records: Vec<LogRecord>,
+    records: Vec<MetadataRecord>,
 ) -> Result<(), String> {
     for record in records {
-        match record {
-            LogRecord::Metadata { record, .. } => controller
-                .replay(id.end_offset - 1, id.epoch, &record)
-                .map_err(|error| error.to_string())?,
-            LogRecord::Control { record, .. } => voters.read_snapshot(id.end_offset, &record),
-        }
+        controller
+            .replay(id.end_offset - 1, id.epoch, &record)
+            .map_err(|error| error.to_string())?;
     }
     controller.advance_to(id.end_offset, id.epoch);
     Ok(())
 }
 
-fn records_of(bytes: &Bytes) -> Result<Vec<LogRecord>, String> {
-    let mut all = Vec::new();
-    for item in naru_records::batches(bytes) {
-        let (_, batch) = item.map_err(|error| error.to_string())?;
-        let (_, records) = read_batch(&bytes.slice_ref(batch)).map_err(|e| e.to_string())?;
-        all.extend(records);
+/// What a file of batches holds.
+#[derive(Debug, Default)]
+pub(super) struct LogRecords {
+    pub(super) control: Vec<ControlRecord>,
+    pub(super) metadata: Vec<MetadataRecord>,
+}
+
+impl LogRecords {
+    /// Reads a snapshot; one without its footer is not whole.
+    pub(super) fn of_snapshot(bytes: &Bytes) -> Result<Self, String> {
+        let records = Self::of(bytes)?;
+        match records.control.last() {
+            Some(ControlRecord::SnapshotFooter(_)) => Ok(records),
+            _ => Err("it ends too early".to_owned()),
+        }
     }
-    Ok(all)
+
+    fn of(bytes: &Bytes) -> Result<Self, String> {
+        let mut all = Self::default();
+        for item in naru_records::batches(bytes) {
+            let (_, batch) = item.map_err(|error| error.to_string())?;
+            let (_, records) = read_batch(&bytes.slice_ref(batch)).map_err(|e| e.to_string())?;
+            for record in records {
+                match record {
+                    LogRecord::Metadata { record, .. } => all.metadata.push(record),
+                    LogRecord::Control { record, .. } => all.control.push(record),
+                }
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// What a fresh cluster begins with: the file that formatting left, or the same.
@@ -304,12 +345,8 @@ fn read_bootstrap(root: &Path) -> Result<Vec<RecordAndVersion>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(bootstrap_records()),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    let records = records_of(&bytes).map_err(|reason| format!("{}: {reason}", path.display()))?;
-    let data = records.into_iter().filter_map(|record| match record {
-        LogRecord::Metadata { record, .. } => Some(RecordAndVersion::newest(record)),
-        LogRecord::Control { .. } => None,
-    });
-    Ok(data.collect())
+    let records = LogRecords::of(&bytes).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    Ok(records.metadata.into_iter().map(RecordAndVersion::newest).collect())
 }
 
 fn read_state(folder: &Folder) -> Result<Option<ElectionState>, String> {
@@ -330,7 +367,6 @@ mod tests {
             clean: false,
             recovery_point: None,
             log_start: None,
-            tail_bytes: 0,
             now: now(),
         };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);

@@ -55,6 +55,8 @@ pub(crate) struct TopicMetrics {
     pub(crate) total_fetch_requests: Counter,
     pub(crate) failed_produce_requests: Counter,
     pub(crate) failed_fetch_requests: Counter,
+    pub(crate) replication_bytes_in: Counter,
+    pub(crate) replication_bytes_out: Counter,
     /// Messages about appends that the disk refused.
     pub(crate) storage_failures: Seldom,
 }
@@ -71,6 +73,8 @@ pub(crate) const TOPIC_ROWS: &[TopicRow] = &[
     ("totalfetchrequests", "Partition reads answered.", |m| &m.total_fetch_requests),
     ("failedproducerequests", "Batches refused.", |m| &m.failed_produce_requests),
     ("failedfetchrequests", "Reads refused.", |m| &m.failed_fetch_requests),
+    ("replicationbytesin", "Bytes fetched from leaders.", |m| &m.replication_bytes_in),
+    ("replicationbytesout", "Bytes sent to followers.", |m| &m.replication_bytes_out),
 ];
 
 impl TopicMetrics {
@@ -89,6 +93,9 @@ pub(crate) struct NodeMetrics {
     /// Syncs of log files, and the batches' worth of appends they covered.
     pub(crate) log_flushes: Counter,
     pub(crate) log_flush_micros: Counter,
+    /// Changes of ISRs of partitions led here.
+    pub(crate) isr_shrinks: Counter,
+    pub(crate) isr_expands: Counter,
     /// Connections closed for what the client sent.
     pub(crate) refused_connections: Counter,
     /// What topics that are deleted have counted.
@@ -102,6 +109,8 @@ impl Default for NodeMetrics {
             requests: std::iter::repeat_with(Counter::default).take(count).collect(),
             log_flushes: Counter::default(),
             log_flush_micros: Counter::default(),
+            isr_shrinks: Counter::default(),
+            isr_expands: Counter::default(),
             refused_connections: Counter::default(),
             deleted_topics: TopicMetrics::default(),
         }

@@ -5,6 +5,8 @@
 
 mod chores;
 mod error;
+mod join;
+mod open;
 mod react;
 mod start;
 mod stop;
@@ -19,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use naru_controller::MetadataImage;
 use naru_coordinators::GroupConfig;
 use naru_log::{LogDir, StorageError};
-use naru_model::Timestamp;
+use naru_model::{Timestamp, Uuid};
 use naru_model::config::{BrokerConfig, Layers, TopicConfig};
 use tokio::sync::watch;
 
@@ -32,7 +34,10 @@ use crate::fetch_session::FetchSessions;
 use crate::listener::ConnectionRegistry;
 use crate::metadata::MetadataHost;
 use crate::metrics::{NodeMetrics, TopicMetrics};
-use crate::partition::{Flusher, PartitionServices, PartitionSettings, PartitionTable};
+use crate::partition::{
+    Flusher, PartitionServices, PartitionSettings, PartitionTable, Replication,
+};
+use crate::peer::{ControllerLink, Fetchers, LinkState, Registration};
 use crate::storage::{Identity, Storage};
 
 /// See the module.
@@ -49,11 +54,15 @@ pub(crate) struct Node {
     metrics: Arc<NodeMetrics>,
     topic_metrics: Mutex<HashMap<Arc<str>, Arc<TopicMetrics>>>,
     flusher: Arc<Flusher>,
+    replication: Arc<Replication>,
+    fetchers: Fetchers,
     background: tokio::runtime::Handle,
     stop: watch::Sender<bool>,
     random: AtomicU64,
     started_at: Timestamp,
     ready: OnceLock<()>,
+    link: LinkState,
+    registration: Registration,
     /// Producer ids of this broker's block that are not given out yet.
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
 }
@@ -92,6 +101,35 @@ impl Node {
         self.metadata.image()
     }
 
+    /// The way to the active controller.
+    pub(crate) fn controller_link(self: &Arc<Self>) -> ControllerLink<'_> {
+        ControllerLink::new(self, &self.link)
+    }
+
+    /// This broker's place in the cluster.
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// The ids of the log directories that can be used.
+    pub(crate) fn online_dirs(&self) -> Vec<Uuid> {
+        self.identity.directory_ids.clone()
+    }
+
+    /// The ids of the log directories that have failed.
+    #[expect(clippy::unused_self, reason = "a failed directory is not noted yet")]
+    pub(crate) fn offline_dirs(&self) -> Vec<Uuid> {
+        Vec::new()
+    }
+
+    /// Whom clients are told to be the controller: any broker passes their requests on.
+    pub(crate) fn controller_for_clients(&self) -> i32 {
+        let leader = self.metadata.leadership().borrow().leader;
+        let image = self.image();
+        let is_there = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
+        leader.filter(is_there).unwrap_or(self.id())
+    }
+
     pub(crate) fn coordination(&self) -> &Coordination {
         &self.coordination
     }
@@ -102,6 +140,14 @@ impl Node {
 
     pub(crate) fn connections(&self) -> &Arc<ConnectionRegistry> {
         &self.connections
+    }
+
+    pub(crate) fn replication(&self) -> &Arc<Replication> {
+        &self.replication
+    }
+
+    pub(crate) fn fetchers(&self) -> &Fetchers {
+        &self.fetchers
     }
 
     pub(crate) fn metrics(&self) -> &NodeMetrics {
@@ -177,6 +223,7 @@ impl Node {
             flusher: Arc::clone(&self.flusher),
             node_metrics: Arc::clone(&self.metrics),
             topic_metrics,
+            replication: Arc::clone(&self.replication),
         }
     }
 

@@ -5,21 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use naru_controller::image::{ConfigResource, ResourceType, TopicImage};
+use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
-use naru_model::TopicPartition;
+use naru_model::{ErrorCode, Offset, TopicPartition};
 
 use super::Node;
-use crate::partition::{Partition, PartitionParts};
+use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
 impl Node {
     /// Brings partitions, settings and coordinators in line with a new image. Blocks on files.
     pub(crate) fn react(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
+        if !delta.brokers_changed.is_empty() {
+            self.replication().learn_brokers(image);
+        }
         self.drop_topics(delta);
-        self.open_partitions(image, delta);
+        self.change_partitions(image, delta);
         self.reconfigure(image, delta);
-        self.coordination().adopt(self);
+        self.coordination().adopt(self, image);
     }
 
     fn drop_topics(self: &Arc<Self>, delta: &MetadataDelta) {
@@ -29,6 +32,7 @@ impl Node {
         for (id, topic) in &delta.topics_deleted {
             names.push(topic.name.to_string());
             for partition in self.partitions().remove_topic(*id) {
+                self.fetchers().unfollow(&partition);
                 delay = partition.settings().log.file_delete_delay_ms.max(delay);
                 partition.abandon();
                 gone.push(TopicPartition::new(partition.topic(), partition.index()));
@@ -66,18 +70,28 @@ impl Node {
         });
     }
 
-    fn open_partitions(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
+    /// Leads, follows, opens and gives up partitions as metadata says.
+    fn change_partitions(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
         let here = self.id();
         let mut wanted = Vec::new();
+        let mut gone = Vec::new();
         for (topic_id, index) in &delta.partitions_changed {
             let Some(topic) = image.topic_by_id(*topic_id) else { continue };
-            let Some(partition) = topic.partitions.get(index) else { continue };
-            if let Ok(known) = self.partitions().by_id(*topic_id, *index) {
-                known.set_leader_epoch(partition.leader_epoch);
-            } else if partition.replicas.contains(&here) {
-                wanted.push((topic, *index, partition.leader_epoch));
+            let Some(state) = topic.partitions.get(index) else { continue };
+            let is_here = state.replicas.contains(&here);
+            match self.partitions().by_id(*topic_id, *index) {
+                Ok(known) if is_here => self.take_role(&known, state),
+                Ok(known) => gone.push(known),
+                Err(_) if is_here => wanted.push((topic, *index, state)),
+                Err(_) => {}
             }
         }
+        self.give_up(&gone);
+        self.open_partitions(&wanted);
+    }
+
+    /// Opens the logs of partitions that are new here.
+    fn open_partitions(self: &Arc<Self>, wanted: &[(&Arc<TopicImage>, i32, &Arc<PartitionImage>)]) {
         if wanted.is_empty() {
             return;
         }
@@ -94,33 +108,66 @@ impl Node {
             .collect();
         let opened = open_all(self.storage(), &logs, 1, self.now(), &|_, _, _| {});
         let mut partitions = Vec::new();
-        for ((topic, index, epoch), result) in wanted.into_iter().zip(opened) {
+        for ((topic, index, state), result) in wanted.iter().zip(opened) {
             match result {
-                Ok(log) => partitions.push(self.partition(topic, index, epoch, log)),
+                Ok(log) => partitions.push((self.partition(topic, *index, log, None), state)),
                 Err(error) => tracing::error!("{}-{index} cannot be opened: {error}", topic.name),
             }
         }
-        self.partitions().insert(partitions);
+        self.partitions().insert(partitions.iter().map(|(one, _)| Arc::clone(one)).collect());
+        for (partition, state) in &partitions {
+            self.take_role(partition, state);
+        }
     }
 
-    /// A partition over its opened log.
-    pub(crate) fn partition(
+    /// Brings one partition in line with its metadata: it leads, or fetches from its leader.
+    pub(super) fn take_role(self: &Arc<Self>, partition: &Arc<Partition>, state: &PartitionImage) {
+        match partition.apply(&partition_state(state)) {
+            RoleChange::Same => {}
+            RoleChange::Leads => self.fetchers().unfollow(partition),
+            RoleChange::Follows(Some(leader), epoch) => {
+                self.fetchers().follow(self, partition, leader, epoch);
+            }
+            RoleChange::Follows(None, _) => self.fetchers().unfollow(partition),
+        }
+    }
+
+    /// Lets go of partitions that a reassignment has moved away.
+    fn give_up(self: &Arc<Self>, partitions: &[Arc<Partition>]) {
+        if partitions.is_empty() {
+            return;
+        }
+        let mut delay = 0;
+        let mut names = Vec::new();
+        for partition in partitions {
+            self.fetchers().unfollow(partition);
+            self.partitions().remove(partition.topic_id(), partition.index());
+            delay = partition.settings().log.file_delete_delay_ms.max(delay);
+            partition.abandon_to(ErrorCode::NotLeaderOrFollower);
+            names.push(TopicPartition::new(partition.topic(), partition.index()));
+            tracing::info!(partition = %partition.name(), "moved away");
+        }
+        let folders = self.storage().begin_deletion(&names, || self.random());
+        self.remove_later(folders, delay);
+    }
+
+    /// A partition over its opened log; what it is comes with its metadata.
+    pub(super) fn partition(
         &self,
         topic: &TopicImage,
         index: i32,
-        leader_epoch: i32,
         opened: OpenedLog,
+        high_watermark: Option<Offset>,
     ) -> Arc<Partition> {
         Partition::new(PartitionParts {
             topic: Arc::clone(&topic.name),
             topic_id: topic.id,
             index,
-            leader: self.id(),
-            leader_epoch,
             dir: opened.dir,
             log: opened.log,
             settings: self.partition_settings(&topic.name),
             services: self.partition_services(&topic.name),
+            high_watermark,
         })
     }
 

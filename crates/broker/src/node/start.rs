@@ -7,22 +7,23 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
-use naru_model::TopicPartition;
+use naru_client::net::ConnectionOptions;
+use naru_model::Uuid;
 use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
 use tokio::sync::watch;
 
-use super::{Node, StartError, Summary, chores, now};
+use super::{Node, StartError, Summary, chores, join, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
 use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThreads, bind};
 use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
-use crate::partition::{Flusher, FlusherThreads, PartitionTable};
-use crate::storage::{LogToOpen, Storage, identify, open_all};
+use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
+use crate::peer::{self, Fetchers, LinkState, Registration};
+use crate::storage::{Storage, identify};
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
 const SYNC_THREADS: usize = 4;
@@ -35,6 +36,9 @@ pub type Progress<'p> = &'p (dyn Fn(usize, usize, u64) + Sync);
 pub struct RunningNode {
     pub(super) node: Arc<Node>,
     pub(super) network: NetworkThreads,
+    /// Serves the controller listeners.
+    pub(super) controllers: NetworkThreads,
+    pub(super) reactions: JoinHandle<()>,
     pub(super) http: Option<HttpThread>,
     pub(super) chores: JoinHandle<()>,
     pub(super) flusher: FlusherThreads,
@@ -49,6 +53,7 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     raise_file_limit();
     name_this_machine(&mut config);
     let bound = bind_all(&config)?;
+    let controller_bound = bind_controllers(&config)?;
     let (http_socket, http_problem) = bind_http(&config);
 
     let mut dirs = config.log.dirs.clone();
@@ -58,18 +63,28 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     let seed = seed()?;
     let random = AtomicU64::new(seed);
     let mut storage = Storage::open(&dirs)?;
-    let identity = identify(&mut storage, config.node_id.0, || super::random_bits(&random))?;
-    let deleted_before = storage.scan()?;
-    let metadata =
-        MetadataHost::open(&storage, &config, props, &identity, || super::random_bits(&random))?;
-
     let background = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("background")
         .enable_all()
         .build()?;
+    let previous_epoch = storage
+        .dirs()
+        .first()
+        .and_then(|dir| dir.clean_shutdown())
+        .and_then(|clean| clean.broker_epoch)
+        .unwrap_or(-1);
+    let cluster_id = || join::cluster_id_of(&config, background.handle());
+    let identity =
+        identify(&mut storage, config.node_id.0, cluster_id, || super::random_bits(&random))?;
+    let deleted_before = storage.scan()?;
+    let metadata =
+        MetadataHost::open(&storage, &config, props, &identity, background.handle(), seed)?;
+    let incarnation_id = Uuid::from_random(super::random_bits(&random));
     let (flusher, flusher_threads) = Flusher::start(SYNC_THREADS)?;
     let (stop, _) = watch::channel(false);
+    let (replication, proposals) =
+        Replication::new(config.node_id.0, config.replication.lag_time_max_ms);
     let node = Arc::new(Node {
         partitions: PartitionTable::default(),
         coordination: Coordination::default(),
@@ -78,27 +93,38 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
         metrics: Arc::new(NodeMetrics::default()),
         topic_metrics: Mutex::default(),
         flusher,
+        replication,
+        fetchers: Fetchers::default(),
         background: background.handle().clone(),
         stop,
         random,
         started_at: now(),
         ready: OnceLock::new(),
         producer_ids: tokio::sync::Mutex::default(),
+        link: LinkState::new(link_options(&config)),
+        registration: Registration::new(incarnation_id, previous_epoch),
         identity,
         storage,
         metadata,
         config,
     });
 
+    peer::send_isr_changes(&node, proposals);
+    // Voters have to be heard before there can be a controller to register with.
+    let controllers = NetworkThreads::start(&node, controller_bound, 1)?;
+    join::join(&node, incarnation_id);
+
     let began = Instant::now();
-    let recovery = open_known_partitions(&node, progress)?;
+    let recovery = super::open::open_known_partitions(&node, progress)?;
     let recovery_ms = began.elapsed().as_millis();
     // What a crash left of deleted topics must not be taken for topics to come.
     node.storage
         .keep_checkpoints_of(|name| node.partitions.by_name(&name.topic, name.partition).is_ok())?;
     node.remove_later(deleted_before, 0);
     // Coordinators load in the background; clients are told so meanwhile.
-    node.coordination.adopt(&node);
+    node.coordination.adopt(&node, &node.image());
+    let reactions = node.metadata.start_reacting(&node)?;
+    join::serve(&node);
 
     let summary = Summary {
         cluster_id: node.cluster_id().to_owned(),
@@ -122,7 +148,17 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
         .spawn(move || chores::run(&for_chores))?;
     // Set once, here.
     let _ = node.ready.set(());
-    Ok(RunningNode { node, network, http, chores, flusher: flusher_threads, background, summary })
+    Ok(RunningNode {
+        node,
+        network,
+        controllers,
+        reactions,
+        http,
+        chores,
+        flusher: flusher_threads,
+        background,
+        summary,
+    })
 }
 
 impl RunningNode {
@@ -132,7 +168,7 @@ impl RunningNode {
     }
 }
 
-fn available_cores() -> usize {
+pub(super) fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
@@ -157,17 +193,7 @@ fn raise_file_limit() {
 /// Refuses what is configured but not served, instead of serving something else.
 fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
     let refuse = |text: String| Err(StartError::Config(text));
-    if !(config.roles.broker && config.roles.controller) {
-        return refuse(
-            "process.roles must be broker,controller: nodes of one role are not served yet".into(),
-        );
-    }
-    if config.quorum.voters.len() > 1 {
-        return refuse(
-            "controller.quorum.voters names several nodes: clusters are not served yet".into(),
-        );
-    }
-    for endpoint in &config.listeners.broker {
+    for endpoint in config.listeners.broker.iter().chain(&config.listeners.controller) {
         if endpoint.protocol != SecurityProtocol::Plaintext {
             let (name, protocol) = (&endpoint.name, endpoint.protocol.name());
             return refuse(format!("listener {name}: {protocol} is not served yet"));
@@ -187,10 +213,14 @@ fn name_this_machine(config: &mut BrokerConfig) {
 }
 
 fn bind_all(config: &BrokerConfig) -> Result<Vec<Bound>, StartError> {
-    config.listeners.broker.iter().map(bind_one).collect()
+    config.listeners.broker.iter().map(|endpoint| bind_one(endpoint, false)).collect()
 }
 
-fn bind_one(endpoint: &Endpoint) -> Result<Bound, StartError> {
+fn bind_controllers(config: &BrokerConfig) -> Result<Vec<Bound>, StartError> {
+    config.listeners.controller.iter().map(|endpoint| bind_one(endpoint, true)).collect()
+}
+
+fn bind_one(endpoint: &Endpoint, is_controller: bool) -> Result<Bound, StartError> {
     let address = format!("{}:{}", endpoint.host, endpoint.port);
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AddrInUse => StartError::AddressInUse {
@@ -203,7 +233,7 @@ fn bind_one(endpoint: &Endpoint) -> Result<Bound, StartError> {
         }
     };
     let resolved = resolve(&endpoint.host, endpoint.port).map_err(&failed)?;
-    bind(&endpoint.name, resolved).map_err(&failed)
+    bind(&endpoint.name, is_controller, resolved).map_err(&failed)
 }
 
 /// The address to listen on: an empty host is every address, a name its first one, IPv4 before
@@ -227,6 +257,15 @@ fn bind_http(config: &BrokerConfig) -> (Option<std::net::TcpListener>, Option<St
     }
 }
 
+fn link_options(config: &BrokerConfig) -> ConnectionOptions {
+    let millis = |value: i64| Duration::from_millis(u64::try_from(value).unwrap_or(0));
+    ConnectionOptions {
+        client_id: format!("broker-{}", config.node_id.0),
+        connect_timeout: millis(config.cluster.connection_setup_timeout_ms),
+        request_timeout: millis(config.cluster.controller_socket_timeout_ms),
+    }
+}
+
 fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
     let sockets = &config.sockets;
     let overrides = sockets.max_connections_per_ip_overrides.iter().filter_map(|(host, max)| {
@@ -245,74 +284,4 @@ fn listener_text(node: &Node, bound: &Bound) -> (String, String, String) {
         .advertised(&bound.name)
         .map_or_else(|| bound.address.to_string(), |(host, port)| format!("{host}:{port}"));
     (bound.name.to_string(), bound.address.to_string(), told)
-}
-
-/// Opens the logs of every partition that metadata places here.
-fn open_known_partitions(node: &Arc<Node>, progress: Progress<'_>) -> Result<Recovery, StartError> {
-    let image = node.image();
-    let read = |which| -> Result<OffsetCheckpoint, StorageError> {
-        let mut all = OffsetCheckpoint::new();
-        for dir in node.log_dirs() {
-            all.extend(dir.read_checkpoint(which)?);
-        }
-        Ok(all)
-    };
-    let points = read(Checkpoint::RecoveryPoint)?;
-    let starts = read(Checkpoint::LogStart)?;
-    let clean = node.log_dirs().iter().all(|dir| dir.clean_shutdown().is_some());
-
-    let mut places = Vec::new();
-    let mut logs = Vec::new();
-    for topic in image.topics() {
-        let config = node.partition_settings(&topic.name).log.clone();
-        for (&index, partition) in topic.partitions.iter() {
-            if !partition.replicas.contains(&node.id()) {
-                continue;
-            }
-            let name = TopicPartition::new(&*topic.name, index);
-            logs.push(LogToOpen {
-                topic_id: topic.id,
-                config: config.clone(),
-                recovery_point: points.get(&name).copied(),
-                log_start: starts.get(&name).copied(),
-                clean,
-                partition: name,
-            });
-            places.push((topic, index, partition.leader_epoch));
-        }
-    }
-    tell_missing(node, &logs);
-    let per_dir = node.config.log.recovery_threads_per_data_dir;
-    let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);
-    let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
-    let mut recovery = Recovery::default();
-    let mut partitions = Vec::new();
-    for (((topic, index, epoch), log), wanted) in places.into_iter().zip(opened).zip(&logs) {
-        let log = log.map_err(|source| StartError::Log {
-            path: wanted.partition.to_string().into(),
-            source,
-        })?;
-        recovery.add(&log.recovery);
-        partitions.push(node.partition(topic, index, epoch, log));
-    }
-    node.partitions.insert(partitions);
-    Ok(recovery)
-}
-
-/// Says which partitions have no folder: a crash while a topic was made leaves a few; many mean
-/// that a disk is not mounted or a directory was emptied.
-fn tell_missing(node: &Node, logs: &[LogToOpen]) {
-    let missing: Vec<String> = logs
-        .iter()
-        .filter(|log| !node.storage.knows(&log.partition))
-        .map(|log| log.partition.to_string())
-        .collect();
-    if let Some(first) = missing.first() {
-        tracing::warn!(
-            "{} of {} partitions ({first}, ...) have no folder in any data directory and begin \
-             empty; if that is not expected, stop the node and look at its disks",
-            missing.len(),
-            logs.len()
-        );
-    }
 }

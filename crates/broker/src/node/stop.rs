@@ -4,15 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::RunningNode;
+use crate::peer::State;
 
 /// Time that background tasks get to end.
 const BACKGROUND_MAX: Duration = Duration::from_secs(2);
+/// How long moving leaders away may take.
+const LEAVE_MAX: Duration = Duration::from_secs(20);
+/// How long another voter may take to lead the quorum.
+const RESIGN_MAX: Duration = Duration::from_secs(2);
 /// Threads that close logs: closing syncs, and syncs of several files share the disk's time.
 const CLOSE_THREADS: usize = 8;
 
 impl RunningNode {
-    /// Stops the node. Whether everything is on the disk.
+    /// Stops the node: leaders move away first. Whether everything is on the disk.
     pub fn stop(mut self) -> bool {
+        self.leave_cluster();
         let http = self.http.take();
         let stopped = self.stop_serving();
         if let Some(http) = http {
@@ -21,16 +27,54 @@ impl RunningNode {
         stopped
     }
 
+    /// Lets others take over what this node leads.
+    fn leave_cluster(&self) {
+        let node = &self.node;
+        if !node.config().roles.broker || !node.config().cluster.controlled_shutdown_enable {
+            return;
+        }
+        node.registration().shut_down();
+        let mut state = node.registration().state();
+        self.background.block_on(async {
+            let let_go = state.wait_for(|state| *state == State::MayGo);
+            if tokio::time::timeout(LEAVE_MAX, let_go).await.is_err() {
+                tracing::warn!("leaders were not moved away in time");
+            }
+        });
+    }
+
+    /// Hands the leadership of the quorum over, if there is anybody to take it.
+    fn resign(&self) {
+        let metadata = self.node.metadata();
+        let mut leadership = metadata.leadership();
+        let me = self.node.id();
+        if leadership.borrow().leader != Some(me) || !metadata.has_other_voters() {
+            return;
+        }
+        metadata.resign();
+        self.background.block_on(async {
+            let taken_over = leadership.wait_for(|l| l.leader.is_some_and(|id| id != me));
+            // If nobody takes over in time, the others will notice by themselves.
+            let _ = tokio::time::timeout(RESIGN_MAX, taken_over).await;
+        });
+    }
+
     fn stop_serving(self) -> bool {
+        self.resign();
         let node = self.node;
         node.stop.send_replace(true);
         // Members that wait for a rebalance would keep their connections open.
         node.coordination.unload();
         // Produce requests that wait for their sync still get it: the flusher ends last.
         self.network.join();
+        self.controllers.join();
         // A panic has been printed by its hook.
         let _ = self.chores.join();
+        node.fetchers.stop();
         self.flusher.stop();
+        let metadata_closed = node.metadata.close();
+        // A panic has been printed by its hook.
+        let _ = self.reactions.join();
         self.background.shutdown_timeout(BACKGROUND_MAX);
 
         let partitions = node.partitions().all();
@@ -61,7 +105,6 @@ impl RunningNode {
             }
         });
         let points = points.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let metadata_closed = node.metadata.close();
         let written = node
             .storage
             .checkpoint_closed(&points)

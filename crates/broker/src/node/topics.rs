@@ -1,55 +1,57 @@
-//! Topics that the node creates: on request, on first use, and for itself.
+//! Topics that the node has created: on first use, and for itself; and producer ids.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use naru_controller::Decision;
-use naru_controller::controller::CreateTopics;
-use naru_model::{ErrorCode, ProducerId, Uuid};
+use naru_model::{ErrorCode, ProducerId};
+use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use naru_protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
-use naru_protocol::messages::create_topics_response::CreateTopicsResponse;
 
 use super::Node;
 use crate::coordination::OFFSETS_TOPIC;
 
 /// "The broker's default."
 const DEFAULT: i32 = -1;
+/// How long a topic that another node has created may take to be seen here.
+const SEEN_MAX: Duration = Duration::from_secs(1);
 
 impl Node {
-    /// Decides a CreateTopics request and carries it out.
-    pub(crate) async fn create_topics(
-        self: &Arc<Self>,
-        request: &CreateTopicsRequest,
-    ) -> Result<CreateTopicsResponse, ErrorCode> {
-        let topics = &self.config.topics;
-        let context = CreateTopics {
-            default_partitions: topics.num_partitions,
-            default_replication_factor: i16::try_from(topics.default_replication_factor)
-                .unwrap_or(i16::MAX),
-            new_id: || Uuid::from_random(self.random()),
+    /// Has a topic created, and waits until this node sees it.
+    async fn create_topics(self: &Arc<Self>, topics: Vec<CreatableTopic>) -> Vec<ErrorCode> {
+        let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
+        let request = CreateTopicsRequest { topics, timeout_ms: 30_000, validate_only: false };
+        let errors: Vec<ErrorCode> = match self.controller_link().send(request).await {
+            Ok(response) => {
+                response.topics.iter().map(|t| ErrorCode::from_code(t.error_code)).collect()
+            }
+            Err(error) => names.iter().map(|_| error).collect(),
         };
-        self.metadata.decide(self, |c| c.decide_create_topics(request, context)).await
+        let there = names.iter().zip(&errors).filter(|(_, error)| {
+            matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists)
+        });
+        let there: Vec<&String> = there.map(|(name, _)| name).collect();
+        let seen = self
+            .metadata
+            .wait_for(|image| there.iter().all(|name| image.topic(name).is_some()));
+        // Whoever looks it up then is told that it is not there yet, and asks again.
+        let _ = tokio::time::timeout(SEEN_MAX, seen).await;
+        errors
     }
 
     /// Creates topics that somebody asked for before they were there. What fails is seen by the
     /// look-up that follows.
     pub(crate) async fn auto_create(self: &Arc<Self>, names: Vec<String>) {
-        let topics = names.into_iter().map(|name| CreatableTopic {
-            name,
+        let topics = names.iter().map(|name| CreatableTopic {
+            name: name.clone(),
             num_partitions: DEFAULT,
             replication_factor: -1,
             ..Default::default()
         });
-        let request = CreateTopicsRequest { topics: topics.collect(), ..Default::default() };
-        match self.create_topics(&request).await {
-            Ok(response) => {
-                for topic in response.topics.iter().filter(|topic| topic.error_code != 0) {
-                    let error = ErrorCode::from_code(topic.error_code);
-                    tracing::debug!(topic = %topic.name, %error, "not created on first use");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "topics were not created on first use"),
+        let errors = self.create_topics(topics.collect()).await;
+        for (topic, error) in names.iter().zip(errors).filter(|(_, e)| *e != ErrorCode::None) {
+            tracing::debug!(%topic, %error, "not created on first use");
         }
     }
 
@@ -73,12 +75,9 @@ impl Node {
                 config("segment.bytes", offsets.topic_segment_bytes.to_string()),
             ],
         };
-        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
-        let response = self.create_topics(&request).await?;
-        let code = response.topics.first().map_or(0, |topic| topic.error_code);
-        match ErrorCode::from_code(code) {
-            ErrorCode::None | ErrorCode::TopicAlreadyExists => Ok(()),
-            error => Err(error),
+        match self.create_topics(vec![topic]).await.first() {
+            None | Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => Ok(()),
+            Some(error) => Err(*error),
         }
     }
 
@@ -86,21 +85,21 @@ impl Node {
     pub(crate) async fn next_producer_id(self: &Arc<Self>) -> Result<ProducerId, ErrorCode> {
         let mut block = self.producer_ids.lock().await;
         if block.is_empty() {
-            let epoch = self.metadata.broker_epoch();
+            let broker_epoch = self.metadata.broker_epoch();
+            let request = AllocateProducerIdsRequest { broker_id: self.id(), broker_epoch };
             let got = self
-                .metadata
-                .decide(self, |controller| match controller.decide_producer_ids(self.id(), epoch) {
-                    Ok(decision) => {
-                        Decision { records: decision.records, response: Ok(decision.response) }
-                    }
-                    Err(error) => Decision { records: Vec::new(), response: Err(error) },
-                })
-                .await?
-                .map_err(|error| {
-                    tracing::error!("{error}");
-                    ErrorCode::UnknownServerError
-                })?;
-            *block = got.first..got.first + i64::from(got.len);
+                .controller_link()
+                .send(request)
+                .await
+                // No controller for now: the client asks again.
+                .map_err(|_| ErrorCode::CoordinatorLoadInProgress)?;
+            if got.error_code != 0 {
+                let error = ErrorCode::from_code(got.error_code);
+                tracing::warn!(%error, "no producer ids");
+                return Err(ErrorCode::CoordinatorLoadInProgress);
+            }
+            *block = got.producer_id_start
+                ..got.producer_id_start.saturating_add(i64::from(got.producer_id_len));
         }
         block.next().map(ProducerId).ok_or(ErrorCode::CoordinatorLoadInProgress)
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use naru_log::{AppendError, NewBatch, Origin};
-use naru_model::{ErrorCode, Offset, Timestamp};
+use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use naru_records::{InvalidBatch, validate_produced};
 use tokio::sync::oneshot;
 
-use super::{Partition, Stored};
+use super::{Partition, Role, Stored};
 
 /// A batch that is in the log.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub(crate) struct Appended {
     /// -1 unless the topic uses the time of the append.
     pub(crate) log_append_time: i64,
     pub(crate) log_start: i64,
+    /// The leader epoch it was appended in.
+    pub(crate) epoch: LeaderEpoch,
 }
 
 /// A batch that is not.
@@ -56,13 +58,16 @@ impl From<&InvalidBatch> for Refused {
 }
 
 impl Partition {
-    /// Appends what a client produced.
+    /// Appends what a client produced; with `for_all` (acks=all) only if enough replicas are in
+    /// sync.
     pub(crate) fn append_produced(
         self: &Arc<Self>,
         bytes: &Bytes,
+        for_all: bool,
         now: Timestamp,
     ) -> Result<Appended, Refused> {
         self.check_online()?;
+        self.check_can_append(for_all)?;
         let settings = self.settings();
         let valid = validate_produced(bytes, &settings.produce_limits(now))
             .map_err(|error| Refused::from(&error))?;
@@ -86,6 +91,7 @@ impl Partition {
         now: Timestamp,
     ) -> Result<Appended, Refused> {
         self.check_online()?;
+        self.check_can_append(true)?;
         if bytes.len() > self.settings().log.max_message_bytes {
             return Err(ErrorCode::MessageTooLarge.into());
         }
@@ -95,6 +101,17 @@ impl Partition {
             records: Vec::new(),
         })?;
         self.append(batch, Origin::Coordinator, now)
+    }
+
+    fn check_can_append(&self, for_all: bool) -> Result<(), Refused> {
+        let role = self.role();
+        if !role.leads {
+            return Err(ErrorCode::NotLeaderOrFollower.into());
+        }
+        if for_all && role.under_min_isr {
+            return Err(ErrorCode::NotEnoughReplicas.into());
+        }
+        Ok(())
     }
 
     fn append(
@@ -107,7 +124,11 @@ impl Partition {
         let Some(log) = guard.as_mut() else {
             return Err(ErrorCode::NotLeaderOrFollower.into());
         };
-        let result = log.append_one(batch, origin, self.leader_epoch(), now);
+        // Leadership changes under the log's lock only.
+        let Role { epoch, leads: true, .. } = self.role() else {
+            return Err(ErrorCode::NotLeaderOrFollower.into());
+        };
+        let result = log.append_one(batch, origin, epoch, now);
         let unsynced = log.unsynced_records();
         drop(guard);
         let appended = match result {
@@ -127,12 +148,17 @@ impl Partition {
             end: appended.last_offset.plus(1),
             log_append_time: appended.log_append_time.map_or(-1, |time| time.0),
             log_start: appended.log_start.0,
+            epoch,
         })
     }
 
     /// Moves the high watermark or asks for the sync that will.
-    fn after_append(self: &Arc<Self>, unsynced: i64, now: Timestamp) {
+    pub(super) fn after_append(self: &Arc<Self>, unsynced: i64, now: Timestamp) {
         let settings = self.settings();
+        let role = self.role();
+        if role.leads && !role.is_sole {
+            self.waiters().wake_followers();
+        }
         if !settings.fsync {
             self.advance();
         }
@@ -150,19 +176,32 @@ impl Partition {
         &self,
         appended: &Appended,
     ) -> Option<oneshot::Receiver<Stored>> {
-        self.park_until(appended.end)
+        self.park_until(appended.end, appended.epoch)
     }
 
-    /// Waits until all that is in the log now is stored; `None` if it is already.
+    /// Waits until all that is in the log now is stored; `None` if it is already, or if that
+    /// depends on other brokers.
     pub(crate) fn park_until_settled(&self) -> Option<oneshot::Receiver<Stored>> {
-        self.park_until(self.log_end())
+        let role = self.role();
+        if role.is_sole { self.park_until(self.log_end(), role.epoch) } else { None }
     }
 
-    fn park_until(&self, end: Offset) -> Option<oneshot::Receiver<Stored>> {
+    fn park_until(&self, end: Offset, epoch: LeaderEpoch) -> Option<oneshot::Receiver<Stored>> {
+        // The role is read last: what the high watermark has passed in between may be other
+        // records at the same offsets if it followed somebody meanwhile.
         if self.high_watermark() >= end {
-            return None;
+            let role = self.role();
+            if role.leads && role.epoch == epoch {
+                return None;
+            }
         }
         let mut waiters = self.waiters();
+        if !waiters.has_led_since(epoch) {
+            let (lost, receiver) = oneshot::channel();
+            // The receiver is here.
+            let _ = lost.send(Err(ErrorCode::NotLeaderOrFollower));
+            return Some(receiver);
+        }
         let receiver = waiters.park_producer(end);
         // Looked at again under the lock: whoever moves the high watermark takes it afterwards.
         let high_watermark = self.high_watermark();

@@ -1,34 +1,44 @@
 //! One partition on this broker: the owner of its log, its high watermark and who waits for it.
 //!
 //! Appends go through one lock per partition, reads through none that a writer holds over I/O.
-//! With one replica the high watermark is what this broker has stored as promised: the log end
-//! with `naru.durability=os`, the synced end with `fsync`.
+//! Whether it leads or follows, and up to where is committed, is `naru_replication`'s to decide;
+//! `role` carries it out. With one replica the high watermark is what this broker has stored as
+//! promised: the log end with `naru.durability=os`, the synced end with `fsync`.
 //!
-//! Invariant: `log start <= high watermark <= log end`; the high watermark never moves back.
+//! Invariant: `log start <= high watermark <= log end`; the high watermark moves back only when a
+//! follower's log is truncated.
 
 mod append;
 mod flusher;
+mod follow;
 mod read;
+mod role;
+mod services;
 mod settings;
 mod table;
 mod waiters;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use naru_log::{Log, LogReader, StorageError, SyncPlan};
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp, Uuid};
+use naru_replication::{Event, Replica};
 use tokio::sync::Notify;
 
 pub(crate) use append::{Appended, Refused};
 pub(crate) use flusher::{Flusher, FlusherThreads};
-pub(crate) use read::{Looked, PartitionRead};
+pub(crate) use follow::{FollowError, StoredNews};
+pub(crate) use read::{Looked, PartitionRead, ReadAs};
+pub(crate) use role::{Role, RoleChange, partition_state};
+pub(crate) use services::{Proposed, Replication};
 pub(crate) use settings::PartitionSettings;
 pub(crate) use table::PartitionTable;
 pub(crate) use waiters::Stored;
 
 use crate::metrics::{NodeMetrics, TopicMetrics};
+use role::AtomicRole;
 use waiters::Waiters;
 
 /// What a partition needs of the node it lives on.
@@ -37,16 +47,17 @@ pub(crate) struct PartitionServices {
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) node_metrics: Arc<NodeMetrics>,
     pub(crate) topic_metrics: Arc<TopicMetrics>,
+    pub(crate) replication: Arc<Replication>,
 }
 
-/// A partition that this broker leads.
+/// A partition that this broker holds.
 #[derive(Debug)]
 pub(crate) struct Partition {
     topic: Arc<str>,
     topic_id: Uuid,
     index: i32,
-    leader: i32,
-    leader_epoch: AtomicI32,
+    role: AtomicRole,
+    replica: Mutex<Replica>,
     /// The log directory it lies in.
     dir: PathBuf,
     log: Mutex<Option<Log>>,
@@ -54,6 +65,8 @@ pub(crate) struct Partition {
     high_watermark: AtomicI64,
     settings: RwLock<Arc<PartitionSettings>>,
     waiters: Mutex<Waiters>,
+    /// Who fetches for it while it follows.
+    fetcher: Mutex<Option<StoredNews>>,
     services: PartitionServices,
     /// In the flusher's queue.
     queued: AtomicBool,
@@ -68,33 +81,40 @@ pub(crate) struct PartitionParts {
     pub(crate) topic: Arc<str>,
     pub(crate) topic_id: Uuid,
     pub(crate) index: i32,
-    pub(crate) leader: i32,
-    pub(crate) leader_epoch: i32,
     pub(crate) dir: PathBuf,
     pub(crate) log: Log,
     pub(crate) settings: Arc<PartitionSettings>,
     pub(crate) services: PartitionServices,
+    /// As it was written down last.
+    pub(crate) high_watermark: Option<Offset>,
 }
 
 impl Partition {
-    /// A partition over a log that has been recovered. What a crash left in the page cache counts
-    /// as stored with `fsync` only when it has been synced, which begins here.
+    /// A partition over a log that has been recovered; what it is comes with [`Self::apply`]. What
+    /// a crash left in the page cache counts as stored with `fsync` only when it has been synced,
+    /// which begins here.
     pub(crate) fn new(parts: PartitionParts) -> Arc<Self> {
         let reader = parts.log.reader();
         let ends = reader.offsets();
         let stored = if parts.settings.fsync { ends.synced_end } else { ends.end };
+        let high_watermark =
+            parts.high_watermark.unwrap_or(ends.start).max(ends.start).min(ends.end);
+        let replication = &parts.services.replication;
+        let settings = Self::replica_settings(&parts.settings, replication.lag_time_max_ms());
+        let replica = Replica::new(replication.here(), settings, high_watermark);
         let partition = Arc::new(Self {
             topic: parts.topic,
             topic_id: parts.topic_id,
             index: parts.index,
-            leader: parts.leader,
-            leader_epoch: AtomicI32::new(parts.leader_epoch),
+            role: AtomicRole::none(),
+            replica: Mutex::new(replica),
             dir: parts.dir,
-            high_watermark: AtomicI64::new(stored.0.max(ends.start.0)),
+            high_watermark: AtomicI64::new(high_watermark.0),
             reader,
             log: Mutex::new(Some(parts.log)),
             settings: RwLock::new(parts.settings),
             waiters: Mutex::default(),
+            fetcher: Mutex::default(),
             services: parts.services,
             queued: AtomicBool::new(false),
             unsynced_since: AtomicI64::new(0),
@@ -136,11 +156,7 @@ impl Partition {
     }
 
     pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
-        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn set_leader_epoch(&self, epoch: i32) {
-        self.leader_epoch.fetch_max(epoch, Ordering::AcqRel);
+        self.role().epoch
     }
 
     /// Whether it lies in this log directory.
@@ -175,11 +191,14 @@ impl Partition {
     }
 
     /// Puts other settings in force.
-    pub(crate) fn configure(&self, settings: Arc<PartitionSettings>) {
+    pub(crate) fn configure(self: &Arc<Self>, settings: Arc<PartitionSettings>) {
+        let lag_time_max_ms = self.services.replication.lag_time_max_ms();
+        let of_replica = Self::replica_settings(&settings, lag_time_max_ms);
         if let Some(log) = self.log().as_mut() {
             log.set_config(settings.log.clone());
         }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.step(Event::Configured(of_replica));
         // What waits for a sync under the old promise may be stored enough under the new one.
         self.advance();
     }
@@ -191,6 +210,11 @@ impl Partition {
 
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes `follower` when there is more to fetch.
+    pub(crate) fn park_follower(&self, follower: &Arc<Notify>) {
+        self.waiters().park_follower(follower);
     }
 
     /// Wakes `consumer` when there may be more to read.
@@ -207,38 +231,33 @@ impl Partition {
         self.offline.get().map_or(Ok(()), |error| Err(*error))
     }
 
-    /// Moves the high watermark to what is stored, and wakes who waited for that.
-    fn advance(&self) {
-        let offsets = self.reader.offsets();
-        let stored = if self.settings().fsync { offsets.synced_end } else { offsets.end };
-        let before = self.high_watermark.fetch_max(stored.0, Ordering::SeqCst);
-        if before < stored.0 {
-            self.waiters().release(stored);
-        }
-    }
-
     /// Syncs what is appended; called by the flusher's threads.
-    pub(crate) fn sync(&self) {
+    pub(crate) fn sync(self: &Arc<Self>) {
         self.queued.store(false, Ordering::SeqCst);
         self.unsynced_since.store(0, Ordering::SeqCst);
         self.sync_with(Log::sync_plan);
     }
 
     /// Syncs the segments that take no appends any more.
-    pub(crate) fn sync_closed(&self) {
+    pub(crate) fn sync_closed(self: &Arc<Self>) {
         self.sync_with(Log::sync_plan_closed);
     }
 
-    fn sync_with(&self, plan: impl FnOnce(&mut Log) -> Result<Option<SyncPlan>, StorageError>) {
+    fn sync_with(
+        self: &Arc<Self>,
+        plan: impl FnOnce(&mut Log) -> Result<Option<SyncPlan>, StorageError>,
+    ) {
         let plan = self.log().as_mut().map(plan);
         match plan {
             Some(Ok(Some(plan))) => self.execute(&plan),
             Some(Err(error)) => self.fail(&error),
-            Some(Ok(None)) | None => {}
+            // Somebody else has synced it, whom the fetcher may not have heard.
+            Some(Ok(None)) => self.tell_fetcher_if_stored(),
+            None => {}
         }
     }
 
-    fn execute(&self, plan: &SyncPlan) {
+    fn execute(self: &Arc<Self>, plan: &SyncPlan) {
         let began = std::time::Instant::now();
         let synced = plan.execute();
         let metrics = &self.services.node_metrics;
@@ -290,7 +309,7 @@ impl Partition {
 
     /// Closes the log cleanly: written out and synced. The recovery point, `None` if it had been
     /// closed before.
-    pub(crate) fn close(&self) -> Option<Result<Offset, StorageError>> {
+    pub(crate) fn close(self: &Arc<Self>) -> Option<Result<Offset, StorageError>> {
         let log = self.log().take()?;
         let closed = log.close();
         if closed.is_ok() {
@@ -302,7 +321,12 @@ impl Partition {
 
     /// Lets go of the log without writing anything: the partition was deleted.
     pub(crate) fn abandon(&self) {
+        self.abandon_to(ErrorCode::UnknownTopicOrPartition);
+    }
+
+    /// Lets go of the log without writing anything; who asks is told `error`.
+    pub(crate) fn abandon_to(&self, error: ErrorCode) {
         drop(self.log().take());
-        self.take_offline(ErrorCode::UnknownTopicOrPartition);
+        self.take_offline(error);
     }
 }

@@ -1,9 +1,12 @@
 //! Reading: what one fetch finds in one partition, and look-ups of offsets.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use naru_log::ReadError;
-use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use naru_model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp};
 use naru_records::BatchHeader;
+use naru_replication::{Brokers as _, Event, FollowerFetch};
 
 use super::Partition;
 use crate::fetch_session::Wanted;
@@ -18,8 +21,17 @@ pub(crate) struct PartitionRead {
     pub(crate) range: Option<FileRange>,
     /// Epoch and end where the client's log leaves this one (KIP-595).
     pub(crate) diverging: Option<(i32, i64)>,
-    /// Leader and epoch, told when the client's are wrong.
-    pub(crate) current_leader: Option<(i32, i32)>,
+    /// Where the consumer should read instead (KIP-392).
+    pub(crate) preferred: Option<BrokerId>,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadAs {
+    /// A consumer; one that told its rack may read from a follower, too.
+    Consumer { from_follower: bool },
+    /// A follower, which reads up to the log end.
+    Follower { replica: BrokerId, broker_epoch: Option<BrokerEpoch> },
 }
 
 /// An offset that was looked up.
@@ -38,7 +50,7 @@ impl PartitionRead {
             log_start: -1,
             range: None,
             diverging: None,
-            current_leader: None,
+            preferred: None,
         }
     }
 
@@ -51,13 +63,15 @@ impl PartitionRead {
 impl Partition {
     /// Reads for a fetch: at most `left` bytes, but a whole first batch if this is the `first`
     /// partition with anything.
-    pub(crate) fn read(&self, wanted: &Wanted, left: usize, first: bool) -> PartitionRead {
-        if let Err(error) = self.check_online().and_then(|()| self.check_epoch(wanted)) {
-            let mut read = PartitionRead::error(error);
-            if error == ErrorCode::FencedLeaderEpoch {
-                read.current_leader = Some((self.leader, self.leader_epoch().0));
-            }
-            return read;
+    pub(crate) fn read(
+        &self,
+        wanted: &Wanted,
+        read_as: ReadAs,
+        left: usize,
+        first: bool,
+    ) -> PartitionRead {
+        if let Err(error) = self.check_readable(wanted, read_as) {
+            return PartitionRead::error(error);
         }
         let mut read = PartitionRead {
             high_watermark: self.high_watermark().0,
@@ -70,7 +84,11 @@ impl Partition {
         }
         let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
         let offset = Offset(wanted.fetch_offset);
-        match self.reader().read(offset, bytes_max, first, Offset(read.high_watermark)) {
+        let upto = match read_as {
+            ReadAs::Consumer { .. } => Offset(read.high_watermark),
+            ReadAs::Follower { .. } => self.log_end(),
+        };
+        match self.reader().read(offset, bytes_max, first, upto) {
             Ok(slice) if slice.len > 0 => {
                 let (file, position, len) = (slice.file, slice.position, slice.len);
                 read.range = Some(FileRange { file, position, len });
@@ -87,8 +105,66 @@ impl Partition {
         }
     }
 
-    fn check_epoch(&self, wanted: &Wanted) -> Result<(), ErrorCode> {
-        self.check_leader_epoch(wanted.current_leader_epoch)
+    fn check_readable(&self, wanted: &Wanted, read_as: ReadAs) -> Result<(), ErrorCode> {
+        self.check_online()?;
+        self.check_leader_epoch(wanted.current_leader_epoch)?;
+        match read_as {
+            ReadAs::Consumer { from_follower: true } => Ok(()),
+            ReadAs::Consumer { from_follower: false } => self.check_leads(),
+            ReadAs::Follower { replica, broker_epoch } => {
+                self.check_leads()?;
+                if !self.replica().has_follower(replica) {
+                    // One of both does not have the latest metadata yet.
+                    return Err(if wanted.current_leader_epoch >= 0 {
+                        ErrorCode::UnknownLeaderEpoch
+                    } else {
+                        ErrorCode::NotLeaderOrFollower
+                    });
+                }
+                let registered = self.services.replication.broker(replica);
+                let is_old = |epoch| registered.is_some_and(|broker| epoch < broker.epoch);
+                if broker_epoch.is_some_and(is_old) {
+                    return Err(ErrorCode::NotLeaderOrFollower);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of how far a follower is: its fetch offset is its promise. The log's end must
+    /// have been `leader_end` when it was read.
+    pub(crate) fn note_fetch(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        replica: BrokerId,
+        broker_epoch: Option<BrokerEpoch>,
+        leader_end: Offset,
+    ) {
+        let log_start = Offset(wanted.log_start.max(0));
+        let before = self.low_watermark();
+        self.step(Event::FollowerFetched(FollowerFetch {
+            replica,
+            broker_epoch,
+            offset: Offset(wanted.fetch_offset),
+            log_start,
+            leader_end,
+        }));
+        if log_start > before {
+            // Whoever deletes records waits for that.
+            self.waiters().wake_consumers();
+        }
+    }
+
+    /// Where a consumer in `rack` should read instead of here.
+    pub(crate) fn preferred_replica(&self, rack: &str, offset: i64) -> Option<BrokerId> {
+        let replica = self.replica();
+        if replica.followers().is_empty() {
+            return None;
+        }
+        let leader = (self.log_start(), self.log_end());
+        let replication = &self.services.replication;
+        let (isr, followers) = (replica.isr(), replica.followers());
+        replication.preferred(rack, Offset(offset), leader, isr, followers)
     }
 
     /// Compares the leader epoch a client knows with the current one (KIP-320); -1 is not known.
@@ -119,6 +195,11 @@ impl Partition {
         }
         match self.reader().epoch_end(LeaderEpoch(epoch)) {
             Some(end) => (end.epoch.0, end.end.0),
+            // This leader's epoch has begun where the log ends, whether it has records or not.
+            None if epoch < self.leader_epoch().0 => {
+                let latest = self.reader().latest_epoch();
+                (latest.map_or(epoch, |latest| latest.0), self.log_end().0)
+            }
             None => (-1, -1),
         }
     }

@@ -11,6 +11,8 @@ pub(crate) struct PartitionSettings {
     pub(crate) log: LogConfig,
     /// A batch counts as stored once it is synced (`naru.durability=fsync`).
     pub(crate) fsync: bool,
+    /// Replicas that must be in sync for acks=all (`min.insync.replicas`).
+    pub(crate) min_insync_replicas: usize,
     /// What a compressed batch may inflate to.
     pub(crate) inflated_max: u64,
 }
@@ -46,6 +48,7 @@ impl PartitionSettings {
                 producer_id_expiration_ms,
             },
             fsync: topic.durability == Durability::Fsync,
+            min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
             inflated_max: inflated_max as u64,
         }
     }

@@ -73,6 +73,23 @@ impl PartitionTable {
         }
     }
 
+    /// Takes a partition out.
+    pub(crate) fn remove(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
+        let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = maps.by_id.get(&topic)?.to_vec();
+        let removed = slots.get_mut(usize::try_from(index).ok()?)?.take()?;
+        let name: Arc<str> = Arc::from(removed.topic());
+        if slots.iter().all(Option::is_none) {
+            maps.by_id.remove(&topic);
+            maps.by_name.remove(&name);
+        } else {
+            let slots = Arc::new(slots);
+            maps.by_name.insert(name, Arc::clone(&slots));
+            maps.by_id.insert(topic, slots);
+        }
+        Some(removed)
+    }
+
     /// Takes a topic out; its partitions.
     pub(crate) fn remove_topic(&self, id: Uuid) -> Vec<Arc<Partition>> {
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use naru_model::{ErrorCode, Offset};
+use naru_model::{ErrorCode, LeaderEpoch, Offset};
 use tokio::sync::{Notify, oneshot};
 
 /// Result of waiting for a batch: stored, or why it will not be.
@@ -22,9 +22,31 @@ pub(crate) struct Waiters {
     producers: VecDeque<(Offset, oneshot::Sender<Stored>)>,
     consumers: Vec<Weak<Notify>>,
     sweep_at: usize,
+    /// Fetches of followers, which wait for the log end.
+    followers: Vec<Weak<Notify>>,
+    /// First epoch of this broker's leadership that has not been interrupted since; none on a
+    /// follower.
+    leading_since: Option<LeaderEpoch>,
 }
 
 impl Waiters {
+    /// Notes that this broker leads. What was appended in an earlier epoch may be waited for if it
+    /// has led ever since.
+    pub(crate) fn lead_since(&mut self, epoch: LeaderEpoch) {
+        self.leading_since.get_or_insert(epoch);
+    }
+
+    /// Ends the waits that only a leader can end well.
+    pub(crate) fn lead_no_more(&mut self) {
+        self.leading_since = None;
+        self.fail(ErrorCode::NotLeaderOrFollower);
+    }
+
+    /// Whether what was appended in `epoch` is in the log still for certain.
+    pub(crate) fn has_led_since(&self, epoch: LeaderEpoch) -> bool {
+        self.leading_since.is_some_and(|since| since <= epoch)
+    }
+
     /// Waits until the high watermark reaches `end`, the offset after the batch.
     pub(crate) fn park_producer(&mut self, end: Offset) -> oneshot::Receiver<Stored> {
         let (sender, receiver) = oneshot::channel();
@@ -41,6 +63,22 @@ impl Waiters {
             self.sweep_at = self.consumers.len() * 2;
         }
         self.consumers.push(Arc::downgrade(consumer));
+    }
+
+    /// Wakes `follower` at the next append.
+    pub(crate) fn park_follower(&mut self, follower: &Arc<Notify>) {
+        // A broker has few fetches under way at a time: dead ones go with the next append.
+        self.followers.retain(|waiting| waiting.strong_count() > 0);
+        self.followers.push(Arc::downgrade(follower));
+    }
+
+    /// Wakes followers: there is more to fetch.
+    pub(crate) fn wake_followers(&mut self) {
+        for follower in self.followers.drain(..) {
+            if let Some(follower) = follower.upgrade() {
+                follower.notify_one();
+            }
+        }
     }
 
     /// Wakes everybody whose wait is over at this high watermark.
@@ -69,6 +107,7 @@ impl Waiters {
             let _ = sender.send(Err(error));
         }
         self.wake_consumers();
+        self.wake_followers();
     }
 }
 

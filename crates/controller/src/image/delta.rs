@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use naru_model::Uuid;
 
-use super::{ConfigResource, TopicImage};
+use super::{ConfigResource, MetadataImage, TopicImage};
 
 /// What changed since the last published image. A topic that was created and deleted in between
 /// is in neither list.
@@ -30,6 +30,38 @@ pub struct MetadataDelta {
 }
 
 impl MetadataDelta {
+    /// What leads from one image to another that does not grow out of it record by record: that
+    /// of a snapshot.
+    pub fn between(before: &MetadataImage, after: &MetadataImage) -> Self {
+        let mut delta = Self {
+            features_changed: before.features() != after.features(),
+            producer_ids_changed: before.next_producer_id() != after.next_producer_id(),
+            other_changed: true,
+            ..Self::default()
+        };
+        for topic in before.topics().filter(|topic| after.topic_by_id(topic.id).is_none()) {
+            delta.topics_deleted.insert(topic.id, Arc::clone(topic));
+        }
+        for topic in after.topics() {
+            let known = before.topic_by_id(topic.id);
+            if known.is_none() {
+                delta.topics_created.insert(topic.id, Arc::clone(&topic.name));
+            }
+            for (index, partition) in topic.partitions.iter() {
+                if known.and_then(|known| known.partitions.get(index)) != Some(partition) {
+                    delta.partitions_changed.insert((topic.id, *index));
+                }
+            }
+        }
+        let resources = before.configs().chain(after.configs()).map(|(resource, _)| resource);
+        let changed = resources.filter(|one| before.config(one) != after.config(one));
+        delta.configs_changed.extend(changed.cloned());
+        let brokers = before.brokers().chain(after.brokers()).map(|broker| broker.id);
+        let changed = brokers.filter(|id| before.broker(*id) != after.broker(*id));
+        delta.brokers_changed.extend(changed);
+        delta
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -22,6 +22,7 @@ mod election;
 mod epoch;
 mod fetching;
 mod high_watermark;
+mod invariants;
 mod join;
 mod leader;
 mod messages;

@@ -1,0 +1,77 @@
+//! What brokers and controllers tell of themselves: BrokerRegistration (62), BrokerHeartbeat (63),
+//! UnregisterBroker (64), ControllerRegistration (70). KIP-631, 858, 919, 966.
+
+use naru_controller::controller::RegisterBroker;
+use naru_model::ErrorCode;
+use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
+use naru_protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
+use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequest;
+use naru_protocol::messages::broker_registration_response::BrokerRegistrationResponse;
+use naru_protocol::messages::controller_registration_request::ControllerRegistrationRequest;
+use naru_protocol::messages::controller_registration_response::ControllerRegistrationResponse;
+use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
+use naru_protocol::messages::unregister_broker_response::UnregisterBrokerResponse;
+
+use crate::dispatch::RequestContext;
+
+pub(crate) async fn register(
+    context: RequestContext,
+    request: BrokerRegistrationRequest,
+) -> Result<BrokerRegistrationResponse, ErrorCode> {
+    let (node, version, id) = (context.node.clone(), context.version, request.broker_id);
+    let decided = context.node.metadata().decide_only(move |deciding| {
+        let image = deciding.controller.image();
+        let registered = image.broker(id).map_or(-1, |broker| broker.epoch);
+        let settings = RegisterBroker {
+            version,
+            cluster_id: node.cluster_id(),
+            kraft_version: deciding.kraft_version,
+            next_offset: deciding.next_offset,
+            // This node's own earlier process is gone: this one holds its directories' locks.
+            previous_process_is_gone: id == node.id()
+                || node.metadata().has_lost(id, registered),
+            now_ms: deciding.now,
+        };
+        deciding.controller.decide_broker_registration(deciding.sessions, &request, settings)
+    });
+    let response = decided.await?;
+    if response.error_code == 0 {
+        context.connection.hears_broker(id, response.broker_epoch);
+    } else {
+        let error = ErrorCode::from_code(response.error_code);
+        tracing::info!(broker = id, %error, "not registered");
+    }
+    Ok(response)
+}
+
+pub(crate) async fn heartbeat(
+    context: RequestContext,
+    request: BrokerHeartbeatRequest,
+) -> Result<BrokerHeartbeatResponse, ErrorCode> {
+    context.connection.hears_broker(request.broker_id, request.broker_epoch);
+    let decided = context.node.metadata().decide_only(move |deciding| {
+        deciding.controller.decide_broker_heartbeat(deciding.sessions, deciding.now, &request)
+    });
+    decided.await
+}
+
+pub(crate) async fn unregister(
+    context: RequestContext,
+    request: UnregisterBrokerRequest,
+) -> Result<UnregisterBrokerResponse, ErrorCode> {
+    let decided = context.node.metadata().decide_only(move |deciding| {
+        deciding.controller.decide_unregister_broker(deciding.sessions, &request)
+    });
+    decided.await
+}
+
+pub(crate) async fn register_controller(
+    context: RequestContext,
+    request: ControllerRegistrationRequest,
+) -> Result<ControllerRegistrationResponse, ErrorCode> {
+    let decided = context
+        .node
+        .metadata()
+        .decide_only(move |deciding| deciding.controller.decide_controller_registration(&request));
+    decided.await
+}

@@ -1,0 +1,155 @@
+//! The API table of the controller listener.
+//!
+//! The same rows answer three ways of asking: a frame at the controller listener, a client's
+//! request that a broker has forwarded in an Envelope, and this node's own broker asking the
+//! controller beside it. Only the active controller decides; every other one says so, and a
+//! broker that forwards then asks again elsewhere.
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use naru_model::ErrorCode;
+use naru_protocol::Request;
+use naru_protocol::api::ApiKey;
+
+use super::{RequestContext, decode_request};
+use crate::api::controller as api;
+use crate::api::controller::Refuse;
+use crate::listener::{Answer, Outgoing, Refusal};
+
+/// An answer of the controller.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) answer: Outgoing,
+    /// Not an answer to the question: this node is not the active controller (any more).
+    pub(crate) not_controller: bool,
+}
+
+/// An answer on its way.
+pub(crate) type Deciding = Pin<Box<dyn Future<Output = Decided> + Send>>;
+
+/// One API.
+pub(super) struct Row {
+    pub(super) versions: RangeInclusive<i16>,
+    pub(super) handle: fn(RequestContext, &Bytes) -> Result<Deciding, Refusal>,
+}
+
+macro_rules! table {
+    ($($api:ident $low:literal..=$high:literal $kind:ident $handler:path;)*) => {
+        /// The APIs served, in the order of their keys.
+        const SERVED: &[(ApiKey, i16, i16)] = &[$((ApiKey::$api, $low, $high),)*];
+
+        /// The row of an API, `None` if it is not served here.
+        pub(super) fn row(api: ApiKey) -> Option<Row> {
+            match api {
+                $(ApiKey::$api => Some(Row {
+                    versions: $low..=$high,
+                    handle: |context, body| $kind(context, body, $handler),
+                }),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+table! {
+    Fetch 4..=18 plain api::raft::fetch;
+    ApiVersions 0..=4 plain api::cluster::api_versions;
+    CreateTopics 2..=7 decided api::topics::create;
+    DeleteTopics 1..=6 decided api::topics::delete;
+    DescribeConfigs 1..=4 plain api::configs::describe;
+    AlterConfigs 0..=2 decided api::configs::alter;
+    CreatePartitions 0..=3 decided api::topics::create_partitions;
+    ElectLeaders 0..=2 decided api::partitions::elect_leaders;
+    IncrementalAlterConfigs 0..=1 decided api::configs::alter_incrementally;
+    AlterPartitionReassignments 0..=1 decided api::partitions::reassign;
+    ListPartitionReassignments 0..=0 decided api::partitions::list_reassignments;
+    Vote 0..=2 plain api::raft::vote;
+    BeginQuorumEpoch 0..=1 plain api::raft::begin_epoch;
+    EndQuorumEpoch 0..=1 plain api::raft::end_epoch;
+    DescribeQuorum 0..=2 decided api::raft::describe;
+    AlterPartition 2..=3 decided api::partitions::alter;
+    Envelope 0..=0 plain api::envelope::handle;
+    FetchSnapshot 0..=1 plain api::raft::fetch_snapshot;
+    DescribeCluster 0..=2 plain api::cluster::describe;
+    BrokerRegistration 0..=4 decided api::brokers::register;
+    BrokerHeartbeat 0..=2 decided api::brokers::heartbeat;
+    UnregisterBroker 0..=0 decided api::brokers::unregister;
+    AllocateProducerIds 0..=0 decided api::cluster::allocate_producer_ids;
+    ControllerRegistration 0..=0 decided api::brokers::register_controller;
+    AssignReplicasToDirs 0..=0 decided api::partitions::assign_to_dirs;
+    AddRaftVoter 0..=1 decided api::raft::add_voter;
+    RemoveRaftVoter 0..=0 decided api::raft::remove_voter;
+    UpdateRaftVoter 0..=0 plain api::raft::update_voter;
+}
+
+/// What ApiVersions tells at the controller listener: key, lowest and highest version.
+pub(crate) fn advertised() -> &'static [(ApiKey, i16, i16)] {
+    SERVED
+}
+
+/// Runs a request of the controller listener.
+pub(super) fn handle(context: RequestContext, body: &Bytes) -> Answer {
+    match decide(context, body) {
+        Ok(deciding) => {
+            Answer::Later(Box::pin(async move { Answer::Send(deciding.await.answer) }))
+        }
+        Err(refusal) => Answer::Close(refusal),
+    }
+}
+
+/// Runs a request as the controller.
+pub(crate) fn decide(context: RequestContext, body: &Bytes) -> Result<Deciding, Refusal> {
+    let row = row(context.api).ok_or(Refusal::UnknownApi(context.api.key()))?;
+    if !row.versions.contains(&context.version) {
+        let (api, version) = (context.api.name(), context.version);
+        return Err(Refusal::UnservedVersion { api, version });
+    }
+    (row.handle)(context, body)
+}
+
+/// Runs a handler that every controller can answer.
+fn plain<R, F>(
+    context: RequestContext,
+    body: &Bytes,
+    handler: impl FnOnce(RequestContext, R) -> F,
+) -> Result<Deciding, Refusal>
+where
+    R: Request,
+    F: Future<Output = R::Response> + Send + 'static,
+{
+    let request = decode_request::<R>(&context, body)?;
+    let reply = context.reply();
+    let answer = handler(context, request);
+    Ok(Box::pin(async move {
+        Decided { answer: reply.frame(&answer.await), not_controller: false }
+    }))
+}
+
+/// Runs a handler that only the active controller can answer.
+fn decided<R, F>(
+    context: RequestContext,
+    body: &Bytes,
+    handler: impl FnOnce(RequestContext, R) -> F,
+) -> Result<Deciding, Refusal>
+where
+    R: Refuse + Send + Sync + 'static,
+    F: Future<Output = Result<R::Response, ErrorCode>> + Send + 'static,
+{
+    let request = decode_request::<R>(&context, body)?;
+    let reply = context.reply();
+    // Kept to name everything that was asked for in a refusal.
+    let asked = request.clone();
+    let deciding = handler(context, request);
+    Ok(Box::pin(async move {
+        match deciding.await {
+            Ok(response) => Decided { answer: reply.frame(&response), not_controller: false },
+            Err(error) => Decided {
+                answer: reply.frame(&asked.refuse(error)),
+                not_controller: error == ErrorCode::NotController,
+            },
+        }
+    }))
+}

@@ -1,0 +1,592 @@
+//! The metadata loop: one thread that owns the metadata log, this node's part in the quorum, and,
+//! while this node is the active controller, the decisions.
+//!
+//! A turn takes what has arrived, lets the cores decide, writes, syncs once for all of it, and
+//! carries out effects. Two states are kept: what is committed, which is published, and, at the
+//! active controller, what the log's end will be, which decisions read. A decision is answered
+//! when its records are committed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use naru_controller::batch::snapshot;
+use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
+use naru_controller::raft::{
+    ControlRecord, Destination, Effect, Event, KraftVersion, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
+    SnapshotPolicy, Unreachable,
+};
+use naru_controller::{Controller, RecordAndVersion};
+use naru_model::{ErrorCode, Timestamp};
+use naru_protocol::Records;
+use tokio::sync::oneshot;
+
+use super::journal::{Journal, JournalError};
+use super::open::{LogRecords, replay_snapshot};
+use super::transport::Transport;
+use super::{Leadership, Reaction, Shared};
+use crate::node::now;
+
+/// Inputs taken in one turn, which one sync pays for.
+const TURN_MAX: usize = 256;
+/// Decisions that may wait for this controller to become active, or to commit.
+const WAITING_MAX: usize = 10_000;
+/// How long the loop sleeps at most.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the loop is told.
+pub(super) enum Input {
+    /// Decide something, if this node is the active controller.
+    Decide(Job),
+    /// A request of the quorum's protocol.
+    Raft { version: i16, request: RaftRequest, reply: oneshot::Sender<RaftResponse> },
+    /// What came of a request that this node sent.
+    Response { request_id: u64, result: Result<RaftResponse, Unreachable> },
+    /// The process of this voter is gone.
+    PeerGone { id: i32 },
+    /// The connection over which this broker's heartbeats came has ended.
+    BrokerGone { id: i32, epoch: i64 },
+    /// Hand leadership over: the node is about to stop.
+    Resign,
+    /// Close the log and end. Whether everything is on the disk.
+    Stop(std::sync::mpsc::Sender<bool>),
+}
+
+/// What decisions are made from.
+pub(crate) struct Deciding<'a> {
+    pub(crate) controller: &'a Controller,
+    pub(crate) sessions: &'a mut BrokerSessions,
+    /// Milliseconds since 1970.
+    pub(crate) now: i64,
+    /// The offset that the first record of the decision will get.
+    pub(crate) next_offset: i64,
+    /// The finalized `kraft.version`.
+    pub(crate) kraft_version: i16,
+}
+
+/// Called when a decision is committed, or will not be.
+type Done = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
+
+/// A decision to be made.
+pub(super) struct Job {
+    /// Decides: the records, and whom to tell.
+    pub(super) run: Box<dyn FnOnce(&mut Deciding<'_>) -> (Vec<RecordAndVersion>, Done) + Send>,
+    /// Told instead, if it cannot be decided here.
+    pub(super) refuse: Box<dyn FnOnce(ErrorCode) + Send>,
+    /// Whether the answer waits until this node itself has reacted.
+    pub(super) after_reaction: bool,
+}
+
+/// A decision whose records are not committed yet.
+struct Waiting {
+    end: i64,
+    done: Done,
+    after_reaction: bool,
+}
+
+/// What the active controller has besides.
+struct Active {
+    controller: Controller,
+    sessions: BrokerSessions,
+}
+
+/// See the module.
+pub(super) struct Driver {
+    pub(super) journal: Journal,
+    pub(super) quorum: Quorum,
+    pub(super) committed: Controller,
+    pub(super) policy: SnapshotPolicy,
+    pub(super) shared: Arc<Shared>,
+    pub(super) transport: Transport,
+    pub(super) bootstrap: Vec<RecordAndVersion>,
+    pub(super) settings: DriverSettings,
+    active: Option<Active>,
+    /// Leads, but has not committed anything in its epoch yet.
+    leading: bool,
+    waiting: VecDeque<Waiting>,
+    /// Arrived while this node leads but is not active yet.
+    early: VecDeque<Job>,
+    replies: HashMap<u64, oneshot::Sender<RaftResponse>>,
+    last_token: u64,
+    /// Appended since the last sync.
+    unsynced: bool,
+}
+
+/// What the loop is configured with.
+#[derive(Debug, Clone)]
+pub(super) struct DriverSettings {
+    pub(super) node_id: i32,
+    pub(super) bootstrap: BootstrapSettings,
+    pub(super) sessions: SessionSettings,
+}
+
+/// What a loop is made of.
+pub(super) struct DriverParts {
+    pub(super) journal: Journal,
+    pub(super) quorum: Quorum,
+    pub(super) committed: Controller,
+    pub(super) policy: SnapshotPolicy,
+    pub(super) shared: Arc<Shared>,
+    pub(super) transport: Transport,
+    pub(super) bootstrap: Vec<RecordAndVersion>,
+    pub(super) settings: DriverSettings,
+}
+
+impl Driver {
+    pub(super) fn new(parts: DriverParts) -> Self {
+        Self {
+            journal: parts.journal,
+            quorum: parts.quorum,
+            committed: parts.committed,
+            policy: parts.policy,
+            shared: parts.shared,
+            transport: parts.transport,
+            bootstrap: parts.bootstrap,
+            settings: parts.settings,
+            active: None,
+            leading: false,
+            waiting: VecDeque::new(),
+            early: VecDeque::new(),
+            replies: HashMap::new(),
+            last_token: 0,
+            unsynced: false,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self, inbox: &Receiver<Input>) {
+        loop {
+            let mut next = match inbox.recv_timeout(self.sleep()) {
+                Ok(input) => Some(input),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut taken = 0;
+            let mut failed = Ok(());
+            while let Some(input) = next {
+                if let Input::Stop(stopped) = input {
+                    // Nobody listens if the stop took too long.
+                    let _ = stopped.send(self.close());
+                    return;
+                }
+                failed = self.take(input);
+                taken += 1;
+                next = match &failed {
+                    Ok(()) if taken < TURN_MAX => inbox.try_recv().ok(),
+                    _ => None,
+                };
+            }
+            if let Err(error) = failed.and_then(|()| self.end_turn()) {
+                self.fail(&error);
+            }
+        }
+    }
+
+    /// Carries out what the start of the quorum asks for.
+    pub(super) fn begin(&mut self, effects: Vec<Effect>) -> Result<(), JournalError> {
+        self.execute(effects)?;
+        self.end_turn()
+    }
+
+    fn sleep(&self) -> Duration {
+        let sessions = self
+            .active
+            .as_ref()
+            .and_then(|active| active.controller.next_deadline(&active.sessions));
+        let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
+        let wait = next.map_or(IDLE, |at| {
+            Duration::from_millis(u64::try_from(at.saturating_sub(now().0)).unwrap_or(0))
+        });
+        wait.min(IDLE)
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), JournalError> {
+        match input {
+            Input::Decide(job) => self.decide(job),
+            Input::Raft { version, request, reply } => {
+                self.last_token += 1;
+                let token = self.last_token;
+                self.replies.insert(token, reply);
+                self.step(Event::Request { token, version, request })
+            }
+            Input::Response { request_id, result } => {
+                self.step(Event::Response { request_id, result })
+            }
+            Input::PeerGone { id } => self.step(Event::PeerGone { id }),
+            Input::BrokerGone { id, epoch } => {
+                let Some(active) = &mut self.active else { return Ok(()) };
+                let decision = active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
+                self.write(&decision.records)
+            }
+            Input::Resign => self.step(Event::Resign),
+            Input::Stop(_) => Ok(()),
+        }
+    }
+
+    /// What is due, then one sync for all that was appended.
+    fn end_turn(&mut self) -> Result<(), JournalError> {
+        self.step(Event::Tick)?;
+        if let Some(active) = &mut self.active {
+            let decision = active.controller.decide_tick(&mut active.sessions, now().0);
+            self.write(&decision.records)?;
+        }
+        while self.unsynced {
+            self.unsynced = false;
+            let end = self.journal.sync()?;
+            self.step(Event::Synced { end })?;
+        }
+        self.drop_unheard();
+        Ok(())
+    }
+
+    /// Requests whose connection has gone need no answer.
+    fn drop_unheard(&mut self) {
+        if self.replies.len() > WAITING_MAX {
+            self.replies.retain(|_, reply| !reply.is_closed());
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Result<(), JournalError> {
+        let mut effects = Vec::new();
+        self.quorum.step(now().0, &self.journal, event, &mut effects);
+        self.execute(effects)
+    }
+
+    fn execute(&mut self, effects: Vec<Effect>) -> Result<(), JournalError> {
+        for effect in effects {
+            self.carry_out(effect)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<(), JournalError> {
+        match effect {
+            Effect::SaveState(state) => {
+                let text = self.quorum.state_json(&state);
+                super::files::replace(&self.journal.folder().state_path(), text.as_bytes())
+                    .map_err(|error| JournalError::storage(&error))
+            }
+            Effect::Send { request_id, to, version, request } => {
+                self.send(request_id, to, version, request);
+                Ok(())
+            }
+            Effect::Reply { token, response } => {
+                self.reply(token, response);
+                Ok(())
+            }
+            Effect::ReplyFetch { token, mut response, read } => {
+                if let Some(plan) = read {
+                    let max = usize::try_from(plan.max_bytes).unwrap_or(0);
+                    let bytes = self.journal.read(plan.from, max)?;
+                    let partition =
+                        response.responses.first_mut().and_then(|t| t.partitions.first_mut());
+                    if let Some(partition) = partition {
+                        partition.records = Records::Inline(bytes);
+                    }
+                }
+                self.reply(token, RaftResponse::Fetch(response));
+                Ok(())
+            }
+            Effect::ReplySnapshot { token, mut response, read } => {
+                if let Some(plan) = read {
+                    let max = usize::try_from(plan.max_bytes).unwrap_or(0);
+                    let position = u64::try_from(plan.position).unwrap_or(u64::MAX);
+                    let part = self.journal.read_snapshot(plan.id, position, max)?;
+                    let partition =
+                        response.topics.first_mut().and_then(|t| t.partitions.first_mut());
+                    if let Some(partition) = partition {
+                        match part {
+                            Some((bytes, size)) => {
+                                partition.size = i64::try_from(size).unwrap_or(i64::MAX);
+                                partition.unaligned_records = Records::Inline(bytes);
+                            }
+                            None => partition.error_code = ErrorCode::SnapshotNotFound.code(),
+                        }
+                    }
+                }
+                self.reply(token, RaftResponse::FetchSnapshot(response));
+                Ok(())
+            }
+            Effect::AppendControl { epoch, records } => {
+                let log_end = self.journal.append_control(epoch, &records)?;
+                if let Some(active) = &mut self.active {
+                    active.controller.advance_to(log_end, epoch);
+                }
+                self.unsynced = true;
+                self.step(Event::Appended { log_end })
+            }
+            Effect::AppendFetched { records } => self.follow(&records),
+            Effect::TruncateTo { offset } => self.journal.truncate(offset),
+            Effect::SnapshotChunk { id, position, bytes, last } => {
+                self.take_chunk(id, position, &bytes, last)
+            }
+            Effect::BecameLeader { epoch } => {
+                tracing::info!(epoch, "this node leads the metadata quorum");
+                self.leading = true;
+                Ok(())
+            }
+            Effect::LostLeadership { epoch } => {
+                tracing::info!(epoch, "this node no longer leads the metadata quorum");
+                self.step_down();
+                Ok(())
+            }
+            Effect::LeaderChanged { .. } => {
+                self.tell_leadership();
+                Ok(())
+            }
+            Effect::AdvanceHighWatermark { to } => self.commit(to),
+        }
+    }
+
+    fn send(&self, request_id: u64, to: Destination, version: Option<i16>, request: RaftRequest) {
+        self.transport.send(request_id, to, version, request);
+    }
+
+    fn reply(&mut self, token: u64, response: RaftResponse) {
+        if let Some(reply) = self.replies.remove(&token) {
+            // A peer that hung up does not hear its answer.
+            let _ = reply.send(response);
+        }
+    }
+
+    /// Appends what the leader sent. What cannot be appended is fetched again.
+    fn follow(&mut self, records: &[u8]) -> Result<(), JournalError> {
+        let appended = self.journal.append_fetched(records).and_then(|appended| {
+            self.journal.sync()?;
+            Ok(appended)
+        });
+        match appended {
+            Ok((end, control)) => self.step(Event::Fetched { end, control }),
+            Err(error) => {
+                tracing::error!(%error, "fetched metadata was not appended");
+                self.step(Event::FetchFailed)
+            }
+        }
+    }
+
+    fn take_chunk(
+        &mut self,
+        id: SnapshotId,
+        position: i64,
+        bytes: &[u8],
+        last: bool,
+    ) -> Result<(), JournalError> {
+        match self.journal.write_part(id, position, bytes, last) {
+            Ok(None) => Ok(()),
+            Ok(Some(path)) => match self.install(id, &path) {
+                Ok(control) => self.step(Event::SnapshotInstalled { id, control }),
+                Err(error) => {
+                    tracing::error!(%error, "a fetched snapshot is not used");
+                    self.step(Event::FetchFailed)
+                }
+            },
+            Err(error) => {
+                tracing::error!(%error, "a part of a snapshot was not written");
+                self.step(Event::FetchFailed)
+            }
+        }
+    }
+
+    /// Starts over from a whole snapshot: state, log, and what everybody sees.
+    fn install(
+        &mut self,
+        id: SnapshotId,
+        path: &std::path::Path,
+    ) -> Result<Vec<ControlRecord>, JournalError> {
+        let storage = |error: &dyn std::fmt::Display| JournalError::storage(error);
+        let bytes = std::fs::read(path).map_err(|error| storage(&error))?;
+        let LogRecords { control, metadata } =
+            LogRecords::of_snapshot(&bytes.clone().into()).map_err(|error| storage(&error))?;
+        let mut fresh = self.shared.empty_controller();
+        replay_snapshot(&mut fresh, id, metadata).map_err(|error| storage(&error))?;
+        self.journal.install(id, &bytes)?;
+        let before = self.shared.image();
+        self.committed = fresh;
+        let mut published = self.committed.publish();
+        published.delta = naru_controller::MetadataDelta::between(&before, &published.image);
+        self.shared.publish(Reaction {
+            image: published.image,
+            delta: published.delta,
+            done: Vec::new(),
+        });
+        Ok(control)
+    }
+
+    /// Decides, writes the records, and lets whoever asked wait for their commit.
+    fn decide(&mut self, job: Job) -> Result<(), JournalError> {
+        let Some(active) = &mut self.active else {
+            if self.leading && self.early.len() < WAITING_MAX {
+                self.early.push_back(job);
+            } else {
+                (job.refuse)(ErrorCode::NotController);
+            }
+            return Ok(());
+        };
+        if self.waiting.len() >= WAITING_MAX {
+            (job.refuse)(ErrorCode::RequestTimedOut);
+            return Ok(());
+        }
+        let (records, done) = (job.run)(&mut Deciding {
+            controller: &active.controller,
+            sessions: &mut active.sessions,
+            now: now().0,
+            next_offset: self.journal.end(),
+            kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
+        });
+        let written = self.write(&records);
+        let code = written.as_ref().err().map(|error| error.code);
+        match code {
+            Some(code) => done(Err(code)),
+            None => self.wait(done, job.after_reaction),
+        }
+        written
+    }
+
+    /// Keeps an answer back until everything that is in the log now is committed.
+    fn wait(&mut self, done: Done, after_reaction: bool) {
+        let end = self.journal.end();
+        if after_reaction || self.quorum.high_watermark().is_none_or(|committed| committed < end) {
+            self.waiting.push_back(Waiting { end, done, after_reaction });
+            // With nothing new to commit, nothing else would release it.
+            if self.quorum.high_watermark().is_some_and(|committed| committed >= end) {
+                self.release(end);
+            }
+        } else {
+            done(Ok(()));
+        }
+    }
+
+    /// Appends records that the active controller has decided, and replays them into its state.
+    fn write(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let epoch = self.quorum.epoch();
+        let (place, _) = self.journal.append_records(epoch, records)?;
+        if let Some(active) = &mut self.active {
+            for (index, record) in records.iter().enumerate() {
+                // What the controller has decided it can replay; otherwise state and log differ.
+                active.controller.replay(place.after(index), epoch, &record.record).map_err(
+                    |error| JournalError::storage(&format!("a decision cannot be replayed: {error}")),
+                )?;
+            }
+        }
+        self.unsynced = true;
+        self.step(Event::Appended { log_end: place.after(records.len()) })
+    }
+
+    /// Takes over what is committed now, publishes it, and answers who waited for it.
+    fn commit(&mut self, to: i64) -> Result<(), JournalError> {
+        let policy = &mut self.policy;
+        let mut last_time = None;
+        self.journal.replay(&mut self.committed, to, |bytes, time: Timestamp| {
+            policy.record_committed(bytes as u64, now().0);
+            last_time = Some(time);
+        })?;
+        self.release(to);
+        if self.policy.is_due(now().0)
+            && let Some(time) = last_time
+        {
+            self.take_snapshot(time);
+        }
+        if self.leading && self.active.is_none() {
+            self.activate()?;
+        }
+        Ok(())
+    }
+
+    /// Publishes the committed state together with the answers that may go out.
+    fn release(&mut self, committed: i64) {
+        let mut done = Vec::new();
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.end <= committed) {
+            if waiting.after_reaction {
+                done.push(waiting.done);
+            } else {
+                (waiting.done)(Ok(()));
+            }
+        }
+        let published = self.committed.publish();
+        self.shared.publish(Reaction { image: published.image, delta: published.delta, done });
+    }
+
+    /// The first commit of this leader: all that earlier leaders committed is known now.
+    fn activate(&mut self) -> Result<(), JournalError> {
+        let controller = self.committed.clone();
+        let records = controller.decide_activate(&self.bootstrap, self.settings.bootstrap);
+        let sessions = controller.start_sessions(self.settings.sessions, now().0);
+        let brokers: Vec<_> = controller
+            .image()
+            .brokers()
+            .filter(|broker| !broker.fenced && broker.id != self.settings.node_id)
+            .cloned()
+            .collect();
+        self.active = Some(Active { controller, sessions });
+        self.write(&records)?;
+        self.tell_leadership();
+        // A broker that went down together with the last controller is noticed at once.
+        self.transport.probe_brokers(&brokers);
+        while let Some(job) = self.early.pop_front() {
+            self.decide(job)?;
+        }
+        Ok(())
+    }
+
+    fn step_down(&mut self) {
+        self.active = None;
+        self.leading = false;
+        for waiting in std::mem::take(&mut self.waiting) {
+            // It may still be committed by the next leader; whoever asked looks again.
+            (waiting.done)(Err(ErrorCode::NotController));
+        }
+        for job in std::mem::take(&mut self.early) {
+            (job.refuse)(ErrorCode::NotController);
+        }
+        self.tell_leadership();
+    }
+
+    fn tell_leadership(&self) {
+        self.shared.tell(Leadership {
+            leader: self.quorum.leader(),
+            epoch: self.quorum.epoch(),
+            endpoint: self
+                .quorum
+                .leader_endpoint()
+                .map(|(host, port)| (host.to_owned(), port)),
+            active_here: self.active.is_some(),
+            voters: self.quorum.voters().len(),
+        });
+    }
+
+    /// Writes a snapshot; if that fails, the log still has everything.
+    fn take_snapshot(&mut self, at: Timestamp) {
+        let image = self.committed.image();
+        let id = SnapshotId { end_offset: image.end_offset(), epoch: image.epoch() };
+        let (version, voters) = self.quorum.voters_at(id.end_offset);
+        let written = snapshot(image, version, voters, at, now())
+            .map_err(|error| JournalError::storage(&error))
+            .and_then(|bytes| self.journal.write_snapshot(id, &bytes));
+        match written {
+            Ok(()) => self.policy.snapshot_taken(),
+            Err(error) => tracing::error!("no metadata snapshot was written: {error}"),
+        }
+    }
+
+    /// The metadata log cannot be written: this node cannot vouch for anything any more.
+    fn fail(&mut self, error: &JournalError) {
+        tracing::error!("the metadata log cannot be used: {error}");
+        self.step_down();
+        self.shared.fail(error.to_string());
+    }
+
+    fn close(&mut self) -> bool {
+        self.step_down();
+        match self.journal.close() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!("the metadata log is not closed: {error}");
+                false
+            }
+        }
+    }
+}

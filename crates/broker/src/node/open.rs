@@ -1,0 +1,89 @@
+//! Opening the logs of the partitions that metadata places here when the node starts.
+
+use std::sync::Arc;
+
+use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
+use naru_model::TopicPartition;
+
+use super::start::{Progress, available_cores};
+use super::{Node, StartError};
+use crate::storage::{LogToOpen, open_all};
+
+/// Opens the logs of every partition that metadata places here, and begins to lead or follow.
+pub(super) fn open_known_partitions(
+    node: &Arc<Node>,
+    progress: Progress<'_>,
+) -> Result<Recovery, StartError> {
+    let image = node.image();
+    node.replication().learn_brokers(&image);
+    let read = |which| -> Result<OffsetCheckpoint, StorageError> {
+        let mut all = OffsetCheckpoint::new();
+        for dir in node.log_dirs() {
+            all.extend(dir.read_checkpoint(which)?);
+        }
+        Ok(all)
+    };
+    let points = read(Checkpoint::RecoveryPoint)?;
+    let starts = read(Checkpoint::LogStart)?;
+    let marks = read(Checkpoint::Replication)?;
+    let clean = node.log_dirs().iter().all(|dir| dir.clean_shutdown().is_some());
+
+    let mut places = Vec::new();
+    let mut logs = Vec::new();
+    for topic in image.topics() {
+        let config = node.partition_settings(&topic.name).log.clone();
+        for (&index, partition) in topic.partitions.iter() {
+            if !partition.replicas.contains(&node.id()) {
+                continue;
+            }
+            let name = TopicPartition::new(&*topic.name, index);
+            logs.push(LogToOpen {
+                topic_id: topic.id,
+                config: config.clone(),
+                recovery_point: points.get(&name).copied(),
+                log_start: starts.get(&name).copied(),
+                clean,
+                partition: name,
+            });
+            places.push((topic, index, partition));
+        }
+    }
+    tell_missing(node, &logs);
+    let per_dir = node.config().log.recovery_threads_per_data_dir;
+    let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);
+    let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
+    let mut recovery = Recovery::default();
+    let mut partitions = Vec::new();
+    for (((topic, index, state), log), wanted) in places.into_iter().zip(opened).zip(&logs) {
+        let log = log.map_err(|source| StartError::Log {
+            path: wanted.partition.to_string().into(),
+            source,
+        })?;
+        recovery.add(&log.recovery);
+        let mark = marks.get(&wanted.partition).copied();
+        partitions.push((node.partition(topic, index, log, mark), state));
+    }
+    node.partitions().insert(partitions.iter().map(|(one, _)| Arc::clone(one)).collect());
+    for (partition, state) in &partitions {
+        node.take_role(partition, state);
+    }
+    Ok(recovery)
+}
+
+/// Says which partitions have no folder: a crash while a topic was made leaves a few; many mean
+/// that a disk is not mounted or a directory was emptied.
+fn tell_missing(node: &Node, logs: &[LogToOpen]) {
+    let missing: Vec<String> = logs
+        .iter()
+        .filter(|log| !node.storage().knows(&log.partition))
+        .map(|log| log.partition.to_string())
+        .collect();
+    if let Some(first) = missing.first() {
+        tracing::warn!(
+            "{} of {} partitions ({first}, ...) have no folder in any data directory and begin \
+             empty; if that is not expected, stop the node and look at its disks",
+            missing.len(),
+            logs.len()
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! One connection to another broker: requests one at a time, answers bounded by what arrives.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use naru_protocol::{DecodeError, Request, frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+
+/// Memory reserved for an answer before its bytes are there.
+const RESERVE_MAX: usize = 1 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("an answer that cannot be read: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("an answer to another request")]
+    OutOfOrder,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    client_id: String,
+    next_id: i32,
+}
+
+impl Connection {
+    pub(super) async fn open(
+        host: &str,
+        port: u16,
+        client_id: String,
+        receive_buffer: Option<usize>,
+        within: Duration,
+    ) -> Result<Self, ConnectionError> {
+        let connected = tokio::time::timeout(within, connect(host, port, receive_buffer)).await;
+        let stream = connected.map_err(|_| ConnectionError::TimedOut)??;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, client_id, next_id: 0 })
+    }
+
+    /// Sends a request; the answer is to be awaited with [`Self::receive`].
+    pub(super) async fn send<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<(), ConnectionError> {
+        self.next_id = self.next_id.wrapping_add(1) & i32::MAX;
+        let bytes = frame::request(request, version, self.next_id, &self.client_id);
+        self.stream.write_all(&bytes).await?;
+        Ok(())
+    }
+
+    /// Reads the answer to the last request. If this is given up half way, the connection is of
+    /// no use any more.
+    pub(super) async fn receive<R: Request>(
+        &mut self,
+        version: i16,
+    ) -> Result<R::Response, ConnectionError> {
+        let frame = self.read_frame().await?;
+        let (id, response) = frame::read_response::<R>(&frame, version)?;
+        if id != self.next_id {
+            return Err(ConnectionError::OutOfOrder);
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn ask<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        within: Duration,
+    ) -> Result<R::Response, ConnectionError> {
+        self.send(request, version).await?;
+        let answer = tokio::time::timeout(within, self.receive::<R>(version)).await;
+        answer.map_err(|_| ConnectionError::TimedOut)?
+    }
+
+    async fn read_frame(&mut self) -> Result<Bytes, ConnectionError> {
+        let len = self.stream.read_i32().await?;
+        let len = usize::try_from(len).map_err(|_| DecodeError::Truncated)?;
+        let mut bytes = BytesMut::with_capacity(len.min(RESERVE_MAX));
+        while bytes.len() < len {
+            let left = len - bytes.len();
+            bytes.reserve(left.min(RESERVE_MAX));
+            let mut limited = (&mut self.stream).take(left as u64);
+            if limited.read_buf(&mut bytes).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+async fn connect(host: &str, port: u16, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in lookup_host((host, port)).await? {
+        match connect_to(address, receive_buffer).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn connect_to(address: SocketAddr, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(u32::try_from(size).unwrap_or(u32::MAX))?;
+    }
+    socket.connect(address).await
+}

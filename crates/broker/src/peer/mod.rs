@@ -1,0 +1,15 @@
+//! Other nodes: the active controller and this broker's place in its cluster, fetching from the
+//! leaders of partitions that this broker follows, and asking for changes of ISRs.
+
+mod answer;
+mod connection;
+mod fetcher;
+mod fetchers;
+mod isr;
+mod link;
+mod registration;
+
+pub(crate) use fetchers::Fetchers;
+pub(crate) use isr::send_isr_changes;
+pub(crate) use link::{ControllerLink, LinkState};
+pub(crate) use registration::{Registration, State, register_controller};

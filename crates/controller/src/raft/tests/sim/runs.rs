@@ -1,0 +1,101 @@
+//! The runs.
+
+use super::{Settings, World};
+use crate::raft::{LogView, Quorum};
+
+impl World {
+    /// Everything is repaired; all nodes must come together.
+    fn converge(&mut self) {
+        self.calm = true;
+        self.blocked.clear();
+        for node in self.nodes.values_mut() {
+            node.failing = false;
+        }
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.start_node(id);
+        }
+        self.run_for(15_000);
+        let before = self.judge.committed.len();
+        self.run_for(2_000);
+        assert!(self.judge.committed.len() > before, "nothing is committed: {self:#?}");
+        let leader = self.leader().expect("a leader");
+        let known: Vec<_> = self
+            .nodes
+            .values()
+            .map(|node| {
+                let core = node.core.as_ref().expect("all run");
+                (core.leader(), core.epoch(), core.voters().to_vec())
+            })
+            .collect();
+        assert!(known.iter().all(|one| *one == known[0]), "{known:?}");
+        assert_eq!(known[0].0, Some(leader));
+        // What a follower has not yet is little, and on its way.
+        let end = self.nodes[&leader].disk.end();
+        for node in self.nodes.values() {
+            self.judge.agrees(node.id, &node.disk, 0, node.high_watermark);
+            let behind = end - node.high_watermark;
+            assert!(behind < 60, "node {} is {behind} behind {end}", node.id);
+        }
+    }
+}
+
+fn run(seed: u64, settings: &Settings) -> World {
+    let mut world = World::new(seed, settings.clone());
+    world.run_for(20_000);
+    world.converge();
+    world
+}
+
+fn settings(seed: u64) -> Settings {
+    let pick = |list: &[i32], by: u64| list[usize::try_from(seed / by).unwrap() % list.len()];
+    let dynamic = seed % 3 != 0;
+    Settings {
+        voters: pick(&[3, 3, 5, 1, 2], 1),
+        observers: if dynamic { pick(&[0, 1, 2], 5) } else { pick(&[0, 1], 5) },
+        dynamic,
+        auto_join: dynamic && seed % 7 == 0,
+        loss: i64::from(pick(&[0, 20, 100], 2)),
+        delay_max_ms: i64::from(pick(&[2, 10, 60], 4)),
+        faults: true,
+        traced: false,
+    }
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = number("NARU_RAFT_SEED").unwrap_or(0);
+    first..first + number("NARU_RAFT_SEEDS").unwrap_or(200)
+}
+
+#[test]
+fn nothing_committed_is_lost_and_all_come_together() {
+    let mut met = (0, 0, 0);
+    for seed in seeds() {
+        // Shown when the seed fails.
+        println!("seed {seed}: {:?}", settings(seed));
+        let world = run(seed, &settings(seed));
+        met.0 += world.leaderships;
+        met.1 += world.installed;
+        met.2 += world.truncated;
+    }
+    println!("elections {}, snapshots installed {}, truncations {}", met.0, met.1, met.2);
+    assert!(met.0 > 100 && met.1 > 10 && met.2 > 10, "the runs met too little: {met:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let traced = |seed| Settings { traced: true, ..settings(seed) };
+    let traces = |seed| run(seed, &traced(seed)).trace;
+    assert_eq!(traces(4), traces(4));
+    assert_ne!(traces(4), traces(5));
+}
+
+#[test]
+fn three_voters_elect_one_and_replicate() {
+    let mut world = World::new(1, Settings::calm(3));
+    world.run_for(1_500);
+    assert!(world.leader().is_some());
+    let cores = world.nodes.values().filter_map(|node| node.core.as_ref());
+    assert!(cores.clone().all(|core| core.high_watermark() > Some(10)));
+    assert_eq!(cores.filter(|core| Quorum::is_leader(core)).count(), 1);
+}
