@@ -29,4 +29,6 @@ pub use state::{
 };
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
