@@ -1,5 +1,7 @@
 //! The order in which Java's HashMap yields names: some of Kafka's tools print in it.
 
+use naru_model::TopicPartition;
+
 /// Puts names in the order of a `HashMap` that was made for that many and filled in this order.
 pub fn java_hash_order(names: &mut [String]) {
     let mut capacity = names.len().next_power_of_two().max(1);
@@ -21,13 +23,31 @@ pub fn java_copied_order(names: &mut [String]) {
 
 /// Puts things in the order of a `HashMap` by name that grew from nothing.
 pub fn java_grown_order<T>(things: &mut [T], name: impl Fn(&T) -> &str) {
+    order_grown(things, |thing| java_hash(name(thing)));
+}
+
+/// Puts things in the order of a `HashMap` by number that grew from nothing.
+pub fn java_int_order<T>(things: &mut [T], number: impl Fn(&T) -> i32) {
+    order_grown(things, |thing| number(thing).cast_unsigned());
+}
+
+/// Puts things in the order of a `HashMap` by partition that grew from nothing.
+pub fn java_partition_order<T>(things: &mut [T], partition: impl Fn(&T) -> &TopicPartition) {
+    order_grown(things, |thing| {
+        let TopicPartition { topic, partition } = partition(thing);
+        let index = partition.cast_unsigned().wrapping_add(31);
+        index.wrapping_mul(31).wrapping_add(java_hash(topic))
+    });
+}
+
+fn order_grown<T>(things: &mut [T], hash: impl Fn(&T) -> u32) {
     let mut capacity: usize = 16;
     while things.len() * 4 > capacity * 3 {
         capacity *= 2;
     }
     let mask = u32::try_from(capacity - 1).unwrap_or(u32::MAX);
     things.sort_by_key(|thing| {
-        let hash = java_hash(name(thing));
+        let hash = hash(thing);
         (hash ^ (hash >> 16)) & mask
     });
 }
@@ -70,6 +90,31 @@ mod tests {
         names.sort_unstable();
         java_grown_order(&mut names, |name| name);
         assert_eq!(names, expect);
+    }
+
+    #[test]
+    fn partitions_come_as_kafka_log_dirs_lists_them() {
+        let expect = [
+            ("orders", 0),
+            ("manual", 4),
+            ("orders", 1),
+            ("orders", 2),
+            ("manual", 1),
+            ("manual", 0),
+            ("manual", 3),
+            ("manual", 2),
+        ];
+        let mut partitions = expect.map(|(topic, index)| TopicPartition::new(topic, index));
+        partitions.sort();
+        java_partition_order(&mut partitions, |partition| partition);
+        assert_eq!(partitions, expect.map(|(topic, index)| TopicPartition::new(topic, index)));
+    }
+
+    #[test]
+    fn small_numbers_come_sorted_and_large_ones_by_their_bucket() {
+        let mut numbers = [100, 9, 7, 17];
+        java_int_order(&mut numbers, |number| *number);
+        assert_eq!(numbers, [17, 100, 7, 9]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub fn zookeeper(_args: &[String]) -> i32 {
 }
 
 /// Java classes, without their packages, and the tools they are.
-const CLASSES: [(&str, &str); 11] = [
+const CLASSES: [(&str, &str); 17] = [
     ("TopicCommand", "kafka-topics"),
     ("ConfigCommand", "kafka-configs"),
     ("ConsoleProducer", "kafka-console-producer"),
@@ -22,6 +22,12 @@ const CLASSES: [(&str, &str); 11] = [
     ("GetOffsetShell", "kafka-get-offsets"),
     ("DumpLogSegments", "kafka-dump-log"),
     ("StorageTool", "kafka-storage"),
+    ("ReassignPartitionsCommand", "kafka-reassign-partitions"),
+    ("LeaderElectionCommand", "kafka-leader-election"),
+    ("MetadataQuorumCommand", "kafka-metadata-quorum"),
+    ("LogDirsCommand", "kafka-log-dirs"),
+    ("FeatureCommand", "kafka-features"),
+    ("ClusterTool", "kafka-cluster"),
     ("ZooKeeperMain", "zookeeper-shell"),
     ("QuorumPeerMain", "zookeeper-server-start"),
     ("Kafka", "kafka-server-start"),

@@ -1,16 +1,26 @@
 //! Kafka's own tools, by their own names: options, output bytes, streams and exit codes of 4.3.1.
 
+mod argparse;
 mod bootstrap;
+mod cluster;
 mod common;
 mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 mod dump_log;
+mod failure;
+mod feature_levels;
+mod features;
 mod filter;
 mod get_offsets;
+mod json_file;
+mod leader_election;
 mod legacy;
+mod log_dirs;
+mod metadata_quorum;
 mod properties;
+pub mod reassign_partitions;
 mod storage;
 mod topics;
 
@@ -51,6 +61,24 @@ pub static TOOLS: &[Tool] = &[
     },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
+    Tool {
+        name: "kafka-reassign-partitions",
+        about: reassign_partitions::ABOUT,
+        run: reassign_partitions::run,
+    },
+    Tool {
+        name: "kafka-leader-election",
+        about: leader_election::ABOUT,
+        run: leader_election::run,
+    },
+    Tool {
+        name: "kafka-metadata-quorum",
+        about: metadata_quorum::ABOUT,
+        run: metadata_quorum::run,
+    },
+    Tool { name: "kafka-log-dirs", about: log_dirs::ABOUT, run: log_dirs::run },
+    Tool { name: "kafka-features", about: features::ABOUT, run: features::run },
+    Tool { name: "kafka-cluster", about: cluster::ABOUT, run: cluster::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },
     Tool { name: "kafka-run-class", about: legacy::RUN_CLASS, run: legacy::run_class },
     Tool { name: "zookeeper-server-start", about: legacy::ZOOKEEPER, run: legacy::zookeeper },
