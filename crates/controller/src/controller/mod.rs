@@ -32,6 +32,7 @@ mod sessions;
 mod tick;
 mod topic_error;
 mod transaction;
+mod update_features;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub use reassign::ReassignmentError;
 pub use registration::RegisterBroker;
 pub use sessions::{BrokerSessions, SessionSettings};
 pub use topic_error::TopicError;
+pub use update_features::{FeatureError, UpdateFeatures, UpdatedFeatures};
 
 use changes::UNCLEAN_ELECTION;
 use features::KRAFT_VERSION;

@@ -1,5 +1,8 @@
-//! Producer ids, handed out to brokers in blocks.
+//! AllocateProducerIds (key 67, v0): producer ids, handed out to brokers in blocks. KIP-730.
 
+use naru_model::ErrorCode;
+use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use naru_protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
 use naru_protocol::messages::producer_ids_record::ProducerIdsRecord;
 
 use super::Controller;
@@ -23,6 +26,35 @@ pub struct ProducerIdBlock {
 pub struct ProducerIdsExhausted;
 
 impl Controller {
+    /// Decides an AllocateProducerIds request of a registered process.
+    pub fn decide_allocate_producer_ids(
+        &self,
+        request: &AllocateProducerIdsRequest,
+    ) -> Decision<AllocateProducerIdsResponse> {
+        let (broker, epoch) = (request.broker_id, request.broker_epoch);
+        let refused = |code: ErrorCode| Decision {
+            records: Vec::new(),
+            response: AllocateProducerIdsResponse {
+                error_code: code.code(),
+                ..AllocateProducerIdsResponse::default()
+            },
+        };
+        if let Err(error) = self.check_broker_epoch(broker, epoch) {
+            return refused(error.code());
+        }
+        match self.decide_producer_ids(broker, epoch) {
+            Ok(decision) => Decision {
+                records: decision.records,
+                response: AllocateProducerIdsResponse {
+                    producer_id_start: decision.response.first,
+                    producer_id_len: decision.response.len,
+                    ..AllocateProducerIdsResponse::default()
+                },
+            },
+            Err(ProducerIdsExhausted) => refused(ErrorCode::UnknownServerError),
+        }
+    }
+
     /// Hands the next block to a broker. The block may be used once the record is committed; ids
     /// of a block that a crash left unused are never given again.
     pub fn decide_producer_ids(

@@ -6,6 +6,7 @@ use naru_protocol::messages::alter_partition_request::{
 };
 use naru_protocol::messages::alter_partition_response as answer;
 use naru_protocol::messages::elect_leaders_request::{ElectLeadersRequest, TopicPartitions};
+use naru_protocol::messages::partition_change_record::PartitionChangeRecord;
 
 use super::brokers::{Live, seats};
 use super::*;
@@ -43,6 +44,24 @@ impl Live {
     pub(super) fn alter_isr(&mut self, topic: &str, leader: i32, isr: &[i32]) {
         let request = self.isr_request(topic, leader, isr);
         assert_eq!(self.alter(&request).error_code, 0);
+    }
+
+    pub(super) fn try_isr(&mut self, topic: &str, leader: i32, isr: &[i32]) -> ErrorCode {
+        let request = self.isr_request(topic, leader, isr);
+        ErrorCode::from_code(self.alter(&request).error_code)
+    }
+
+    /// Makes this the ISR, led by its first, whatever led to that.
+    pub(super) fn take_isr(&mut self, topic: &str, isr: &[i32]) {
+        let topic_id = self.cluster.controller.image().topic(topic).unwrap().id;
+        let record = PartitionChangeRecord {
+            topic_id,
+            partition_id: 0,
+            isr: Some(isr.to_vec()),
+            leader: isr[0],
+            ..PartitionChangeRecord::default()
+        };
+        self.cluster.commit(vec![RecordAndVersion::newest(record)]);
     }
 
     fn elect(&mut self, kind: i8, topics: Option<&[(&str, i32)]>) -> Vec<(String, i32, i16)> {

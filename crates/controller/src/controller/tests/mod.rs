@@ -3,8 +3,10 @@
 mod brokers;
 mod configs;
 mod directories;
+mod features;
 mod isr;
 mod property;
+mod reassign;
 mod start;
 mod topics;
 
