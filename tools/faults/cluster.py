@@ -9,6 +9,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -36,6 +37,7 @@ class Plan:
     clock: bool = False
     failing_syncs: bool = False
     relay: bool = False
+    slow: bool = False
 
     @property
     def properties(self):
@@ -174,8 +176,8 @@ class Cluster(Network):
         properties = server_properties(node, self.nodes, self.plan)
         with open(node.properties_file, "w") as file:
             file.writelines(f"{key}={value}\n" for key, value in properties.items())
-        with open(node.clock_file, "w") as file:
-            file.write("+0")
+        with open(node.clock_file, "wb") as file:
+            file.write(bytes(8))
 
     def format_all(self):
         how = []
@@ -203,9 +205,8 @@ class Cluster(Network):
     def start(self, node):
         environment, preload = dict(os.environ), []
         if self.plan.clock:
-            preload.append(self.native["clock"])
-            environment["FAKETIME_TIMESTAMP_FILE"] = node.clock_file
-            environment["FAKETIME_NO_CACHE"] = environment["DONT_FAKE_MONOTONIC"] = "1"
+            preload.append(self.native["clockshift"])
+            environment["CLOCKSHIFT"] = node.clock_file
         if self.plan.failing_syncs:
             preload.append(self.native["syncfail"])
             environment["SYNCFAIL_CONTROL"] = node.sync_file
@@ -240,9 +241,10 @@ class Cluster(Network):
         node.process = None
         return time.time() - began
 
-    def clock(self, node, shift):
-        with open(node.clock_file, "w") as file:
-            file.write(shift)
+    def clock(self, node, seconds):
+        """Sets the node's wall clock that far from the true time."""
+        with open(node.clock_file, "r+b") as file:
+            file.write(struct.pack("q", seconds))
 
     def fail_syncs(self, node, failing):
         """While failing, the first sync of each file gives EIO, and its later ones lie."""

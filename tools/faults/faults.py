@@ -72,11 +72,9 @@ def take_turns():
 
 def lacking(plan, native):
     """Why a plan cannot be had with the helpers at hand, or None."""
-    if plan.clock and "clock" not in native:
-        return "libfaketime is not installed (package faketime)"
-    if plan.failing_syncs and "syncfail" not in native:
-        return "syncfail is not built"
-    return None
+    needed = {"clockshift": plan.clock, "syncfail": plan.failing_syncs, "netdelay": plan.slow}
+    missing = [name for name, wanted in needed.items() if wanted and name not in native]
+    return f"{', '.join(missing)} is not built" if missing else None
 
 
 def told(figures, facts):

@@ -38,10 +38,12 @@ class Network:
 
     def starve_followers(self, leader):
         """Followers cannot fetch from this node; all else between the nodes goes on."""
-        for other in self.nodes:
-            if other is not leader:
-                port = ("-p", "tcp", "-s", other.ip, "--dport", CLIENT_PORT)
-                self.rule(leader, "INPUT", *port, "-j", "DROP")
+        # A relay's redirection comes before this rule sees the packet.
+        for port in (CLIENT_PORT, RELAY_PORTS[CLIENT_PORT]):
+            for other in self.nodes:
+                if other is not leader:
+                    fetches = ("-p", "tcp", "-s", other.ip, "--dport", port)
+                    self.rule(leader, "INPUT", *fetches, "-j", "DROP")
 
     def lose_packets(self, node, share):
         statistic = ("-m", "statistic", "--mode", "random", "--probability", share)
@@ -49,8 +51,6 @@ class Network:
 
     def delay_packets(self, node, milliseconds, jitter):
         """Through a queue to user space: not every kernel has netem."""
-        if "netdelay" not in self.native:
-            raise RuntimeError("netdelay is not built (package libnetfilter-queue-dev)")
         words = [self.native["netdelay"], str(milliseconds), str(jitter)]
         self.helpers.append(subprocess.Popen(node.inside(*words), preexec_fn=shell.end_with_us))
         time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Clocks that jump (libfaketime; only the wall clock, as ntpd or an operator would)."""
+"""Clocks that jump (only the wall clock, as when ntpd or an operator sets it)."""
 
 from cluster import Plan
 from scenarios import scenario
@@ -8,14 +8,15 @@ from scenarios import scenario
 def _(story):
     """A leader's clock jumps an hour ahead, the controller's an hour back."""
     leader, controller = story.cluster.leader(story.topic), story.cluster.controller()
-    story.cluster.clock(leader, "+3600")
+    story.cluster.clock(leader, 3600)
     story.sleep(6)
-    story.cluster.clock(controller, "-3600")
+    story.cluster.clock(controller, -3600)
     story.sleep(6)
     for node in story.cluster.nodes:
-        story.cluster.clock(node, "+0")
+        story.cluster.clock(node, 0)
 
 
+EIGHT_DAYS = 8 * 86400
 OFTEN = (("log.retention.check.interval.ms", "3000"),)
 
 
@@ -29,6 +30,6 @@ OFTEN = (("log.retention.check.interval.ms", "3000"),)
 def _(story):
     """A leader's clock is eight days ahead; what is kept for fourteen days stays."""
     leader = story.cluster.leader(story.topic)
-    story.cluster.clock(leader, "+691200")
+    story.cluster.clock(leader, EIGHT_DAYS)
     story.sleep(10)
-    story.cluster.clock(leader, "+0")
+    story.cluster.clock(leader, 0)

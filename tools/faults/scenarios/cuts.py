@@ -1,5 +1,6 @@
 """Networks that are cut, in whole, in part or in one direction, and networks that are bad."""
 
+from cluster import Plan
 from scenarios import LOSS, scenario
 
 
@@ -45,7 +46,7 @@ def _(story):
         story.sleep(1)
 
 
-@scenario("slow-and-lossy")
+@scenario("slow-and-lossy", plan=Plan(slow=True))
 def _(story):
     """40 ms +- 20 ms between all nodes, and 5 % of packets lost."""
     for node in story.cluster.nodes:
