@@ -20,7 +20,7 @@ use naru_model::Uuid;
 
 pub use control::{ControlRecord, Voter, VoterEndpoint};
 pub use election_state::{ElectionState, ElectionStateError, VotedFor};
-pub use format::{bootstrap_checkpoint, initial_checkpoint};
+pub use format::{bootstrap_checkpoint, bootstrap_checkpoint_of, initial_checkpoint};
 pub use snapshot_policy::{SnapshotId, SnapshotPolicy};
 pub use voter_log::VoterLog;
 
