@@ -247,7 +247,7 @@ impl Quorum {
 
     /// When [`Event::Tick`] is due, at the latest.
     pub fn next_deadline(&self) -> Option<i64> {
-        let voter = self.is_voter() && !self.busy && !self.stopping;
+        let voter = self.may_stand() && !self.busy && !self.stopping;
         let role = match &self.role {
             Role::Unattached { election_at } => voter.then_some(*election_at),
             Role::Follower(follower) => {

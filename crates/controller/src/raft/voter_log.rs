@@ -71,6 +71,11 @@ impl VoterLog {
         )
     }
 
+    /// The voters before the newest ones.
+    pub(super) fn previous_voters(&self) -> Option<&[Voter]> {
+        self.voter_sets.iter().rev().nth(1).map(|(_, voters)| voters.as_slice())
+    }
+
     /// Where the newest voters stand; -1 for the formatter's snapshot.
     pub(super) fn last_voters_offset(&self) -> Option<i64> {
         self.voter_sets.last().map(|(at, _)| *at)

@@ -40,6 +40,19 @@ impl Quorum {
         self.can_vote && self.voters().iter().any(|voter| self.is_self(voter))
     }
 
+    /// Whether this node may stand for election. A node that is being removed must be able to as
+    /// long as its removal is not known to be committed: the others may need its longer log.
+    pub(super) fn may_stand(&self) -> bool {
+        self.is_voter() || {
+            let committed = self.high_watermark.unwrap_or(0);
+            let was_voter = |voters: &[Voter]| voters.iter().any(|voter| self.is_self(voter));
+            self.can_vote
+                && self.kraft_version() == KraftVersion::Dynamic
+                && self.voter_log.last_voters_offset().is_some_and(|offset| offset >= committed)
+                && self.voter_log.previous_voters().is_some_and(was_voter)
+        }
+    }
+
     pub(super) fn is_self(&self, voter: &Voter) -> bool {
         voter.id == self.node_id
             && (self.kraft_version() == KraftVersion::Static

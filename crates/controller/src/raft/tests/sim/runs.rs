@@ -4,6 +4,28 @@ use super::{Settings, World};
 use crate::raft::{LogView, Quorum};
 
 impl World {
+    /// For the message of a failed run.
+    fn summary(&self) -> String {
+        let node = |node: &super::world::Node| {
+            let disk = &node.disk;
+            let (start, synced, end) = (disk.start, disk.synced_end, disk.end());
+            let core = node.core.as_ref().map(|core| {
+                let voters: Vec<i32> = core.voters().iter().map(|voter| voter.id).collect();
+                format!(
+                    "{} epoch {} leader {:?} voters {voters:?} {:?} next {:?}",
+                    core.state_name(),
+                    core.epoch(),
+                    core.leader(),
+                    core.role,
+                    core.next_deadline()
+                )
+            });
+            format!("\n{}: log {start}..{synced}..{end} {:?} {core:?}", node.id, disk.state)
+        };
+        let nodes: String = self.nodes.values().map(node).collect();
+        format!("at {} {} committed{nodes}", self.now, self.judge.committed.len())
+    }
+
     /// Everything is repaired; all nodes must come together.
     fn converge(&mut self) {
         self.calm = true;
@@ -17,7 +39,7 @@ impl World {
         self.run_for(15_000);
         let before = self.judge.committed.len();
         self.run_for(2_000);
-        assert!(self.judge.committed.len() > before, "nothing is committed: {self:#?}");
+        assert!(self.judge.committed.len() > before, "nothing is committed: {}", self.summary());
         let leader = self.leader().expect("a leader");
         let known: Vec<_> = self
             .nodes
