@@ -55,6 +55,13 @@ impl Cache {
         fs::write(&mark, fingerprint)?;
         Ok(folder)
     }
+
+    /// A folder that is nobody's entry: what is in it is its user's matter.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
 }
 
 /// A short text that changes when any of the files' contents change.

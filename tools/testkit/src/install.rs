@@ -144,12 +144,22 @@ impl Tools {
         Ok(made.join(name))
     }
 
+    /// A shared library of ours for preloading, built.
+    pub fn preload(&self, name: &str, source: &Path) -> Result<PathBuf> {
+        self.c_program(name, source, &["-shared", "-fPIC", "-ldl"])
+    }
+
+    /// A lasting folder for what a run leaves to look at.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        self.cache.folder(name)
+    }
+
     /// librdkafka's header and library, for C programs.
     pub fn librdkafka(&self) -> Result<()> {
         if Path::new("/usr/include/librdkafka/rdkafka.h").exists() {
             return Ok(());
         }
-        missing("librdkafka-dev", apt("librdkafka-dev"))
+        package("librdkafka-dev")
     }
 }
 
@@ -170,6 +180,11 @@ pub fn program(name: &str, package: &str) -> Result<()> {
     }
     missing(name, apt(package))?;
     if found() { Ok(()) } else { Err(Missing(name.to_owned()).into()) }
+}
+
+/// Installs a Debian package that brings no program.
+pub fn package(name: &str) -> Result<()> {
+    missing(name, apt(name))
 }
 
 fn apt(package: &str) -> Result<()> {

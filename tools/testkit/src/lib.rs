@@ -11,6 +11,7 @@ pub mod broker;
 pub mod cache;
 pub mod cluster;
 pub mod differential;
+pub mod faults;
 pub mod foreign;
 pub mod install;
 pub mod later;

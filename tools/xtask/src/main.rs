@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod differential;
+mod faults;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ usage: cargo xtask COMMAND
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
   differential [--write] [--only NAME] [--against apache|BINARY]
                         answers of Apache Kafka and of Naru, field by field
+  faults [SCENARIO]... [--against apache|BINARY] [--systems naru,apache,..] [--list]
+         [--usual] [--quick] [--rate N] [--file-system ext4|xfs] [--transactions]
+                        clusters in namespaces: crashes, cuts, power, disks, clocks (root)
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -38,6 +42,7 @@ fn run() -> Result<ExitCode> {
         ["test", ref options @ ..] => return test::command(&root, options),
         ["bench", ref options @ ..] => return bench::command(&root, options),
         ["differential", ref options @ ..] => return differential::command(&root, options),
+        ["faults", ref options @ ..] => return faults::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,
         ["codegen", "--check"] => codegen::codegen(&root, true)?,

@@ -117,7 +117,7 @@ mod tests {
 
     fn batch(base: i64, count: i32, epoch: i32) -> Vec<u8> {
         let mut bytes = base.to_be_bytes().to_vec();
-        bytes.extend((HEADER as i32 - LENGTH_ENDS as i32).to_be_bytes());
+        bytes.extend(i32::try_from(HEADER - LENGTH_ENDS).unwrap().to_be_bytes());
         bytes.extend(epoch.to_be_bytes());
         bytes.extend([2, 0, 0, 0, 7, 0, 0]);
         bytes.extend((count - 1).to_be_bytes());

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cluster;
+mod faults;
 mod files;
 mod kill;
 mod restart;
@@ -85,6 +86,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "cluster-tools",
         about: "Apache Kafka's tools against three nodes, one of them dead for a while",
         run: cluster::run_tools,
+    },
+    Scenario {
+        name: "faults",
+        about: "crashes, cuts, power and disks in namespaces (root); --full: every scenario",
+        run: faults::run,
     },
 ];
 

@@ -3,12 +3,12 @@
 //! The workers and the judge are those of the fault harness (tools/faults).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::faults;
 use crate::outcome::Outcome;
 use crate::process::{Process, wait_until};
 
@@ -30,11 +30,6 @@ pub(super) struct Load {
     began: f64,
 }
 
-/// Where the fault harness is.
-fn harness() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../faults")
-}
-
 /// Seconds since 1970, as the ledgers have them.
 pub(super) fn now() -> f64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -54,9 +49,8 @@ impl Load {
             );
             let config = folder.join(format!("{name}.config"));
             fs::write(&config, text)?;
-            let mut command = Command::new(stage.tools.python()?);
-            command.arg("-B").arg(harness().join("workers.py")).arg(kind).arg(config);
-            stage.start(name, &mut command)
+            let mut command = faults::python(stage.tools, "workers.py")?;
+            stage.start(name, command.arg(kind).arg(config))
         };
         let to = format!("\"topic\":\"{TOPIC}\"");
         let producers = (0..PRODUCERS)
@@ -122,9 +116,8 @@ impl Load {
             let status = worker.wait(PATIENCE)?;
             ensure!(status.success(), "a worker ended: {}", worker.last_words());
         }
-        let mut command = Command::new(stage.tools.python()?);
-        command.arg("-B").arg(harness().join("verdict.py")).arg(&self.folder);
-        command.args([bootstrap, TOPIC, &PARTITIONS.to_string()]);
+        let mut command = faults::python(stage.tools, "verdict.py")?;
+        command.arg(&self.folder).args([bootstrap, TOPIC, &PARTITIONS.to_string()]);
         command.args([self.began.to_string(), ended.to_string()]);
         stage.cases(&mut command, PATIENCE, outcome)
     }
