@@ -184,7 +184,10 @@ impl Fetch {
         let wanted = &target.wanted;
         let leader_end = partition.log_end();
         let preferred = self.rack.as_ref().and_then(|rack| {
-            partition.role().leads.then(|| partition.preferred_replica(rack, wanted.fetch_offset))?
+            partition
+                .role()
+                .leads
+                .then(|| partition.preferred_replica(rack, wanted.fetch_offset))?
         });
         // Who is sent away gets no records here.
         let left = if preferred.is_some() { 0 } else { left };

@@ -120,7 +120,8 @@ fn look_up(
     let is_sure = replica
         || partition.role().is_sole
         || partition.epoch_start().is_none_or(|start| start <= partition.high_watermark());
-    let unsure = if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable };
+    let unsure =
+        if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable };
     let storage = |error| ErrorCode::from(&error);
     match asked.timestamp {
         LATEST if replica => Ok(Looked {

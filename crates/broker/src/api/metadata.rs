@@ -45,7 +45,9 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
         named(&context, asked, auto_create, with_operations).await
     };
     let image = node.image();
-    let brokers = image.brokers().filter(|broker| !broker.fenced).filter_map(|broker| {
+    let is_listed = |id: i32, fenced: bool| !fenced || node.metadata().has_just_left(id);
+    let listed = image.brokers().filter(|broker| is_listed(broker.id, broker.fenced));
+    let brokers = listed.filter_map(|broker| {
         let endpoint = broker.endpoint(&context.connection.listener)?;
         Some(MetadataResponseBroker {
             node_id: broker.id,

@@ -76,7 +76,9 @@ fn name_leaders(context: &RequestContext, response: &mut ProduceResponse) {
     let mut ids = Vec::new();
     for topic in &mut response.responses {
         for data in &mut topic.partition_responses {
-            if data.error_code == 0 || !lookup::is_wrong_leader(ErrorCode::from_code(data.error_code)) {
+            if data.error_code == 0
+                || !lookup::is_wrong_leader(ErrorCode::from_code(data.error_code))
+            {
                 continue;
             }
             let key = if context.version >= TOPIC_IDS_SINCE {

@@ -14,7 +14,7 @@ mod transport;
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use naru_controller::image::ConfigResource;
 use naru_controller::raft::{RaftRequest, RaftResponse};
@@ -27,6 +27,8 @@ use crate::node::Node;
 pub(crate) use driver::Deciding;
 use driver::{Input, Job};
 
+/// How long clients are told of a broker that has left; see [`MetadataHost::has_just_left`].
+const DEPARTED_LISTED: Duration = Duration::from_secs(5);
 /// How long a stop waits for the loop to close its log.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -61,6 +63,8 @@ struct Shared {
     /// `None` once the node has stopped.
     reactions: Mutex<Option<Sender<Reaction>>>,
     failure: watch::Sender<Option<String>>,
+    /// Brokers that were fenced lately, and when.
+    departed: Mutex<HashMap<i32, Instant>>,
     file: Arc<Props>,
     node_id: i32,
 }
@@ -76,6 +80,7 @@ impl Shared {
 
     /// Shows an image to everybody, then lets the node react.
     fn publish(&self, reaction: Reaction) {
+        self.note_departures(&reaction);
         let end = reaction.image.end_offset();
         *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&reaction.image);
         self.end.send_replace(end);
@@ -86,6 +91,21 @@ impl Shared {
         if let Some(reactions) = reactions.as_ref() {
             // Nobody reacts any more when the node has stopped.
             let _ = reactions.send(reaction);
+        }
+    }
+
+    fn note_departures(&self, reaction: &Reaction) {
+        if reaction.delta.brokers_changed.is_empty() {
+            return;
+        }
+        let before = self.image();
+        let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        departed.retain(|_, since| since.elapsed() < DEPARTED_LISTED);
+        for id in &reaction.delta.brokers_changed {
+            let was_here = before.broker(*id).is_some_and(|broker| !broker.fenced);
+            if was_here && reaction.image.broker(*id).is_some_and(|broker| broker.fenced) {
+                departed.insert(*id, Instant::now());
+            }
         }
     }
 
@@ -128,6 +148,16 @@ impl MetadataHost {
     /// This node's registration; changes with every start.
     pub(crate) fn broker_epoch(&self) -> i64 {
         self.image().broker(self.shared.node_id).map_or(-1, |broker| broker.epoch)
+    }
+
+    /// Whether clients are still told of a broker that is fenced: for a moment after it left.
+    ///
+    /// librdkafka takes a broker that is no longer listed apart at once, and its partitions with
+    /// it, even if the same answer names their new leaders; they then wait for its next look at
+    /// all topics, up to a second.
+    pub(crate) fn has_just_left(&self, id: i32) -> bool {
+        let departed = self.shared.departed.lock().unwrap_or_else(PoisonError::into_inner);
+        departed.get(&id).is_some_and(|since| since.elapsed() < DEPARTED_LISTED)
     }
 
     /// Who leads, and news of it.

@@ -75,6 +75,7 @@ impl MetadataHost {
             leadership: watch::Sender::default(),
             reactions: Mutex::new(Some(reactions)),
             failure: watch::Sender::default(),
+            departed: Mutex::default(),
             file: Arc::new(props),
             node_id: config.node_id.0,
         });

@@ -20,6 +20,8 @@ use super::driver::Input;
 
 /// How long a look whether a process is there may take.
 const PROBE_MAX: Duration = Duration::from_millis(500);
+/// Pauses between looks at a node whose connection has ended.
+const PROBE_PAUSES_MS: [u64; 6] = [5, 10, 25, 50, 100, 300];
 /// What a peer's fetch may wait at most, beyond the request timeout.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 
@@ -137,7 +139,7 @@ impl Transport {
             if let Some(open) = connection.upgrade() {
                 open.closed().await;
             }
-            if is_refused(&address).await {
+            if is_refused_soon(&address).await {
                 // The loop has ended: the node stops.
                 let _ = inbox.send(Input::PeerGone { id });
             }
@@ -175,7 +177,7 @@ async fn call<R: Request>(
 /// Whether no process of this broker listens any more.
 pub(super) async fn broker_is_gone(broker: &BrokerImage) -> bool {
     for endpoint in &broker.endpoints {
-        if is_refused(&address(&endpoint.host, endpoint.port)).await {
+        if is_refused_soon(&address(&endpoint.host, endpoint.port)).await {
             return true;
         }
     }
@@ -188,6 +190,18 @@ fn address(host: &str, port: u16) -> String {
     } else {
         format!("{host}:{port}")
     }
+}
+
+/// Whether connections are refused now or in a moment: a process that was killed loses its
+/// connections before its listeners.
+async fn is_refused_soon(address: &str) -> bool {
+    for pause_ms in PROBE_PAUSES_MS {
+        if is_refused(address).await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+    }
+    is_refused(address).await
 }
 
 /// Whether a connection is refused: the machine answers, but no process listens. No answer at all

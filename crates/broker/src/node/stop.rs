@@ -10,6 +10,8 @@ use crate::peer::State;
 const BACKGROUND_MAX: Duration = Duration::from_secs(2);
 /// How long moving leaders away may take.
 const LEAVE_MAX: Duration = Duration::from_secs(20);
+/// How long a stop waits for somebody to lead the quorum.
+const NO_CONTROLLER_MAX: Duration = Duration::from_secs(2);
 /// How long another voter may take to lead the quorum.
 const RESIGN_MAX: Duration = Duration::from_secs(2);
 /// Threads that close logs: closing syncs, and syncs of several files share the disk's time.
@@ -37,10 +39,29 @@ impl RunningNode {
         let mut state = node.registration().state();
         self.background.block_on(async {
             let let_go = state.wait_for(|state| *state == State::MayGo);
-            if tokio::time::timeout(LEAVE_MAX, let_go).await.is_err() {
-                tracing::warn!("leaders were not moved away in time");
+            tokio::select! {
+                _ = let_go => {}
+                () = tokio::time::sleep(LEAVE_MAX) => {
+                    tracing::warn!("leaders were not moved away in time");
+                }
+                () = self.no_controller() => {
+                    tracing::warn!("leaders were not moved away: there is no controller");
+                }
             }
         });
+    }
+
+    /// Comes back when nobody has led the quorum for a while.
+    async fn no_controller(&self) {
+        let mut leadership = self.node.metadata().leadership();
+        loop {
+            // The host, and with it the sender, lives as long as the node.
+            let _ = leadership.wait_for(|known| known.leader.is_none()).await;
+            let found = leadership.wait_for(|known| known.leader.is_some());
+            if tokio::time::timeout(NO_CONTROLLER_MAX, found).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Hands the leadership of the quorum over, if there is anybody to take it.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use naru_log::AppendError;
-use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use naru_model::{LeaderEpoch, Offset, Timestamp};
 use naru_replication::{Ask, Divergence, Event, PartitionKey, truncation};
 use tokio::sync::mpsc;
 
@@ -181,13 +181,5 @@ impl Partition {
             self.fail(storage);
         }
         Ok(result?)
-    }
-
-    /// The error of a partition that cannot follow, for the log.
-    pub(crate) fn is_damage(error: &FollowError) -> bool {
-        match error {
-            FollowError::Append(error) => ErrorCode::from(error) == ErrorCode::CorruptMessage,
-            FollowError::NotFollowing => false,
-        }
     }
 }

@@ -94,11 +94,6 @@ impl Partition {
         if self.role().leads { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
     }
 
-    /// The leader, as far as this replica knows.
-    pub(crate) fn leader(&self) -> Option<BrokerId> {
-        self.replica().leader()
-    }
-
     /// Where the leader is asked what the replica knows; see the module for the order of locks.
     pub(crate) fn replica(&self) -> MutexGuard<'_, Replica> {
         self.replica.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,7 +173,8 @@ impl Partition {
                 Effect::IsrChanged { shrunk } => {
                     let metrics = &self.services.node_metrics;
                     if shrunk { &metrics.isr_shrinks } else { &metrics.isr_expands }.add(1);
-                    tracing::info!(partition = %self.name(), isr = ?replica.isr(), "ISR changed");
+                    let isr: Vec<i32> = replica.isr().iter().map(|id| id.0).collect();
+                    tracing::debug!(partition = %self.name(), ?isr, "ISR changed");
                 }
             }
         }

@@ -143,7 +143,9 @@ impl Fetcher {
             Ok(response) => response
                 .topics
                 .into_iter()
-                .flat_map(|topic| topic.partitions.into_iter().map(move |p| (topic.name.clone(), p)))
+                .flat_map(|topic| {
+                    topic.partitions.into_iter().map(move |p| (topic.name.clone(), p))
+                })
                 .filter(|(_, partition)| partition.error_code == 0)
                 .map(|(name, partition)| ((name, partition.partition_index), partition.offset))
                 .collect(),

@@ -270,7 +270,9 @@ impl Fetcher {
         self.failures = self.failures.saturating_add(1);
         if self.failures.is_power_of_two() {
             tracing::warn!(
-                leader = self.source.0, partitions = self.plan.len(), "fetching failed: {error}"
+                leader = self.source.0,
+                partitions = self.plan.len(),
+                "fetching failed: {error}"
             );
         }
     }
@@ -352,8 +354,7 @@ impl Fetcher {
         let Some(endpoint) = endpoint else {
             return Err(std::io::Error::other("its address is not known").into());
         };
-        let client_id =
-            format!("broker-{}-fetcher-{}", self.node.id(), self.index);
+        let client_id = format!("broker-{}-fetcher-{}", self.node.id(), self.index);
         let setup = u64::try_from(config.cluster.connection_setup_timeout_ms).unwrap_or(10_000);
         let buffer = config.replication.socket_receive_buffer_bytes;
         let within = Duration::from_millis(setup);

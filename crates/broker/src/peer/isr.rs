@@ -82,8 +82,7 @@ fn answer_all(batch: Vec<Proposed>, answer: Result<AlterPartitionResponse, Error
     for Proposed { partition, proposal } in batch {
         let number = proposal.number;
         let data = response.as_ref().map(|response| {
-            let topic =
-                response.topics.iter().find(|topic| topic.topic_id == partition.topic_id());
+            let topic = response.topics.iter().find(|topic| topic.topic_id == partition.topic_id());
             topic.and_then(|topic| {
                 topic.partitions.iter().find(|data| data.partition_index == partition.index())
             })
