@@ -103,7 +103,7 @@ impl Log {
         let log_start = match self.begin_leader_append(epoch) {
             Ok(log_start) => log_start,
             Err(error) => {
-                fail_all(results, given.len(), &error);
+                fail_all(results, given.len(), &self.report(error));
                 return;
             }
         };
@@ -139,7 +139,7 @@ impl Log {
                 let rolled = self.write_staged(given).and_then(|()| Ok(self.roll(next, now)?));
                 if let Err(error) = rolled {
                     results.truncate(first_result);
-                    fail_all(results, given.len(), &error);
+                    fail_all(results, given.len(), &self.report(error));
                     return;
                 }
             }
@@ -167,7 +167,7 @@ impl Log {
         }
         if let Err(error) = self.write_staged(given) {
             results.truncate(first_result);
-            fail_all(results, given.len(), &error);
+            fail_all(results, given.len(), &self.report(error));
         }
     }
 
@@ -193,7 +193,11 @@ impl Log {
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<Followed, AppendError> {
-        self.check_open()?;
+        self.begin_append()?;
+        self.append_followed(bytes, now).map_err(|error| self.report(error))
+    }
+
+    fn append_followed(&mut self, bytes: &[u8], now: Timestamp) -> Result<Followed, AppendError> {
         let from = self.log_end;
         let mut given: Vec<NewBatch<'_>> = Vec::new();
         let mut next = self.log_end;
@@ -280,8 +284,21 @@ impl Log {
         }
     }
 
-    fn begin_leader_append(&mut self, epoch: LeaderEpoch) -> Result<Offset, AppendError> {
+    /// Tells the directory's health why a change failed.
+    pub(crate) fn report(&self, error: AppendError) -> AppendError {
+        if let (AppendError::Storage(error), Some(health)) = (&error, &self.health) {
+            health.note(error);
+        }
+        error
+    }
+
+    fn begin_append(&self) -> Result<(), AppendError> {
         self.check_open()?;
+        self.health.as_ref().map_or(Ok(()), |health| health.admit())
+    }
+
+    fn begin_leader_append(&mut self, epoch: LeaderEpoch) -> Result<Offset, AppendError> {
+        self.begin_append()?;
         if self.latest_epoch != Some(epoch) {
             if let Some(current) = self.latest_epoch
                 && epoch < current

@@ -26,11 +26,10 @@ pub(crate) fn replace(
     durable: Durable,
 ) -> Result<(), StorageError> {
     let temporary = with_suffix(path, ".tmp");
-    let file = disk.open(&temporary, true).context("create", &temporary)?;
-    file.set_len(0).context("truncate", &temporary)?;
-    file.write_all_at(&mut [IoSlice::new(bytes)], 0).context("write", &temporary)?;
-    if durable == Durable::Yes {
-        file.sync().context("sync", &temporary)?;
+    if let Err(error) = write_whole(disk, &temporary, bytes, durable) {
+        // A full disk has no room for half a file; the error that counts is the first.
+        let _ = disk.remove_file(&temporary);
+        return Err(error);
     }
     disk.rename(&temporary, path).context("replace", path)?;
     if durable == Durable::Yes
@@ -39,6 +38,21 @@ pub(crate) fn replace(
         disk.sync_dir(dir).context("sync", dir)?;
     }
     Ok(())
+}
+
+fn write_whole(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: &[u8],
+    durable: Durable,
+) -> Result<(), StorageError> {
+    let file = disk.open(path, true).context("create", path)?;
+    file.set_len(0).context("truncate", path)?;
+    file.write_all_at(&mut [IoSlice::new(bytes)], 0).context("write", path)?;
+    match durable {
+        Durable::Yes => file.sync().context("sync", path),
+        Durable::No => Ok(()),
+    }
 }
 
 /// Reads a file that may be missing.

@@ -49,6 +49,17 @@ pub trait DiskFile: Debug + Send + Sync {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+    /// Makes the file `len` bytes long, all of which have their place on the disk.
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let zeros = [0; 4096];
+        let mut at = self.len()?;
+        while at < len {
+            let part = usize::try_from(len - at).unwrap_or(zeros.len()).min(zeros.len());
+            self.write_all_at(&mut [IoSlice::new(&zeros[..part])], at)?;
+            at += part as u64;
+        }
+        Ok(())
+    }
     /// The operating system's file for `sendfile`, if this is one.
     fn as_file(&self) -> Option<&File>;
 
@@ -189,6 +200,16 @@ impl DiskFile for OsFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        loop {
+            match fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
     }
 
     fn as_file(&self) -> Option<&File> {

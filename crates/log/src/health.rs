@@ -7,11 +7,11 @@
 //!
 //! Does no I/O and knows no clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::error::StorageError;
+use crate::error::{AppendError, StorageError};
 
 /// What a directory is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,7 @@ impl DirHealth {
     /// another replica, without giving up the directory.
     pub fn note(&self, error: &StorageError) -> Health {
         if error.is_full() && error.action != "sync" {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.path.clone());
-            self.full.store(true, Ordering::Release);
+            self.note_full(&error.path);
         } else {
             // The first reason stays.
             let _ = self.failed.set(error.to_string());
@@ -61,9 +60,31 @@ impl DirHealth {
         self.now()
     }
 
+    /// There was no space for this file.
+    pub(crate) fn note_full(&self, path: &Path) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_path_buf());
+        self.full.store(true, Ordering::Release);
+    }
+
     /// There is space again; [`crate::LogDir::refill_reserve`] finds out.
     pub fn note_space(&self) {
         self.full.store(false, Ordering::Release);
+    }
+
+    /// Whether an append may be tried. A full disk is refused without asking it: what little it
+    /// has is for deletions and checkpoints.
+    pub(crate) fn admit(&self) -> Result<(), AppendError> {
+        match self.now() {
+            Health::Online => Ok(()),
+            Health::Full => Err(AppendError::Storage(StorageError {
+                action: "append to",
+                path: self.refused().unwrap_or_default(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            })),
+            Health::Failed => {
+                Err(AppendError::Failed(self.failure().unwrap_or_default().to_owned()))
+            }
+        }
     }
 
     /// Why the directory is offline, if it is.

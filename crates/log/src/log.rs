@@ -18,6 +18,7 @@ use crate::checkpoint::{Durable, replace};
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
+use crate::health::DirHealth;
 use crate::names;
 use crate::producers::Producers;
 use crate::reader::{LogOffsets, LogReader};
@@ -50,6 +51,8 @@ pub struct Log {
     pub(crate) generation: u64,
     /// Why no more appends are taken.
     pub(crate) failed: Option<String>,
+    /// Of the directory it lies in, if somebody watches over that.
+    pub(crate) health: Option<Arc<DirHealth>>,
     pub(crate) staging: Staging,
 }
 
@@ -93,6 +96,12 @@ impl Log {
     /// The last leader epoch in the log.
     pub const fn latest_epoch(&self) -> Option<LeaderEpoch> {
         self.latest_epoch
+    }
+
+    /// Tells the directory's health what the disk refuses from now on, and appends nothing while
+    /// the directory is full or has failed. A log without this tries every time.
+    pub fn report_to(&mut self, health: Arc<DirHealth>) {
+        self.health = Some(health);
     }
 
     /// Why appends are refused, if a failure could not be undone.

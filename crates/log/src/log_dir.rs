@@ -20,8 +20,10 @@ use crate::checkpoint::{
 use crate::dir_error::LogDirError;
 use crate::disk::Disk;
 use crate::error::{Context, StorageError};
+use crate::health::{DirHealth, Health};
 use crate::log::remove_if_there;
 use crate::meta::{META_PROPERTIES, MetaProperties, read_meta};
+use crate::reserve::Reserve;
 
 const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -93,6 +95,8 @@ pub struct LogDir {
     path: PathBuf,
     meta: Option<MetaProperties>,
     clean: Option<CleanShutdown>,
+    health: Arc<DirHealth>,
+    reserve: Reserve,
     /// Closing the file gives up both locks.
     _lock: File,
 }
@@ -111,7 +115,34 @@ impl LogDir {
             remove_if_there(&*disk, &mark)?;
             disk.sync_dir(path).context("sync", path)?;
         }
-        Ok(Self { disk, path: path.to_path_buf(), meta, clean, _lock: lock })
+        let reserve = Reserve::in_dir(&disk, path);
+        let path = path.to_path_buf();
+        Ok(Self { disk, path, meta, clean, health: Arc::default(), reserve, _lock: lock })
+    }
+
+    /// What the directory is good for, shared with the logs in it ([`crate::Log::report_to`]).
+    pub const fn health(&self) -> &Arc<DirHealth> {
+        &self.health
+    }
+
+    /// Gives up the space that was set aside, to be called when the directory is found to be
+    /// full: deletions and checkpoints need some. Appends stay refused.
+    pub fn release_reserve(&self) -> Result<(), StorageError> {
+        self.reserve.release()
+    }
+
+    /// Sets `bytes` aside and, if there was room for twice as many, takes appends again. To be
+    /// called at the start, and every second or so while the directory is full.
+    pub fn refill_reserve(&self, bytes: u64) -> Result<Health, StorageError> {
+        if self.health.now() == Health::Failed {
+            return Ok(Health::Failed);
+        }
+        if self.reserve.refill(bytes)? {
+            self.health.note_space();
+        } else {
+            self.health.note_full(&self.path);
+        }
+        Ok(self.health.now())
     }
 
     /// Where it is.

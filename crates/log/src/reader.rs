@@ -157,7 +157,12 @@ impl LogReader {
             let read = match read {
                 // What was appended just now is good; all else is looked at when first read.
                 Ok(Some(slice)) if plan.start.is_none() => {
-                    self.good_part(&segment, slice).map(Some)
+                    match self.good_part(&segment, slice) {
+                        Ok(Some(slice)) => Ok(Some(slice)),
+                        // It was cut or mended while it was looked at.
+                        Ok(None) => continue,
+                        Err(error) => Err(error),
+                    }
                 }
                 other => other,
             };
@@ -186,35 +191,38 @@ impl LogReader {
         }
     }
 
-    /// The part of a slice before any damage; verifies what nobody has looked at yet.
-    fn good_part(&self, segment: &Arc<Segment>, mut slice: Slice) -> Result<Slice, ReadError> {
+    /// The part of a slice before any damage; verifies what nobody has looked at yet. None if
+    /// the log has changed meanwhile.
+    fn good_part(
+        &self,
+        segment: &Arc<Segment>,
+        mut slice: Slice,
+    ) -> Result<Option<Slice>, ReadError> {
         let (from, len) = (slice.position, slice.len as u64);
         if len == 0 || segment.is_verified(from, from + len) {
-            return Ok(slice);
+            return Ok(Some(slice));
         }
         let mut known = segment.damage_from(from);
         let unseen_end = known.map_or(from + len, |damage| damage.position.min(from + len));
-        if from < unseen_end
-            && !segment.is_verified(from, unseen_end)
-            && let Some(look) = self.look_at(segment)
-        {
+        if from < unseen_end && !segment.is_verified(from, unseen_end) {
+            let Some(look) = self.look_at(segment) else { return Ok(None) };
             let examined = examine(segment, from, unseen_end - from, &look.outside)?;
-            if self.is_current(&look) {
-                segment.note_verified(from, examined.end);
-                if let Some(damage) = examined.damage {
-                    segment.note_damage(damage);
-                    known = segment.damage_from(from);
-                }
+            if !self.is_current(&look) {
+                return Ok(None);
+            }
+            segment.note_verified(from, examined.end);
+            if let Some(damage) = examined.damage {
+                segment.note_damage(damage);
+                known = segment.damage_from(from);
             }
         }
-        let Some(damage) = known else { return Ok(slice) };
-        let good = damage.position.saturating_sub(from).min(len);
+        let good = known.map_or(len, |damage| damage.position.saturating_sub(from).min(len));
         if good == 0 {
             let path = segment.path().to_path_buf();
-            return Err(ReadError::Damaged { path, position: damage.position });
+            return Err(ReadError::Damaged { path, position: from });
         }
         slice.len = usize::try_from(good).unwrap_or(slice.len);
-        Ok(slice)
+        Ok(Some(slice))
     }
 
     /// Where an offset lies; the log end's place is after the last byte.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use naru_model::{Offset, Timestamp};
+use naru_records::BatchHeader;
 
 use crate::append::Staging;
 use crate::checkpoint::read_if_there;
@@ -135,6 +136,7 @@ impl Log {
             producers_seen: false,
             verified_from: Offset(i64::MAX),
             buffer: Vec::new(),
+            trust: Trust { clean: options.clean, recovery_point: options.recovery_point },
             disk,
             dir,
             options,
@@ -157,6 +159,7 @@ struct Opening<'p> {
     disk: Arc<dyn Disk>,
     dir: Arc<Path>,
     options: OpenOptions,
+    trust: Trust,
     progress: &'p dyn Fn(u64),
     report: Recovery,
     epochs: LeaderEpochs,
@@ -165,6 +168,13 @@ struct Opening<'p> {
     /// Offset from which every batch to the end has been verified.
     verified_from: Offset,
     buffer: Vec<u8>,
+}
+
+/// What need not be verified.
+#[derive(Debug, Clone, Copy)]
+struct Trust {
+    clean: bool,
+    recovery_point: Option<Offset>,
 }
 
 /// What the folder holds.
@@ -275,8 +285,7 @@ impl Opening<'_> {
         match text.and_then(LeaderEpochs::from_text) {
             Some(epochs) => self.epochs = epochs,
             None => {
-                self.options.clean = false;
-                self.options.recovery_point = None;
+                self.trust = Trust { clean: false, recovery_point: None };
             }
         }
         Ok(())
@@ -284,7 +293,7 @@ impl Opening<'_> {
 
     /// Everything before this is known to be on the disk as it was written.
     fn known_synced(&self) -> Offset {
-        match (self.options.clean, self.options.recovery_point) {
+        match (self.trust.clean, self.trust.recovery_point) {
             (true, _) => Offset(i64::MAX),
             (false, point) => point.unwrap_or(Offset::ZERO),
         }
@@ -305,12 +314,12 @@ impl Opening<'_> {
             }
             // The active segment may have been too young for index files when it was killed.
             let lacks_index =
-                found.lacking.contains(&segment.base) && (self.options.clean || !is_active);
+                found.lacking.contains(&segment.base) && (self.trust.clean || !is_active);
             // A sync that came after the segment was closed has synced its indexes as well; one
             // that ended just there may have come before.
             let trusted = next_base.is_some_and(|next| next < known_synced);
-            if trusted && !lacks_index && (self.options.clean || segment.indexes_look_sane()?) {
-                if let Some(next) = next_base.filter(|_| self.options.clean) {
+            if trusted && !lacks_index && (self.trust.clean || segment.indexes_look_sane()?) {
+                if let Some(next) = next_base.filter(|_| self.trust.clean) {
                     let later: u64 = found.segments[index + 1..].iter().map(|s| s.size()).sum();
                     let budget = self.options.tail_bytes.saturating_sub(later);
                     self.examine_closed_tail(&segment, next, budget)?;
@@ -330,7 +339,7 @@ impl Opening<'_> {
                 unless_full(segment.finish())?;
             }
             log_end = Some(end);
-            synced_end = if self.options.clean { end } else { known_synced.min(end) };
+            synced_end = if self.trust.clean { end } else { known_synced.min(end) };
             index += 1;
             // A batch that reaches into the next segment proves that segment to be a leftover.
             let leftover = next_base.is_some_and(|next| end > next);
@@ -418,7 +427,7 @@ impl Opening<'_> {
         let (from, noted_from) = match resume {
             Resume::At(position) => {
                 // A crash may have taken the last entries of one index and spared the other's.
-                if !self.options.clean {
+                if !self.trust.clean {
                     segment.find_greatest(position)?;
                 }
                 (self.tail_start(segment, position)?, position)
@@ -435,11 +444,34 @@ impl Opening<'_> {
         let mut next = segment.base;
         let mut first = None;
         let (mut dense, mut overlaps) = (true, false);
+        // The last good batch's position and the offset before it.
+        let mut last: Option<(u64, Offset)> = None;
+        let mut suspect = None;
+        let (trust, compact) = (self.trust, self.options.config.compact);
+        let clean_end = trust.recovery_point.filter(|_| trust.clean);
+        let beyond = |header: &BatchHeader| clean_end.is_some_and(|end| header.next_offset() > end);
         let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
-        let outcome =
+        let mut outcome =
             verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
                 let header = &batch.header;
-                if header.base_offset < next || header.last_offset_delta < 0 {
+                if header.last_offset_delta < 0 {
+                    return Visit::Wrong;
+                }
+                if header.base_offset < next {
+                    // No checksum covers the base offset: this batch may be right and the one
+                    // before it wrong.
+                    suspect = last.filter(|(_, before)| header.base_offset > *before);
+                    return Visit::Wrong;
+                }
+                // Only compaction leaves gaps. A follower's segment may begin with one.
+                let is_first = last.is_none();
+                let gap = header.base_offset > next && !compact && (!is_first || beyond(header));
+                if gap && (!is_first || from == 0) {
+                    return Visit::Wrong;
+                }
+                // After a clean stop the checkpoint knows the epochs of all.
+                let epoch = epochs.epoch_at(header.base_offset).filter(|_| trust.clean);
+                if epoch.is_some_and(|epoch| epoch != header.partition_leader_epoch) {
                     return Visit::Wrong;
                 }
                 // A power cut can bring back what was cut off before the next segment was made.
@@ -449,6 +481,7 @@ impl Opening<'_> {
                 }
                 dense &= first.is_none() || header.base_offset == next;
                 first.get_or_insert(header.base_offset);
+                last = Some((batch.position, next));
                 next = header.next_offset();
                 epochs.assign(header.partition_leader_epoch, header.base_offset);
                 *producers_seen |= header.producer().is_some();
@@ -463,6 +496,10 @@ impl Opening<'_> {
                 }
                 Visit::Good
             })?;
+        if let Some((position, before)) = suspect {
+            (outcome.end, next) = (position, before);
+            first = first.filter(|first| *first < before);
+        }
         let first_is_bad = first.is_none() && outcome.end < size;
         if first_is_bad && from > 0 {
             return Ok(Checked { end: next, whole: false, dense, first_is_bad });
@@ -478,7 +515,7 @@ impl Opening<'_> {
                 "cut a damaged tail"
             );
             // What is cut off must not come back when other records have taken its place.
-            segment.cut(outcome.end, next, outcome.end < noted_from)?;
+            segment.cut(outcome.end, next, outcome.end < noted_from || suspect.is_some())?;
         }
         segment.note_verified(from, outcome.end);
         let whole = outcome.fault.is_none() || overlaps;
@@ -489,7 +526,7 @@ impl Opening<'_> {
     /// before its end as is allowed, at a batch boundary, at `position` at the latest.
     fn tail_start(&self, segment: &Segment, position: u64) -> Result<u64, StorageError> {
         let size = segment.size();
-        if !self.options.clean {
+        if !self.trust.clean {
             return Ok(position);
         }
         let wanted = size.saturating_sub(self.options.tail_bytes);
@@ -504,7 +541,7 @@ impl Opening<'_> {
         if segment.size() == 0 {
             return Ok(Resume::Beginning);
         }
-        if !segment.trim_after(bound, !self.options.clean)? {
+        if !segment.trim_after(bound, !self.trust.clean)? {
             return Ok(Resume::Rebuild);
         }
         let Some((offset, position)) = segment.last_indexed()? else {
@@ -609,6 +646,7 @@ impl Opening<'_> {
             loose: Loose::default(),
             generation: 0,
             failed: None,
+            health: None,
             staging: Staging::default(),
         };
         log.loose.renamed();

@@ -14,17 +14,21 @@ impl Log {
         let segments = self.shared.lock().segments.clone();
         let mut mended = 0;
         for segment in segments.iter().filter(|segment| segment.index_is_bad()) {
-            self.rebuild_indexes(segment)?;
+            self.rebuild_indexes(segment, Arc::ptr_eq(segment, &self.active))?;
             mended += 1;
         }
         Ok(mended)
     }
 
-    fn rebuild_indexes(&self, segment: &Arc<Segment>) -> Result<(), ReadError> {
+    pub(crate) fn rebuild_indexes(
+        &self,
+        segment: &Segment,
+        is_active: bool,
+    ) -> Result<(), ReadError> {
         segment.clear_indexes()?;
         let interval = self.config.index_interval_bytes;
         let (file, size) = (segment.file()?, segment.size());
-        let note = |batch: &crate::verify::Verified| {
+        let mut note = |batch: &crate::verify::Verified| {
             let header = &batch.header;
             segment.note(
                 &Placed {
@@ -37,16 +41,31 @@ impl Log {
             );
             Visit::Good
         };
-        let outcome = verify(&*file, segment.path(), 0, size, &mut Vec::new(), &|_| {}, note)?;
-        if !Arc::ptr_eq(segment, &self.active) {
+        let (mut from, mut buffer) = (0, Vec::new());
+        let mut fault = None;
+        while from < size {
+            let outcome =
+                verify(&*file, segment.path(), from, size, &mut buffer, &|_| {}, &mut note)?;
+            let known = segment.damage_from(outcome.end);
+            let known = known.filter(|damage| damage.position <= outcome.end);
+            match (outcome.fault, known) {
+                (None, _) => break,
+                // What waits to be mended has no entries; the rest has.
+                (Some(_), Some(damage)) => from = damage.end_position,
+                (Some(_), None) => {
+                    fault = Some(outcome.end);
+                    break;
+                }
+            }
+        }
+        if !is_active {
             segment.finish()?;
         }
-        match outcome.fault {
+        match fault {
             None => Ok(()),
-            Some(_) => Err(ReadError::Damaged {
-                path: segment.path().to_path_buf(),
-                position: outcome.end,
-            }),
+            Some(position) => {
+                Err(ReadError::Damaged { path: segment.path().to_path_buf(), position })
+            }
         }
     }
 }

@@ -152,6 +152,9 @@ impl Log {
     /// Closes the log to appends after a sync has failed.
     pub fn mark_failed(&mut self, why: &StorageError) {
         self.failed.get_or_insert_with(|| why.to_string());
+        if let Some(health) = &self.health {
+            health.note(why);
+        }
     }
 
     /// The offset from which a start after a crash must verify the log: what is synced.

@@ -35,7 +35,7 @@ impl Log {
                 let why = error.to_string();
                 self.failed = Some(why.clone());
                 Err(match error {
-                    ReadError::Storage(error) => AppendError::Storage(error),
+                    ReadError::Storage(error) => self.report(error.into()),
                     ReadError::OutOfRange { .. } | ReadError::Damaged { .. } => {
                         AppendError::Failed(why)
                     }
@@ -53,7 +53,7 @@ impl Log {
         self.generation += 1;
         self.restart_at(offset, now).map_err(|error| {
             self.failed = Some(error.to_string());
-            AppendError::Storage(error)
+            self.report(error.into())
         })
     }
 
@@ -106,8 +106,7 @@ impl Log {
             published.epochs.truncate_from_end(end)
         };
         if epochs_changed {
-            // The batches bear no witness against an epoch that is written down but is gone.
-            self.write_epochs()?;
+            self.write_epochs_if_space()?;
         }
         Ok(())
     }
@@ -165,7 +164,7 @@ impl Log {
             published.first_unstable = None;
             published.epochs = crate::epochs::LeaderEpochs::default();
         }
-        self.write_epochs()
+        self.write_epochs_if_space()
     }
 
     /// Removes the files of a segment at once; open readers keep theirs.

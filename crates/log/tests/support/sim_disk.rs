@@ -73,8 +73,14 @@ impl SimDisk {
         (state.fault, state.room, state.fail_syncs) = (None, None, false);
     }
 
+    /// From now on files may grow by so much, and by what is freed.
     pub fn limit_room(&self, bytes: u64) {
         self.lock().room = Some(bytes);
+    }
+
+    /// Bytes that still fit, if limited.
+    pub fn room(&self) -> Option<u64> {
+        self.lock().room
     }
 
     pub fn fail_syncs(&self) {
@@ -180,6 +186,12 @@ impl State {
         self.name_changes.push((path.to_path_buf(), node));
     }
 
+    fn frees(&mut self, bytes: u64) {
+        if let Some(room) = &mut self.room {
+            *room += bytes;
+        }
+    }
+
     fn step(&mut self) -> io::Result<Option<Fault>> {
         self.steps += 1;
         match self.fault {
@@ -216,7 +228,7 @@ impl Disk for SimDisk {
         let node = match state.names.get(path) {
             Some(node) => *node,
             None if create => {
-                if state.step()?.is_some() {
+                if state.step()?.is_some() || state.room == Some(0) {
                     return Err(full());
                 }
                 let parent = path.parent().unwrap_or_else(|| Path::new("/"));
@@ -253,6 +265,10 @@ impl Disk for SimDisk {
             return Err(missing());
         }
         state.step()?;
+        if let Some(node) = state.names.get(path).copied() {
+            let len = state.files[node].bytes.len() as u64;
+            state.frees(len);
+        }
         state.name(path, None);
         Ok(())
     }
@@ -376,6 +392,8 @@ impl DiskFile for SimFile {
         let mut state = self.lock();
         state.step()?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let before = state.files[self.node].bytes.len();
+        state.frees(before.saturating_sub(len) as u64);
         state.files[self.node].bytes.resize(len, 0);
         Ok(())
     }
