@@ -164,14 +164,12 @@ impl Controller {
             Some(value) => Some(value.clone()),
             None => layers.layers().effective(name).map(|value| value.into_owned()),
         };
-        let replicas = topic.partitions.values().next().map_or(1, |p| p.replicas.len());
-        let min_isr: usize =
-            value(MIN_INSYNC_REPLICAS).and_then(|text| text.trim().parse().ok()).unwrap_or(1);
+        let min_isr = value(MIN_INSYNC_REPLICAS).and_then(|text| text.trim().parse().ok());
         let unclean = value(UNCLEAN_ELECTION);
         let level = self.image.feature_level(METADATA_VERSION);
         TopicRules {
             change: ChangeRules {
-                min_isr: min_isr.min(replicas),
+                min_isr: min_isr.unwrap_or(1),
                 elr: self.image.feature_level(ELR_VERSION) > 0,
                 bump_on_shrink: level != 0 && level < NO_BUMP_ON_SHRINK,
                 directories: level == 0 || level >= DIRECTORIES,

@@ -142,7 +142,10 @@ impl Controller {
         let (wants_fence, wants_stop) = (request.want_fence, request.want_shut_down);
         match current {
             BrokerState::Fenced if wants_stop => BrokerState::ShutdownNow,
-            BrokerState::Fenced if wants_fence => BrokerState::Fenced,
+            // A process that was about to stop does not come back: only a new one does.
+            BrokerState::Fenced if wants_fence || broker.in_controlled_shutdown => {
+                BrokerState::Fenced
+            }
             BrokerState::Fenced => {
                 if self.is_caught_up(broker.id, request.current_metadata_offset) {
                     BrokerState::Unfenced

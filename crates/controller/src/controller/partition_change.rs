@@ -30,7 +30,7 @@ pub(super) enum Election {
 /// What holds for all partitions of a topic, or of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ChangeRules {
-    /// `min.insync.replicas`, at most the number of replicas.
+    /// `min.insync.replicas`; what counts is at most the number of replicas.
     pub(super) min_isr: usize,
     /// Whether `eligible.leader.replicas.version` is finalized (KIP-966).
     pub(super) elr: bool,
@@ -166,7 +166,8 @@ impl<'a> PartitionChange<'a> {
         if !self.rules.elr {
             return;
         }
-        if self.isr.len() >= self.rules.min_isr {
+        // As a leader counts it. Apache Kafka takes the replicas of the topic's first partition.
+        if self.isr.len() >= self.rules.min_isr.min(self.replicas.len()) {
             self.elr = Vec::new();
             return;
         }
@@ -232,7 +233,10 @@ impl<'a> PartitionChange<'a> {
     /// Who led last, if nobody else can be better: no replica is known to be complete.
     fn last_known_leader(&self) -> Option<i32> {
         match self.before.last_known_elr.as_slice() {
-            [last] if self.rules.elr && self.isr.is_empty() && self.elr.is_empty() => Some(*last),
+            [last] if self.rules.elr && self.isr.is_empty() && self.elr.is_empty() => {
+                // A reassignment may have taken it away since.
+                self.replicas.contains(last).then_some(*last)
+            }
             _ => None,
         }
     }

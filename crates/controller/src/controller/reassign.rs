@@ -154,9 +154,12 @@ impl Controller {
             let (topic, partition) = (topic.name.to_string(), key.1);
             return Err(ReassignmentError::UncleanRevert { topic, partition });
         }
+        // Apache Kafka says that the first of the old replicas is in sync, also if it is fenced.
+        // An unclean election finds one that is there, and says that records may be lost.
+        let isr = if back.unclean && rules.change.elr { Vec::new() } else { back.isr };
         let change = PartitionChange::of(before, rules.change)
             .election(if rules.unclean { Election::Unclean } else { Election::Online })
-            .isr(back.isr)
+            .isr(isr)
             .replicas(back.replicas)
             .removing(Vec::new())
             .adding(Vec::new());

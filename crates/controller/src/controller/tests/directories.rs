@@ -6,6 +6,7 @@ use naru_protocol::messages::assign_replicas_to_dirs_request::{
 };
 
 use super::brokers::{Live, directory, seats};
+use super::life::World;
 use super::*;
 
 impl Live {
@@ -27,6 +28,21 @@ impl Live {
         self.cluster.commit(decision.records);
         let directories = &decision.response.directories;
         ErrorCode::from_code(directories[0].topics[0].partitions[0].error_code)
+    }
+}
+
+impl World {
+    pub(super) fn assign_second(&mut self, broker: i32, topic_id: Uuid, directory: Uuid) {
+        let partitions = vec![PartitionData { partition_index: 1 }];
+        let topics = vec![TopicData { topic_id, partitions }];
+        let request = AssignReplicasToDirsRequest {
+            broker_id: broker,
+            broker_epoch: self.live.broker(broker).epoch,
+            directories: vec![DirectoryData { id: directory, topics }],
+        };
+        let controller = &self.live.cluster.controller;
+        let records = controller.decide_assign_replicas_to_dirs(&request).records;
+        self.live.cluster.commit(records);
     }
 }
 

@@ -5,6 +5,7 @@ mod configs;
 mod directories;
 mod features;
 mod isr;
+mod life;
 mod property;
 mod reassign;
 mod start;
