@@ -21,7 +21,7 @@ impl World {
             Some(leader) if self.random.between(0, 2) == 0 => leader,
             _ => self.any_node(),
         };
-        match self.random.between(0, 9) {
+        match self.random.between(0, 11) {
             0..=2 => self.crash(node),
             3 => {
                 for id in self.nodes.keys().copied().collect::<Vec<_>>() {
@@ -52,11 +52,23 @@ impl World {
                 self.feed(node, Event::Resign);
                 self.crash(node);
             }
+            9 => {
+                // Stopped for a while, as by SIGSTOP: what comes meanwhile is handled later.
+                let pause = self.random.between(100, 4000);
+                self.nodes.get_mut(&node).unwrap().paused_until = self.now + pause;
+            }
+            10 => {
+                // Told that a node is dead that is not.
+                let other = self.any_node();
+                if other != node {
+                    self.feed(node, Event::PeerGone { id: other });
+                }
+            }
             _ => {}
         }
-        let heal = self.random.between(100, 5000);
+        let heal = self.random.between(100, 3500);
         self.after(heal, Happening::Heal);
-        let next = self.random.between(50, 2500);
+        let next = self.random.between(20, 1200);
         self.after(next, Happening::Fault);
     }
 
@@ -97,7 +109,7 @@ impl World {
             };
             self.ask(leader, &request);
         }
-        let next = self.random.between(100, 3000);
+        let next = self.random.between(50, 1500);
         self.after(next, Happening::Change);
     }
 

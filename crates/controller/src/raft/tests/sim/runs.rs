@@ -33,12 +33,13 @@ impl World {
         for node in self.nodes.values_mut() {
             node.failing = false;
         }
+        self.settings.delay_max_ms = self.settings.delay_max_ms.min(10);
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.start_node(id);
         }
-        self.run_for(15_000);
+        self.run_for(10_000);
         let before = self.judge.committed.len();
-        self.run_for(2_000);
+        self.run_for(1_000);
         assert!(self.judge.committed.len() > before, "nothing is committed: {}", self.summary());
         let leader = self.leader().expect("a leader");
         let known: Vec<_> = self
@@ -63,7 +64,7 @@ impl World {
 
 fn run(seed: u64, settings: &Settings) -> World {
     let mut world = World::new(seed, settings.clone());
-    world.run_for(20_000);
+    world.run_for(12_000);
     world.converge();
     world
 }

@@ -55,6 +55,7 @@ pub(in crate::raft) struct Node {
     pub(super) next_token: u64,
     pub(super) partial: Vec<u8>,
     pub(super) failing: bool,
+    pub(super) paused_until: i64,
 }
 
 /// Something that happens at a time.
@@ -141,6 +142,7 @@ impl World {
                 next_token: 0,
                 partial: Vec::new(),
                 failing: false,
+                paused_until: 0,
             };
             world.nodes.insert(id, node);
             let late = world.random.between(0, 300);
@@ -238,6 +240,15 @@ impl World {
     }
 
     fn happen(&mut self, what: Happening) {
+        let at = match &what {
+            Happening::Node { node, .. }
+            | Happening::Tick { node, .. }
+            | Happening::Request { to: node, .. } => Some(self.nodes[node].paused_until),
+            _ => None,
+        };
+        if let Some(until) = at.filter(|until| *until > self.now) {
+            return self.after(until - self.now, what);
+        }
         match what {
             Happening::Node { node, life, event } => {
                 if self.alive(node, life) {
@@ -257,7 +268,7 @@ impl World {
             }
             Happening::Append => {
                 self.append_data();
-                let pause = self.random.between(1, 60);
+                let pause = self.random.between(1, 100);
                 self.after(pause, Happening::Append);
             }
             Happening::Restart { node } => self.start_node(node),
