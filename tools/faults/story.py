@@ -142,7 +142,8 @@ class Story:
         for topic in self.topics():
             if self.scenario.assignment and topic == self.topic:
                 placed = self.scenario.assignment
-                new.append(NewTopic(topic, replica_assignment=placed, config=settings))
+                count = {"num_partitions": len(placed)}
+                new.append(NewTopic(topic, **count, replica_assignment=placed, config=settings))
             else:
                 new.append(NewTopic(topic, self.partitions, 3, config=settings))
         for future in self.admin.create_topics(new, operation_timeout=20).values():

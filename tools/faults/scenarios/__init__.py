@@ -42,6 +42,8 @@ class Scenario:
 
 # What goes with the documented loss of acknowledged records, and nothing beside.
 LOSS = ("lost", "unstable", "skipped", "back")
+# acks=1 is sent without idempotence: retries may also double and reorder.
+ONE_ACKNOWLEDGEMENT = (*LOSS, "doubled", "reordered")
 
 
 def scenario(name, **words):

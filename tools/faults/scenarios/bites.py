@@ -3,13 +3,13 @@
 import os
 
 import replicas
-from scenarios import LOSS, scenario
+from scenarios import ONE_ACKNOWLEDGEMENT, scenario
 
 # A reader that fetches the damaged batch gets no further.
 DAMAGE = ("unread_partitions", "lost", "unstable", "skipped", "group-classic.undelivered")
 
 
-@scenario("bite-lost", acks="1", must_break="lost", may_break=LOSS)
+@scenario("bite-lost", acks="1", must_break="lost", may_break=ONE_ACKNOWLEDGEMENT)
 def _(story):
     """acks=1 on a leader whose followers cannot fetch; then it dies and its disk loses the tail."""
     cluster, leader = story.cluster, story.cluster.leader(story.topic)

@@ -3,7 +3,7 @@
 import random
 import signal
 
-from scenarios import LOSS, scenario
+from scenarios import ONE_ACKNOWLEDGEMENT, scenario
 
 
 @scenario("calm")
@@ -62,7 +62,7 @@ def _(story):
         story.require(story.all_in_sync(60) is not None, f"after node {node.id}: not in sync")
 
 
-@scenario("one-acknowledgement-kill-leader", acks="1", may_break=LOSS)
+@scenario("one-acknowledgement-kill-leader", acks="1", may_break=ONE_ACKNOWLEDGEMENT)
 def _(story):
     """acks=1 and kill -9 of a leader: what followers had not fetched may go; nothing else may."""
     story.down_and_up(story.cluster.leader(story.topic), 10)

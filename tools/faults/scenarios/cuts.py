@@ -1,7 +1,7 @@
 """Networks that are cut, in whole, in part or in one direction, and networks that are bad."""
 
 from cluster import Plan
-from scenarios import LOSS, scenario
+from scenarios import ONE_ACKNOWLEDGEMENT, scenario
 
 
 @scenario("isolate")
@@ -55,7 +55,9 @@ def _(story):
     story.sleep(15)
 
 
-@scenario("one-acknowledgement-minority", acks="1", must_break="lost", may_break=LOSS)
+@scenario(
+    "one-acknowledgement-minority", acks="1", must_break="lost", may_break=ONE_ACKNOWLEDGEMENT
+)
 def _(story):
     """acks=1 and a leader cut off from its peers: what it alone acknowledged is gone."""
     story.cluster.isolate(story.cluster.leader(story.topic), clients=False)

@@ -115,6 +115,13 @@ pub fn java_tool_tour(tools: &Tools) -> Result<Command> {
     Ok(java(&classes, &libs, "700m", "ToolsTour"))
 }
 
+/// The Java client while brokers die; wants bootstrap servers and the file that ends it.
+pub fn java_failover(tools: &Tools) -> Result<Command> {
+    let libs = tools.kafka_jars()?;
+    let classes = tools.classes("failover", "failover", &libs)?;
+    Ok(java(&classes, &libs, "200m", "FailoverTour"))
+}
+
 fn java_tools(tools: &Tools, broker: &Broker) -> Result<Command> {
     let mut command = java_tool_tour(tools)?;
     command.arg(broker.bootstrap()).arg(broker.data_dir());

@@ -88,6 +88,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_tools,
     },
     Scenario {
+        name: "cluster-clients",
+        about: "Java and franz-go producers, groups and admin clients through failovers",
+        run: cluster::run_clients,
+    },
+    Scenario {
         name: "faults",
         about: "crashes, cuts, power and disks in namespaces (root); --full: every scenario",
         run: faults::run,

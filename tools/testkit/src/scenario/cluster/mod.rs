@@ -2,6 +2,7 @@
 //!
 //! Times are printed and bounded generously; what the clients were told decides.
 
+mod clients;
 mod load;
 mod tools;
 
@@ -13,6 +14,7 @@ use anyhow::{Result, bail, ensure};
 use super::{Extent, Stage};
 use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
+pub(super) use clients::run as run_clients;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use tools::run as run_tools;
 
