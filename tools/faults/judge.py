@@ -4,7 +4,7 @@ Pure: rows and contents in, figures out.
 
 The promise behind each figure: what was acknowledged is there (`lost`), once (`doubled`), where the
 answer said (`moved`), in the order in which it was sent (`reordered`), and nothing else is there
-(`strange`). What a reader saw stays as it was (`unstable`) and without holes (`skipped`, `back`). A
+(`strange`); no idempotent producer ends for good (`ended_producers`). What a reader saw stays as it was (`unstable`) and without holes (`skipped`, `back`). A
 group gets every record (`undelivered`), and what it committed neither goes back nor away
 (`commits_back`, `commits_lost`).
 """
@@ -22,6 +22,7 @@ PROMISES = (
     "moved",
     "reordered",
     "strange",
+    "ended_producers",
     "unstable",
     "skipped",
     "back",
@@ -61,13 +62,15 @@ def milliseconds(seconds):
 
 def produced(rows, contents, topic, partitions):
     """Ledgers of Produce against the topic."""
-    acks, sent, failed = [], {}, collections.Counter()
+    acks, sent, failed, ended = [], {}, collections.Counter(), set()
     for row in rows:
         if row[0] == "ack":
             acks.append(row)
         elif row[0] == "sent":
             sent[row[1]] = row[2]
-        elif row[0] in ("fail", "fatal", "unanswered"):
+        elif row[0] == "fatal":
+            ended.add(row[1])
+        elif row[0] in ("fail", "unanswered"):
             failed[row[4] if row[0] == "fail" else row[0]] += 1
     places, strange, reordered = collections.defaultdict(list), 0, 0
     for partition in range(partitions):
@@ -93,6 +96,7 @@ def produced(rows, contents, topic, partitions):
         "doubled": sum(len(offsets) - 1 for offsets in places.values()),
         "reordered": reordered,
         "strange": strange,
+        "ended_producers": len(ended),
     }
     if failed:
         figures["refused_sends"] = dict(failed)
@@ -251,6 +255,4 @@ def broken(figures):
             found += [f"{name}.{p}={value[p]}" for p in GROUP_PROMISES if value[p]]
     if not figures.get("acknowledged"):
         found.append("nothing was acknowledged")
-    if "fatal" in figures.get("refused_sends", {}):
-        found.append("an idempotent producer ended for good")
     return found

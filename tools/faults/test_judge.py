@@ -60,6 +60,11 @@ class Produced(unittest.TestCase):
         self.only(history([record(0), b"what?"], [(0, 0)]), "strange")
         self.only(history([record(0), record(5)], [(0, 0)], sent=2), "strange")
 
+    def test_a_producer_that_ended_for_good_is_told(self):
+        rows = [["ack", "p", 0, 0, 0, 1.0], ["fatal", "p", "why"], ["fatal", "p", "again"]]
+        contents = {(TOPIC, 0): [(0, record(0))]}
+        self.only(judge.produced(rows, contents, TOPIC, 1)[0], "ended_producers")
+
     def test_no_acknowledgement_at_all_is_no_success(self):
         self.assertEqual(judge.broken(history([], [])), ["nothing was acknowledged"])
 

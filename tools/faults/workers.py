@@ -109,9 +109,15 @@ class Produce(Worker):
                     producer.produce(config["topic"], value, partition=part)
                 except BufferError:
                     break
+                except KafkaException as error:
+                    fatal.append(str(error))
+                    break
                 numbers[part] += 1
                 sent += 1
-            producer.poll(0.005)
+            try:
+                producer.poll(0.005)
+            except KafkaException as error:
+                fatal.append(str(error))
         for error in fatal:
             self.put("fatal", name, error)
         left = producer.flush(60)

@@ -52,7 +52,7 @@ def _(story):
     "unclean",
     topic={"unclean.leader.election.enable": "true", "min.insync.replicas": "1"},
     must_break="lost",
-    may_break=LOSS,
+    may_break=(*LOSS, "ended_producers"),
 )
 def _(story):
     """The last in-sync replica dies where unclean elections are allowed: documented loss, and
