@@ -62,6 +62,11 @@ pub static FEATURES: [Feature; 6] = [
 ];
 
 impl Feature {
+    /// The level of [`METADATA`] that a level needs.
+    pub fn needed(&self, level: i16) -> Option<i16> {
+        self.needs.filter(|_| level == self.max)
+    }
+
     /// The level that comes with a release.
     pub const fn level_at(&self, metadata: i16) -> i16 {
         if metadata >= self.since { self.max } else { 0 }
@@ -70,11 +75,20 @@ impl Feature {
 
 /// The level that a name like `3.9-IV0`, or a release like `3.9`, means.
 pub fn level_of(version: &str) -> Result<i16, String> {
-    let exact = VERSIONS.iter().find(|(_, name)| *name == version);
+    find(version, &VERSIONS)
+}
+
+/// The same, without levels that are not for production.
+pub fn production_level_of(version: &str) -> Result<i16, String> {
+    find(version, &VERSIONS[..VERSIONS.len() - 1])
+}
+
+fn find(version: &str, versions: &[(i16, &'static str)]) -> Result<i16, String> {
+    let exact = versions.iter().find(|(_, name)| *name == version);
     let release =
-        || VERSIONS.iter().rev().find(|(_, name)| name.split("-IV").next() == Some(version));
+        || versions.iter().rev().find(|(_, name)| name.split("-IV").next() == Some(version));
     exact.or_else(release).map(|(level, _)| *level).ok_or_else(|| {
-        let names: Vec<&str> = VERSIONS.iter().map(|(_, name)| *name).collect();
+        let names: Vec<&str> = versions.iter().map(|(_, name)| *name).collect();
         format!(
             "Unknown metadata.version '{version}'. Supported metadata.version are: {}",
             names.join(", ")
@@ -134,12 +148,12 @@ pub fn dependencies<'a>(features: impl Iterator<Item = &'a str>) -> Result<Vec<S
         if !(0..=feature.max).contains(&level) {
             return Err(format!("No feature:{name} with feature level {level}"));
         }
-        match feature.needs {
-            Some(needed) if level == feature.max => {
+        match feature.needed(level) {
+            Some(needed) => {
                 lines.push(format!("{name}={level} requires:"));
                 lines.push(format!("    {METADATA}={needed} ({})", shown(METADATA, needed)));
             }
-            _ => lines.push(format!("{name}={level} has no dependencies.")),
+            None => lines.push(format!("{name}={level} has no dependencies.")),
         }
     }
     Ok(lines)

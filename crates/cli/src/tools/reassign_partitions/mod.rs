@@ -22,11 +22,11 @@ use super::json_file;
 use crate::options::Parsed;
 use crate::text::{Streams, class, java_grown_order, message};
 
-pub use generate::{Node, assign};
-pub use json::{Move, Plan, format_plan, parse_plan};
+pub use generate::Node;
+pub use json::{Plan, format_plan, parse_plan};
 pub use options::ABOUT;
 use options::{Action, FACE};
-pub use throttles::{Throttled, throttled_replicas};
+pub use throttles::throttled_replicas;
 
 /// What the tool itself refuses.
 const FAILED: &str = "org.apache.kafka.tools.AdminCommandFailedException";

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use naru_controller::controller::bootstrap_records;
 use naru_controller::quorum::{
-    SnapshotId, Voter, VoterEndpoint, bootstrap_checkpoint, initial_checkpoint,
+    SnapshotId, Voter, VoterEndpoint, bootstrap_checkpoint_of, initial_checkpoint,
 };
 use naru_log::MetaProperties;
 use naru_model::config::BrokerConfig;
 use naru_model::{Timestamp, Uuid};
-use naru_protocol::metadata::MetadataRecord;
 
-use super::{METADATA_VERSION, directories, random_uuid, read_config, read_meta};
+use super::super::feature_levels::{METADATA, shown};
+use super::levels::{Levels, Way, thrown};
+use super::{FORMAT_USAGE, complain, directories, random_uuid, read_config, read_meta};
 use crate::options::Parsed;
 use crate::text::Streams;
 
@@ -30,10 +30,22 @@ enum Quorum {
 pub(super) fn format(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
     let one = |name| p.one(name).map_err(|error| error.to_string());
     let cluster_id = one("cluster-id")?
-        .ok_or("kafka-storage: error: argument --cluster-id/-t is required")?
+        .ok_or_else(|| complain(FORMAT_USAGE, "argument --cluster-id/-t is required"))?
         .to_owned();
+    if !p.has("config") {
+        return Err(complain(FORMAT_USAGE, "argument --config/-c is required"));
+    }
+    if p.has("add-scram") {
+        return Err("SCRAM credentials are not served by this version of Naru".to_owned());
+    }
+    let given: Vec<&str> = CHOICES.into_iter().filter(|choice| p.has(choice)).collect();
+    if let [first, second, ..] = given.as_slice() {
+        let words = format!("argument {}: not allowed with argument {}", flag(second), flag(first));
+        return Err(complain(FORMAT_USAGE, &words));
+    }
     let (config, _) = read_config(p)?;
-    check_unserved(p)?;
+    let way = Way { no_static_voters: config.quorum.voters.is_empty(), told: !given.is_empty() };
+    let levels = Levels::read(one("release-version")?, p.all("feature"), way)?;
     let node_id = config.node_id.0;
     let dirs = directories(&config);
     let (mut formatted, mut empty) = (Vec::new(), Vec::new());
@@ -68,19 +80,21 @@ pub(super) fn format(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
         }
         Quorum::Static | Quorum::Unknown => own_id,
     };
-    streams.line(bootstrap_text());
+    streams.line(levels.bootstrap_text());
     for dir in empty {
         let is_metadata = dir == metadata_dir;
         streams.line(format!(
-            "Formatting {} {} with metadata.version {METADATA_VERSION}.",
-            kind(is_metadata, &quorum),
-            dir.display()
+            "Formatting {} {} with metadata.version {}.",
+            kind(is_metadata, &quorum, node_id),
+            dir.display(),
+            shown(METADATA, levels.metadata)
         ));
         let directory_id = if is_metadata { own_id } else { random_uuid()? };
         let failed = |error: String| format!("{}: {error}", dir.display());
         fs::create_dir_all(dir).map_err(|error| failed(error.to_string()))?;
-        if is_metadata {
-            write_metadata(dir, &quorum).map_err(failed)?;
+        write_bootstrap(dir, &levels).map_err(failed)?;
+        if is_metadata && let Quorum::Dynamic(voters) = &quorum {
+            write_voters(dir, voters).map_err(failed)?;
         }
         let meta = MetaProperties {
             cluster_id: cluster_id.clone(),
@@ -89,27 +103,6 @@ pub(super) fn format(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
         };
         // Comes last: what has it is complete.
         write(&dir.join("meta.properties"), meta.to_text().as_bytes()).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Options that would promise more than is done.
-fn check_unserved(p: &Parsed) -> Result<(), String> {
-    if p.has("add-scram") {
-        return Err("SCRAM credentials are not served by this version of Naru".to_owned());
-    }
-    let release = p.one("release-version").map_err(|error| error.to_string())?;
-    if let Some(release) = release
-        && !METADATA_VERSION.starts_with(release.trim())
-    {
-        return Err(format!("Only release version {METADATA_VERSION} is served, not {release}"));
-    }
-    for feature in p.all("feature") {
-        let fresh =
-            super::FEATURES.iter().any(|(name, level)| feature == format!("{name}={level}"));
-        if !fresh && feature != "metadata.version=30" && feature != "kraft.version=0" {
-            return Err(format!("The level of {feature} is not served by this version of Naru"));
-        }
     }
     Ok(())
 }
@@ -136,30 +129,40 @@ fn check_owner(
     Ok(())
 }
 
-fn quorum(p: &Parsed, config: &BrokerConfig, own_id: Uuid) -> Result<Quorum, String> {
-    let choices = ["standalone", "initial-controllers", "no-initial-controllers"];
-    let given: Vec<&str> = choices.into_iter().filter(|choice| p.has(choice)).collect();
-    if given.len() > 1 {
-        return Err(format!(
-            "kafka-storage: error: argument --{}: not allowed with argument --{}",
-            given[1], given[0]
-        ));
+/// The ways to tell the first controllers.
+const CHOICES: [&str; 3] = ["standalone", "no-initial-controllers", "initial-controllers"];
+
+fn flag(choice: &str) -> &'static str {
+    match choice {
+        "standalone" => "--standalone/-s",
+        "no-initial-controllers" => "--no-initial-controllers/-N",
+        _ => "--initial-controllers/-I",
     }
+}
+
+fn quorum(p: &Parsed, config: &BrokerConfig, own_id: Uuid) -> Result<Quorum, String> {
     let is_static = !config.quorum.voters.is_empty();
-    match given.first() {
-        Some(_) if is_static => Err(
-            "You cannot use --standalone, --initial-controllers, or --no-initial-controllers with \
-             a static quorum: controller.quorum.voters is set."
-                .to_owned(),
-        ),
-        Some(&"standalone") => Ok(Quorum::Dynamic(vec![this_voter(config, own_id)])),
-        Some(&"initial-controllers") => {
+    let choice = CHOICES.into_iter().find(|choice| p.has(choice));
+    match choice {
+        Some("no-initial-controllers") if is_static => Ok(Quorum::Static),
+        Some("no-initial-controllers") => Ok(Quorum::Unknown),
+        Some(_) if is_static => {
+            Err("You cannot specify controller.quorum.voters and format the node with \
+             --initial-controllers or --standalone. If you want to use dynamic quorum, please \
+             remove controller.quorum.voters and specify controller.quorum.bootstrap.servers \
+             instead."
+                .to_owned())
+        }
+        Some("standalone") if !config.roles.controller => {
+            Err("You can only use --standalone on a controller.".to_owned())
+        }
+        Some("standalone") => Ok(Quorum::Dynamic(vec![this_voter(config, own_id)])),
+        Some(_) => {
             let text = p.one("initial-controllers").map_err(|error| error.to_string())?;
             let name = listener_name(config);
             let voters = text.unwrap_or_default().split(',').map(|text| parse_voter(text, &name));
             Ok(Quorum::Dynamic(voters.collect::<Result<_, _>>()?))
         }
-        Some(_) => Ok(Quorum::Unknown),
         None if is_static || !config.roles.controller => Ok(Quorum::Static),
         None => Err(
             "Because controller.quorum.voters is not set on this controller, you must specify one \
@@ -185,63 +188,57 @@ fn this_voter(config: &BrokerConfig, directory_id: Uuid) -> Voter {
 
 /// Reads `1@host:9093:directoryId`.
 fn parse_voter(text: &str, listener: &str) -> Result<Voter, String> {
-    let bad =
-        || format!("Failed to parse initial controller {text}: id@host:port:directory is needed");
-    let (id, rest) = text.trim().split_once('@').ok_or_else(bad)?;
-    let (address, directory) = rest.rsplit_once(':').ok_or_else(bad)?;
-    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
-    Ok(Voter {
-        id: id.parse().map_err(|_| bad())?,
-        directory_id: directory.parse().map_err(|_| bad())?,
-        endpoints: vec![VoterEndpoint {
-            name: listener.to_owned(),
-            host: host.to_owned(),
-            port: port.parse().map_err(|_| bad())?,
-        }],
-    })
+    let bad = |why: &str| thrown("java.lang.IllegalArgumentException", why);
+    let (id, rest) =
+        text.trim().split_once('@').ok_or_else(|| bad("No @ found in dynamic voter string."))?;
+    let id = id.parse().map_err(|_| bad("Failed to parse node id in dynamic voter string."))?;
+    // The host may be an IPv6 address in brackets.
+    let (host, rest) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => match rest.split_once(':') {
+            Some((host, rest)) => (host, Some(rest)),
+            None => (rest, None),
+        },
+    };
+    let rest = rest.ok_or_else(|| bad("No colon following hostname could be found."))?;
+    let (port, directory) =
+        rest.split_once(':').ok_or_else(|| bad("No colon following port could be found."))?;
+    let port =
+        port.parse().map_err(|_| bad("Failed to parse port number in dynamic voter string."))?;
+    let directory_id = directory
+        .parse()
+        .map_err(|_| bad("Failed to parse directory ID in dynamic voter string."))?;
+    let endpoint = VoterEndpoint { name: listener.to_owned(), host: host.to_owned(), port };
+    Ok(Voter { id, directory_id, endpoints: vec![endpoint] })
 }
 
-const fn kind(is_metadata: bool, quorum: &Quorum) -> &'static str {
+fn kind(is_metadata: bool, quorum: &Quorum, node_id: i32) -> &'static str {
     match quorum {
         _ if !is_metadata => "data directory",
-        Quorum::Static => "metadata directory",
-        Quorum::Dynamic(_) => "dynamic metadata voter directory",
-        Quorum::Unknown => "metadata directory",
+        Quorum::Static | Quorum::Unknown => "metadata directory",
+        Quorum::Dynamic(voters) if voters.iter().any(|voter| voter.id == node_id) => {
+            "dynamic metadata voter directory"
+        }
+        Quorum::Dynamic(_) => "dynamic metadata directory",
     }
 }
 
-/// The line that Kafka prints about the first records of a cluster.
-fn bootstrap_text() -> String {
-    let records: Vec<String> = bootstrap_records()
-        .into_iter()
-        .filter_map(|record| match record.record {
-            MetadataRecord::FeatureLevelRecord(feature) => Some(format!(
-                "ApiMessageAndVersion(FeatureLevelRecord(name='{}', featureLevel={}) at version \
-                 {})",
-                feature.name, feature.feature_level, record.version
-            )),
-            _ => None,
-        })
-        .collect();
-    format!(
-        "Bootstrap metadata: BootstrapMetadata(records=[{}], metadataVersionLevel=30, \
-         source=format command)",
-        records.join(", ")
-    )
-}
-
-fn write_metadata(dir: &Path, quorum: &Quorum) -> Result<(), String> {
+fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(i64::try_from(since.as_millis()).unwrap_or(0));
-    let bootstrap = bootstrap_checkpoint(now).map_err(|error| error.to_string())?;
-    write(&dir.join("bootstrap.checkpoint"), &bootstrap)?;
-    if let Quorum::Dynamic(voters) = quorum {
-        let log = dir.join("__cluster_metadata-0");
-        fs::create_dir_all(&log).map_err(|error| error.to_string())?;
-        let first = initial_checkpoint(voters, now).map_err(|error| error.to_string())?;
-        write(&log.join(SnapshotId::default().to_string()), &first)?;
-    }
-    Ok(())
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+fn write_bootstrap(dir: &Path, levels: &Levels) -> Result<(), String> {
+    let bytes = bootstrap_checkpoint_of(&levels.records(), now());
+    write(&dir.join("bootstrap.checkpoint"), &bytes.map_err(|error| error.to_string())?)
+}
+
+/// The first voters, as a snapshot before all records.
+fn write_voters(dir: &Path, voters: &[Voter]) -> Result<(), String> {
+    let log = dir.join("__cluster_metadata-0");
+    fs::create_dir_all(&log).map_err(|error| error.to_string())?;
+    let bytes = initial_checkpoint(voters, now()).map_err(|error| error.to_string())?;
+    write(&log.join(SnapshotId::default().to_string()), &bytes)
 }
 
 /// Writes a whole file or none: first beside it, then in its place.
@@ -261,18 +258,26 @@ mod tests {
     fn initial_controllers_are_read() {
         let voter = parse_voter("0@[::1]:8082:JEXY6aqzQY-32P5TStzaFg", "CONTROLLER").unwrap();
         assert_eq!((voter.id, voter.endpoints[0].port), (0, 8082));
-        assert_eq!(voter.endpoints[0].host, "[::1]");
-        for bad in ["", "0@h:1", "x@h:1:JEXY6aqzQY-32P5TStzaFg", "0@h:p:JEXY6aqzQY-32P5TStzaFg"] {
+        assert_eq!(voter.endpoints[0].host, "::1");
+        for bad in [
+            "",
+            "0@h",
+            "0@h:1",
+            "x@h:1:JEXY6aqzQY-32P5TStzaFg",
+            "0@h:p:JEXY6aqzQY-32P5TStzaFg",
+            "0@h:1:short",
+        ] {
             assert!(parse_voter(bad, "CONTROLLER").is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn the_first_records_are_spoken_of_in_kafkas_words() {
-        let text = bootstrap_text();
-        assert!(text.starts_with(
-            "Bootstrap metadata: BootstrapMetadata(records=[ApiMessageAndVersion(\
-             FeatureLevelRecord(name='metadata.version', featureLevel=30) at version 0), "
-        ));
+    fn directories_are_named_by_what_they_are() {
+        let voter = parse_voter("2@h:1:JEXY6aqzQY-32P5TStzaFg", "CONTROLLER").unwrap();
+        let quorum = Quorum::Dynamic(vec![voter]);
+        assert_eq!(kind(true, &quorum, 2), "dynamic metadata voter directory");
+        assert_eq!(kind(true, &quorum, 1), "dynamic metadata directory");
+        assert_eq!(kind(false, &quorum, 1), "data directory");
+        assert_eq!(kind(true, &Quorum::Static, 1), "metadata directory");
     }
 }

@@ -2,6 +2,7 @@
 
 mod format;
 mod info;
+mod levels;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,11 @@ use naru_model::Uuid;
 use naru_model::config::{BrokerConfig, load};
 
 use super::common::KAFKA_VERSION;
+use super::feature_levels::{dependencies, mapping};
 use crate::options::{OptionError, Parsed, Row, Takes, help, nearest, parse, row};
-use crate::text::Streams;
+use crate::text::{Streams, justify};
 
 pub const ABOUT: &str = "The Kafka storage tool.";
-
-/// The metadata version of 4.3, by name and by number.
-const METADATA_VERSION: &str = "4.3-IV0";
 
 static ROWS: &[Row] = &[
     row("help", Takes::Nothing, "Shows this text.").short('h'),
@@ -43,7 +42,7 @@ static ROWS: &[Row] = &[
     row(
         "release-version",
         Takes::Text("version"),
-        "format: the version of the features (4.3-IV0).",
+        "format: the release whose features the cluster starts with (4.3).",
     )
     .short('r'),
     row("feature", Takes::Text("name=level"), "format: the level of a feature.").short('f'),
@@ -52,6 +51,14 @@ static ROWS: &[Row] = &[
 
 const COMMANDS: [&str; 5] =
     ["info", "format", "version-mapping", "feature-dependencies", "random-uuid"];
+
+const FORMAT_USAGE: &str =
+    "usage: kafka-storage format [-h] --config CONFIG --cluster-id CLUSTER_ID
+                     [--add-scram ADD_SCRAM] [--ignore-formatted]
+                     [--release-version RELEASE_VERSION]
+                     [--feature FEATURE] [--standalone |
+                     --no-initial-controllers |
+                     --initial-controllers INITIAL_CONTROLLERS]";
 
 const USAGE: &str = "usage: kafka-storage [-h]
                      {info,format,version-mapping,feature-dependencies,random-uuid}
@@ -97,46 +104,26 @@ fn start(args: &[String], streams: &mut Streams) -> Result<(), String> {
         }
         "format" => format::format(&p, streams),
         "version-mapping" => {
-            streams.line(format!("metadata.version=30 ({METADATA_VERSION})"));
-            for (name, level) in FEATURES {
-                streams.line(format!("{name}={level}"));
-            }
+            let release = p.one("release-version").map_err(|error| refuse(&error))?;
+            mapping(release)?.iter().for_each(|line| streams.line(line));
             Ok(())
         }
-        "feature-dependencies" => dependencies(&p, streams),
+        "feature-dependencies" => {
+            dependencies(p.all("feature"))?.iter().for_each(|line| streams.line(line));
+            Ok(())
+        }
         other => {
-            let near = nearest(other, COMMANDS).map(|near| format!(" (maybe you meant: '{near}')"));
-            let near = near.unwrap_or_default();
-            Err(format!("{USAGE}\nkafka-storage: error: invalid choice: '{other}'{near}"))
+            let near = nearest(other, COMMANDS).map(|near| format!(" (maybe '{near}'?)"));
+            let names: Vec<String> = COMMANDS.iter().map(|name| format!("'{name}'")).collect();
+            let words = format!("invalid choice: '{other}' (choose from {})", names.join(", "));
+            Err(complain(USAGE, &format!("{words}{}", near.unwrap_or_default())))
         }
     }
 }
 
-/// Features of a fresh 4.3 cluster, in the order of Kafka's list.
-const FEATURES: [(&str, i16); 6] = [
-    ("kraft.version", 1),
-    ("transaction.version", 2),
-    ("group.version", 1),
-    ("eligible.leader.replicas.version", 1),
-    ("share.version", 1),
-    ("streams.version", 1),
-];
-
-fn dependencies(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
-    for feature in p.all("feature") {
-        let (name, level) = feature.split_once('=').ok_or_else(|| {
-            format!("Can't parse feature=level string {feature}: equals sign not found.")
-        })?;
-        let known = FEATURES.iter().any(|(known, _)| *known == name) || name == "metadata.version";
-        if !known {
-            return Err(format!("Unknown feature: {name}"));
-        }
-        let level: i16 =
-            level.parse().map_err(|_| format!("Can't parse feature=level string {feature}"))?;
-        // Of the features served here, none depends on another at these levels.
-        streams.line(format!("{name}={level} has no dependencies."));
-    }
-    Ok(())
+/// What is wrong with the command line, under how it should be.
+fn complain(usage: &str, words: &str) -> String {
+    format!("{usage}\n{}", justify(&format!("kafka-storage: error: {words}"), 75))
 }
 
 fn refuse(error: &OptionError) -> String {

@@ -1,11 +1,12 @@
 //! `kafka-topics --describe`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use naru_client::Admin;
 use naru_client::admin::{
-    ConfigEntry, ConfigResource, ConfigSource, PartitionDescription, TopicDescription,
+    ConfigEntry, ConfigResource, ConfigSource, PartitionDescription, Reassignment, TopicDescription,
 };
+use naru_client::{Admin, Error, TopicPartition};
+use naru_model::ErrorCode;
 
 use super::{Failure, ensure_exists, topic_id, topics};
 use crate::options::Parsed;
@@ -51,17 +52,34 @@ pub(super) async fn describe(
     let configs = admin.describe_configs(&resources, false).await?;
     let live: HashSet<i32> =
         admin.describe_cluster().await?.brokers.iter().map(|broker| broker.id).collect();
+    let state = State { live, reassignments: reassignments(admin).await? };
     for ((_, topic), (_, config)) in described.into_iter().zip(configs) {
-        show(p, &topic?, &config?, &live, streams);
+        show(p, &topic?, &config?, &state, streams);
     }
     Ok(())
+}
+
+/// What is known of the cluster besides its topics.
+struct State {
+    live: HashSet<i32>,
+    reassignments: HashMap<TopicPartition, Reassignment>,
+}
+
+/// What is under way; nothing where one may not know or nobody knows.
+async fn reassignments(admin: &Admin) -> Result<HashMap<TopicPartition, Reassignment>, Failure> {
+    let listed = match admin.list_partition_reassignments(None).await {
+        Err(Error::UnsupportedVersion { .. }) => Vec::new(),
+        Err(error) if error.code() == ErrorCode::ClusterAuthorizationFailed => Vec::new(),
+        listed => listed?,
+    };
+    Ok(listed.into_iter().map(|one| (one.partition.clone(), one)).collect())
 }
 
 fn show(
     p: &Parsed,
     topic: &TopicDescription,
     config: &[ConfigEntry],
-    live: &HashSet<i32>,
+    state: &State,
     streams: &mut Streams,
 ) {
     let all = !REPORTS.iter().any(|report| p.has(report));
@@ -82,15 +100,20 @@ fn show(
         .unwrap_or(1usize);
     for partition in &topic.partitions {
         let in_sync = partition.isr.len();
+        let key = TopicPartition::new(topic.name.clone(), partition.index);
+        let reassignment = state.reassignments.get(&key);
+        // Replicas that are only coming need not be in sync yet.
+        let replicas = partition.replicas.len()
+            - reassignment.map_or(0, |one| one.adding.len()).min(partition.replicas.len());
         let led = partition.leader.is_some();
         let wanted = all
-            || (p.has("under-replicated-partitions") && partition.replicas.len() > in_sync)
+            || (p.has("under-replicated-partitions") && replicas > in_sync)
             || (p.has("unavailable-partitions")
-                && !partition.leader.is_some_and(|leader| live.contains(&leader)))
+                && !partition.leader.is_some_and(|leader| state.live.contains(&leader)))
             || (p.has("under-min-isr-partitions") && (!led || in_sync < min_isr))
             || (p.has("at-min-isr-partitions") && in_sync == min_isr);
         if wanted {
-            streams.line(line(&topic.name, partition));
+            streams.line(line(&topic.name, partition, reassignment));
         }
     }
 }
@@ -118,16 +141,25 @@ fn header(topic: &TopicDescription, overrides: &[String]) -> String {
     )
 }
 
-fn line(topic: &str, partition: &PartitionDescription) -> String {
+fn line(
+    topic: &str,
+    partition: &PartitionDescription,
+    reassignment: Option<&Reassignment>,
+) -> String {
     let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
     let elr =
         |ids: &Option<Vec<i32>>| ids.as_ref().map_or_else(|| "N/A".to_owned(), |ids| list(ids));
+    let moving = reassignment.map(|one| {
+        let (adding, removing) = (list(&one.adding), list(&one.removing));
+        format!("\tAdding Replicas: {adding}\tRemoving Replicas: {removing}")
+    });
     format!(
-        "\tTopic: {topic}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}\tElr: \
+        "\tTopic: {topic}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}{}\tElr: \
          {}\tLastKnownElr: {}",
         partition.index,
         list(&partition.replicas),
         list(&partition.isr),
+        moving.unwrap_or_default(),
         elr(&partition.elr),
         elr(&partition.last_known_elr)
     )
@@ -154,7 +186,7 @@ mod tests {
         };
         let expect = "\tTopic: orders\tPartition: 0\tLeader: 3\tReplicas: 3,1,2\tIsr: 3,1,2\tElr: \
                       \tLastKnownElr: ";
-        assert_eq!(line("orders", &partition), expect);
+        assert_eq!(line("orders", &partition, None), expect);
         let offline = PartitionDescription {
             leader: None,
             isr: vec![],
@@ -164,7 +196,22 @@ mod tests {
         };
         let expect = "\tTopic: o\tPartition: 0\tLeader: none\tReplicas: 3,1,2\tIsr: \tElr: 3\t\
                       LastKnownElr: N/A";
-        assert_eq!(line("o", &offline), expect);
+        assert_eq!(line("o", &offline, None), expect);
+        let moved = PartitionDescription {
+            replicas: vec![1, 3, 2],
+            leader: Some(1),
+            isr: vec![1, 2],
+            ..partition.clone()
+        };
+        let reassignment = Reassignment {
+            partition: TopicPartition::new("orders", 0),
+            replicas: vec![1, 3, 2],
+            adding: vec![3],
+            removing: vec![2],
+        };
+        let expect = "\tTopic: orders\tPartition: 0\tLeader: 1\tReplicas: 1,3,2\tIsr: 1,2\t\
+                      Adding Replicas: 3\tRemoving Replicas: 2\tElr: \tLastKnownElr: ";
+        assert_eq!(line("orders", &moved, Some(&reassignment)), expect);
         let topic = TopicDescription {
             name: "orders".to_owned(),
             id: "ClTXlKaQQ7OpKWXgI8PIxQ".parse::<Uuid>().unwrap(),

@@ -310,7 +310,7 @@ fn assignments(p: &Parsed) -> Result<Vec<Vec<i32>>, Failure> {
             .collect();
         if !twice.is_empty() {
             return Err(Failure {
-                class: "org.apache.kafka.server.common.AdminCommandFailedException".to_owned(),
+                class: "org.apache.kafka.tools.AdminCommandFailedException".to_owned(),
                 text: format!(
                     "Partition replica lists may not contain duplicate entries: {}",
                     twice.join(",")
@@ -321,7 +321,7 @@ fn assignments(p: &Parsed) -> Result<Vec<Vec<i32>>, Failure> {
             let list: Vec<String> = brokers.iter().map(ToString::to_string).collect();
             let list = list.join(", ");
             return Err(Failure {
-                class: "org.apache.kafka.server.common.AdminOperationException".to_owned(),
+                class: "org.apache.kafka.tools.AdminOperationException".to_owned(),
                 text: format!("Partition {index} has different replication factor: [{list}]"),
             });
         }
