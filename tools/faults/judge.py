@@ -1,11 +1,10 @@
 """Judges ledgers against what the cluster holds in the end.
 
-Pure: rows and contents in, figures out.
-
-The promise behind each figure: what was acknowledged is there (`lost`), once (`doubled`), where the
-answer said (`moved`), in the order in which it was sent (`reordered`), and nothing else is there
-(`strange`); no idempotent producer ends for good (`ended_producers`). What a reader saw stays as it was (`unstable`) and without holes (`skipped`, `back`). A
-group gets every record (`undelivered`), and what it committed neither goes back nor away
+Pure: rows and contents in, figures out. The promise behind each figure: what was acknowledged is
+there (`lost`), once (`doubled`), where the answer said (`moved`), in the order in which it was sent
+(`reordered`), and nothing else is there (`strange`); no idempotent producer ends for good
+(`ended_producers`). What a reader saw stays as it was (`unstable`) and without holes (`skipped`,
+`back`). A group gets every record (`undelivered`), and what it committed neither goes back nor away
 (`commits_back`, `commits_lost`).
 """
 
