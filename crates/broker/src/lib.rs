@@ -21,4 +21,4 @@ mod peer;
 mod security;
 mod storage;
 
-pub use node::{ExitCode, Progress, RunningNode, StartError, Summary, start};
+pub use node::{ExitCode, GivenUp, Progress, RunningNode, StartError, Summary, start};

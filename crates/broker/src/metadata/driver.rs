@@ -9,7 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use naru_controller::batch::snapshot;
 use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
@@ -111,6 +111,29 @@ pub(super) struct Driver {
     last_token: u64,
     /// Appended since the last sync.
     unsynced: bool,
+    clock: Clock,
+    /// The log cannot be trusted any more; nothing is done but to end.
+    failed: bool,
+}
+
+/// A clock that never goes back, near the time of day it began at: people see it in
+/// DescribeQuorum, sessions and elections are measured by it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    began_ms: i64,
+    began: Instant,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self { began_ms: now().0, began: Instant::now() }
+    }
+
+    /// Milliseconds.
+    pub(super) fn now(&self) -> i64 {
+        let passed = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.began_ms.saturating_add(passed)
+    }
 }
 
 /// What the loop is configured with.
@@ -131,6 +154,7 @@ pub(super) struct DriverParts {
     pub(super) transport: Transport,
     pub(super) bootstrap: Vec<RecordAndVersion>,
     pub(super) settings: DriverSettings,
+    pub(super) clock: Clock,
 }
 
 impl Driver {
@@ -151,6 +175,8 @@ impl Driver {
             replies: HashMap::new(),
             last_token: 0,
             unsynced: false,
+            clock: parts.clock,
+            failed: false,
         }
     }
 
@@ -196,12 +222,18 @@ impl Driver {
             .and_then(|active| active.controller.next_deadline(&active.sessions));
         let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
         let wait = next.map_or(IDLE, |at| {
-            Duration::from_millis(u64::try_from(at.saturating_sub(now().0)).unwrap_or(0))
+            Duration::from_millis(u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0))
         });
         wait.min(IDLE)
     }
 
     fn take(&mut self, input: Input) -> Result<(), JournalError> {
+        if self.failed {
+            if let Input::Decide(job) = input {
+                (job.refuse)(ErrorCode::KafkaStorageError);
+            }
+            return Ok(());
+        }
         match input {
             Input::Decide(job) => self.decide(job),
             Input::Raft { version, request, reply } => {
@@ -217,7 +249,7 @@ impl Driver {
             Input::BrokerGone { id, epoch } => {
                 let Some(active) = &mut self.active else { return Ok(()) };
                 let decision = active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
-                self.write(&decision.records)
+                self.write_or_wait(&decision.records)
             }
             Input::Resign => self.step(Event::Resign),
             Input::Stop(_) => Ok(()),
@@ -226,10 +258,14 @@ impl Driver {
 
     /// What is due, then one sync for all that was appended.
     fn end_turn(&mut self) -> Result<(), JournalError> {
+        if self.failed {
+            return Ok(());
+        }
         self.step(Event::Tick)?;
         if let Some(active) = &mut self.active {
-            let decision = active.controller.decide_tick(&mut active.sessions, now().0);
-            self.write(&decision.records)?;
+            let time = self.clock.now();
+            let decision = active.controller.decide_tick(&mut active.sessions, time);
+            self.write_or_wait(&decision.records)?;
         }
         while self.unsynced {
             self.unsynced = false;
@@ -249,7 +285,7 @@ impl Driver {
 
     fn step(&mut self, event: Event) -> Result<(), JournalError> {
         let mut effects = Vec::new();
-        self.quorum.step(now().0, &self.journal, event, &mut effects);
+        self.quorum.step(self.clock.now(), &self.journal, event, &mut effects);
         self.execute(effects)
     }
 
@@ -430,7 +466,7 @@ impl Driver {
         let (records, done) = (job.run)(&mut Deciding {
             controller: &active.controller,
             sessions: &mut active.sessions,
-            now: now().0,
+            now: self.clock.now(),
             next_offset: self.journal.end(),
             kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
         });
@@ -440,7 +476,12 @@ impl Driver {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
         }
-        written
+        forgive_full(written)
+    }
+
+    /// Writes what the controller has decided by itself. On a full disk it will decide so again.
+    fn write_or_wait(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
+        forgive_full(self.write(records))
     }
 
     /// Keeps an answer back until everything that is in the log now is committed.
@@ -514,7 +555,7 @@ impl Driver {
     fn activate(&mut self) -> Result<(), JournalError> {
         let controller = self.committed.clone();
         let records = controller.decide_activate(&self.bootstrap, self.settings.bootstrap);
-        let sessions = controller.start_sessions(self.settings.sessions, now().0);
+        let sessions = controller.start_sessions(self.settings.sessions, self.clock.now());
         let brokers: Vec<_> = controller
             .image()
             .brokers()
@@ -575,8 +616,9 @@ impl Driver {
     /// The metadata log cannot be written: this node cannot vouch for anything any more.
     fn fail(&mut self, error: &JournalError) {
         tracing::error!("the metadata log cannot be used: {error}");
+        self.failed = true;
         self.step_down();
-        self.shared.fail(error.to_string());
+        self.shared.fail(format!("the metadata log cannot be used: {error}"));
     }
 
     fn close(&mut self) -> bool {
@@ -588,5 +630,17 @@ impl Driver {
                 false
             }
         }
+    }
+}
+
+/// A full disk refuses a change and heals; everything else that keeps the log from being written
+/// does not.
+fn forgive_full(written: Result<(), JournalError>) -> Result<(), JournalError> {
+    match written {
+        Err(error) if error.is_full => {
+            tracing::warn!(%error, "the disk is full: a metadata change was not written");
+            Ok(())
+        }
+        other => other,
     }
 }

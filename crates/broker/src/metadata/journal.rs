@@ -10,7 +10,7 @@ use bytes::Bytes;
 use naru_controller::batch::{BatchPlace, LogRecord, control_batch, metadata_batch, read_batch};
 use naru_controller::raft::{ControlRecord, LogView, SnapshotId};
 use naru_controller::{Controller, RecordAndVersion};
-use naru_log::{Log, LogReader, NewBatch, Origin};
+use naru_log::{AppendError, Log, LogReader, NewBatch, Origin};
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 
 use super::files::Folder;
@@ -36,16 +36,19 @@ pub(super) struct Journal {
 pub(super) struct JournalError {
     /// What a client is told.
     pub(super) code: ErrorCode,
+    /// Nothing was written for want of space.
+    pub(super) is_full: bool,
     reason: String,
 }
 
 impl JournalError {
     pub(super) fn storage(error: &dyn std::fmt::Display) -> Self {
-        Self { code: ErrorCode::KafkaStorageError, reason: error.to_string() }
+        Self { code: ErrorCode::KafkaStorageError, is_full: false, reason: error.to_string() }
     }
 
     fn stopped() -> Self {
-        Self { code: ErrorCode::NotController, reason: "the node has stopped".to_owned() }
+        let reason = "the node has stopped".to_owned();
+        Self { code: ErrorCode::NotController, is_full: false, reason }
     }
 }
 
@@ -94,8 +97,11 @@ impl Journal {
     fn append(&mut self, batch: &[u8], epoch: i32) -> Result<()> {
         let batch = NewBatch::built(batch).map_err(storage)?;
         let log = self.log()?;
-        log.append_one(batch, Origin::Replication, LeaderEpoch(epoch), now()).map_err(storage)?;
-        Ok(())
+        let appended = log.append_one(batch, Origin::Replication, LeaderEpoch(epoch), now());
+        appended.map(drop).map_err(|error| {
+            let is_full = matches!(&error, AppendError::Storage(error) if error.is_full());
+            JournalError { is_full, ..storage(error) }
+        })
     }
 
     /// Appends what the leader has sent. The log's end and the control records among it.

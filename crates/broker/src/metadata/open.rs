@@ -23,7 +23,7 @@ use naru_model::{Offset, Uuid};
 use naru_protocol::metadata::MetadataRecord;
 use tokio::sync::watch;
 
-use super::driver::{Driver, DriverParts, DriverSettings};
+use super::driver::{Clock, Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
 use super::journal::{Item, Journal};
 use super::transport::Transport;
@@ -86,6 +86,7 @@ impl MetadataHost {
         let voter_log = read_voters(voter_log, &journal).map_err(&failed)?;
         shared.publish_first(committed.publish().image);
 
+        let clock = Clock::new();
         let mut effects = Vec::new();
         let start = QuorumStart {
             node_id: config.node_id.0,
@@ -100,7 +101,7 @@ impl MetadataHost {
             timeouts: timeouts(config),
             auto_join: config.quorum.auto_join,
             seed,
-            now_ms: now().0,
+            now_ms: clock.now(),
         };
         let quorum = Quorum::start(start, &journal, &mut effects)
             .map_err(|error| failed(error.to_string()))?;
@@ -128,6 +129,7 @@ impl MetadataHost {
             shared: Arc::clone(&shared),
             transport,
             bootstrap: read_bootstrap(&root).map_err(&failed)?,
+            clock,
             settings: DriverSettings {
                 node_id: config.node_id.0,
                 bootstrap: BootstrapSettings {

@@ -17,6 +17,8 @@ pub enum ExitCode {
     Io = 74,
     /// Not allowed.
     Permission = 77,
+    /// Told to stop before it had started.
+    GivenUp = 75,
     /// The data is damaged beyond what recovery may mend by itself.
     Data = 65,
 }
@@ -66,6 +68,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// Somebody wanted the start given up.
+    #[error("the start was given up while it waited for {0}")]
+    GivenUp(&'static str),
     /// Threads, signals and the like.
     #[error("the operating system refuses: {0}")]
     System(#[from] io::Error),
@@ -81,6 +86,7 @@ impl StartError {
     /// The exit code that says it to scripts.
     pub fn exit_code(&self) -> ExitCode {
         match self {
+            Self::GivenUp(_) => ExitCode::GivenUp,
             Self::Config(_) => ExitCode::Config,
             Self::AddressInUse { .. } => ExitCode::Unavailable,
             Self::LogDir(LogDirError::Locked { .. }) => ExitCode::Unavailable,

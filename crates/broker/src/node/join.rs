@@ -9,34 +9,76 @@ use naru_model::config::BrokerConfig;
 use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use tokio::runtime::Handle;
 
-use super::Node;
+use super::start::GivenUp;
+use super::{Node, StartError};
 use crate::peer::{Registration, State, register_controller};
 
 /// How long one address may take to say who it is.
 const ASK_MAX: Duration = Duration::from_secs(2);
 /// Pause before the addresses are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// What a new node waits for first.
+const ANSWER: &str = "an answer from the cluster";
 /// The endpoint type of controllers in DescribeCluster.
 const CONTROLLERS: i8 = 2;
+
+/// Waiting for others, until somebody has had enough of it.
+#[derive(Debug)]
+pub(super) struct Patience {
+    runtime: Handle,
+    given_up: GivenUp,
+}
+
+impl Patience {
+    pub(super) fn new(runtime: Handle, given_up: GivenUp) -> Self {
+        Self { runtime, given_up }
+    }
+
+    /// Waits for `what`, and says so if it takes long.
+    fn wait<T>(
+        &self,
+        what: &'static str,
+        waiting: impl Future<Output = T>,
+    ) -> Result<T, StartError> {
+        /// How long nothing is said.
+        const QUIET: Duration = Duration::from_secs(3);
+        let mut given_up = self.given_up.clone();
+        self.runtime.block_on(async move {
+            let mut waiting = std::pin::pin!(waiting);
+            loop {
+                tokio::select! {
+                    done = &mut waiting => return Ok(done),
+                    Ok(_) = given_up.wait_for(|given_up| *given_up) => {
+                        return Err(StartError::GivenUp(what));
+                    }
+                    () = tokio::time::sleep(QUIET) => tracing::warn!("waiting for {what}"),
+                }
+            }
+        })
+    }
+}
 
 /// The id of the cluster that a new, empty node is to join; none if it makes its own.
 ///
 /// A node with bootstrap servers asks them. Static voters that are all new cannot ask anybody:
 /// they take an id that follows from the list of voters, which is the same on each of them.
-pub(super) fn cluster_id_of(config: &BrokerConfig, runtime: &Handle) -> Option<String> {
+pub(super) fn cluster_id_of(
+    config: &BrokerConfig,
+    patience: &Patience,
+) -> Result<Option<String>, StartError> {
     let quorum = &config.quorum;
     if !quorum.voters.is_empty() {
         let is_voter = quorum.voters.iter().any(|voter| voter.id == config.node_id);
         if is_voter {
-            return (quorum.voters.len() > 1).then(|| id_of_voters(config));
+            return Ok((quorum.voters.len() > 1).then(|| id_of_voters(config)));
         }
         let voters = quorum.voters.iter().map(|v| (v.host.clone(), v.port)).collect();
-        return Some(runtime.block_on(ask_until_answered(voters)));
+        return patience.wait(ANSWER, ask_until_answered(voters)).map(Some);
     }
     if quorum.bootstrap_servers.is_empty() {
-        return None;
+        return Ok(None);
     }
-    Some(runtime.block_on(ask_until_answered(quorum.bootstrap_servers.clone())))
+    patience.wait(ANSWER, ask_until_answered(quorum.bootstrap_servers.clone())).map(Some)
 }
 
 fn id_of_voters(config: &BrokerConfig) -> String {
@@ -55,16 +97,11 @@ fn id_of_voters(config: &BrokerConfig) -> String {
 }
 
 async fn ask_until_answered(addresses: Vec<(String, u16)>) -> String {
-    let mut told = false;
     loop {
         for (host, port) in &addresses {
             if let Some(id) = ask(&format!("{host}:{port}")).await {
                 return id;
             }
-        }
-        if !std::mem::replace(&mut told, true) {
-            let all: Vec<String> = addresses.iter().map(|(h, p)| format!("{h}:{p}")).collect();
-            tracing::warn!("waiting for the cluster: nobody answers at {}", all.join(", "));
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
@@ -84,50 +121,42 @@ async fn ask(address: &str) -> Option<String> {
 }
 
 /// Registers this process in its roles, and waits until the cluster's metadata is known here.
-pub(super) fn join(node: &Arc<Node>, incarnation_id: Uuid) {
+pub(super) fn join(
+    node: &Arc<Node>,
+    incarnation_id: Uuid,
+    patience: &Patience,
+) -> Result<(), StartError> {
     let roles = node.config().roles;
     if roles.controller {
         node.background().spawn(register_controller(Arc::clone(node), incarnation_id));
     }
     if roles.broker {
         node.background().spawn(Registration::run(Arc::clone(node)));
-        wait_until(node, "a controller to register with", State::Fenced);
+        let mut state = node.registration().state();
+        let registered = state.wait_for(|state| *state != State::Unknown);
+        // The sender lives as long as the node.
+        patience.wait("a controller to register with", registered).map(drop)?;
         let epoch = node.registration().epoch();
-        node.background().block_on(node.metadata().wait_for(|image| {
+        let known = node.metadata().wait_for(|image| {
             image.broker(node.id()).is_some_and(|broker| broker.epoch >= epoch)
-        }));
+        });
+        patience.wait("the cluster's metadata", known)?;
     }
+    Ok(())
 }
 
 /// Asks to be let in, and waits until this node has done what that makes it do.
-pub(super) fn serve(node: &Arc<Node>) {
+pub(super) fn serve(node: &Arc<Node>, patience: &Patience) -> Result<(), StartError> {
     if !node.config().roles.broker {
-        return;
+        return Ok(());
     }
     node.registration().serve();
-    wait_until(node, "the controller to let this broker in", State::Serving);
-    let id = node.id();
-    node.background().block_on(async {
-        let metadata = node.metadata();
+    let mut state = node.registration().state();
+    patience.wait("the controller to let this broker in", async {
+        // The sender lives as long as the node.
+        let _ = state.wait_for(|state| *state == State::Serving).await;
+        let (id, metadata) = (node.id(), node.metadata());
         metadata.wait_for(|image| image.broker(id).is_some_and(|b| !b.fenced)).await;
         metadata.after_reactions().await;
-    });
-}
-
-/// Waits, and says for what if it takes long.
-fn wait_until(node: &Arc<Node>, what: &str, wanted: State) {
-    /// How long nothing is said.
-    const QUIET: Duration = Duration::from_secs(3);
-    node.background().block_on(async {
-        let mut state = node.registration().state();
-        let mut stop = node.stopping();
-        loop {
-            let reached = state.wait_for(|state| *state == wanted || *state == State::Serving);
-            tokio::select! {
-                _ = reached => return,
-                _ = stop.wait_for(|stopping| *stopping) => return,
-                () = tokio::time::sleep(QUIET) => tracing::warn!("waiting for {what}"),
-            }
-        }
-    });
+    })
 }

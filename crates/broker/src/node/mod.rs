@@ -26,7 +26,7 @@ use naru_model::config::{BrokerConfig, Layers, TopicConfig};
 use tokio::sync::watch;
 
 pub use error::{ExitCode, StartError};
-pub use start::{Progress, RunningNode, start};
+pub use start::{GivenUp, Progress, RunningNode, start};
 pub use summary::Summary;
 
 use crate::coordination::Coordination;

@@ -14,6 +14,7 @@ use naru_model::Uuid;
 use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
 use tokio::sync::watch;
 
+use super::join::Patience;
 use super::{Node, StartError, Summary, chores, join, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
@@ -31,6 +32,9 @@ const SYNC_THREADS: usize = 4;
 /// Told how many logs of how many are open, and how many bytes have been verified.
 pub type Progress<'p> = &'p (dyn Fn(usize, usize, u64) + Sync);
 
+/// Turns true when a person or a supervisor wants the start given up.
+pub type GivenUp = watch::Receiver<bool>;
+
 /// A node that serves.
 #[derive(Debug)]
 pub struct RunningNode {
@@ -46,8 +50,13 @@ pub struct RunningNode {
     summary: Summary,
 }
 
-/// Starts a node.
-pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, StartError> {
+/// Starts a node. In a cluster that may take until others are there: [`StartError::GivenUp`] if
+/// `given_up` turns true before the node is let in.
+pub fn start(
+    loaded: Loaded,
+    progress: Progress<'_>,
+    given_up: GivenUp,
+) -> Result<RunningNode, StartError> {
     let Loaded { props, mut config, .. } = loaded;
     check_served(&config)?;
     raise_file_limit();
@@ -74,7 +83,8 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
         .and_then(|dir| dir.clean_shutdown())
         .and_then(|clean| clean.broker_epoch)
         .unwrap_or(-1);
-    let cluster_id = || join::cluster_id_of(&config, background.handle());
+    let patience = Patience::new(background.handle().clone(), given_up);
+    let cluster_id = || join::cluster_id_of(&config, &patience);
     let identity =
         identify(&mut storage, config.node_id.0, cluster_id, || super::random_bits(&random))?;
     let deleted_before = storage.scan()?;
@@ -112,10 +122,10 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     peer::send_isr_changes(&node, proposals);
     // Voters have to be heard before there can be a controller to register with.
     let controllers = NetworkThreads::start(&node, controller_bound, 1)?;
-    join::join(&node, incarnation_id);
+    let joined = join::join(&node, incarnation_id, &patience);
 
     let began = Instant::now();
-    let recovery = super::open::open_known_partitions(&node, progress)?;
+    let recovery = joined.and_then(|()| super::open::open_known_partitions(&node, progress))?;
     let recovery_ms = began.elapsed().as_millis();
     // What a crash left of deleted topics must not be taken for topics to come.
     node.storage
@@ -124,7 +134,7 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
     // Coordinators load in the background; clients are told so meanwhile.
     node.coordination.adopt(&node, &node.image());
     let reactions = node.metadata.start_reacting(&node)?;
-    join::serve(&node);
+    join::serve(&node, &patience)?;
 
     let summary = Summary {
         cluster_id: node.cluster_id().to_owned(),
@@ -162,6 +172,16 @@ pub fn start(loaded: Loaded, progress: Progress<'_>) -> Result<RunningNode, Star
 }
 
 impl RunningNode {
+    /// Comes back with a reason if the node cannot go on by itself and is to be stopped.
+    pub async fn failure(&self) -> String {
+        let mut failure = self.node.metadata.failure();
+        match failure.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            // The sender lives as long as the node, and the reason is there.
+            _ => std::future::pending().await,
+        }
+    }
+
     /// What to say of the node.
     pub fn summary(&self) -> &Summary {
         &self.summary

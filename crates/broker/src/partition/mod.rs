@@ -330,3 +330,6 @@ impl Partition {
         self.take_offline(error);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use naru_model::{Offset, TopicPartition, Uuid};
 
 pub(crate) use recover::{LogToOpen, OpenedLog, open_all};
 
+use crate::node::StartError;
 use crate::partition::Partition;
 
 /// Name of the folder of the metadata log, which is no partition of a topic.
@@ -266,15 +267,16 @@ pub(crate) struct Identity {
 pub(crate) fn identify(
     storage: &mut Storage,
     node_id: i32,
-    cluster_id_of_new: impl FnOnce() -> Option<String>,
+    cluster_id_of_new: impl FnOnce() -> Result<Option<String>, StartError>,
     mut random: impl FnMut() -> u128,
-) -> Result<Identity, LogDirError> {
+) -> Result<Identity, StartError> {
     let known =
         storage.dirs().iter().find_map(|dir| dir.meta()).map(|meta| meta.cluster_id.clone());
     let is_new = known.is_none();
-    let cluster_id = known
-        .or_else(cluster_id_of_new)
-        .unwrap_or_else(|| Uuid::from_random(random()).to_string());
+    let cluster_id = match known {
+        Some(known) => known,
+        None => cluster_id_of_new()?.unwrap_or_else(|| Uuid::from_random(random()).to_string()),
+    };
     let mut directory_ids = Vec::new();
     for dir in storage.dirs_mut() {
         dir.check_owner(Some(&cluster_id), node_id)?;

@@ -108,7 +108,9 @@ fn start_node(folder: &Path, port: u16, controller_port: u16) -> anyhow::Result<
         folder.display()
     );
     let loaded = load(Some(&properties), [], "")?;
-    Ok(naru_broker::start(loaded, &|_, _, _| {})?)
+    // Nothing that a single node waits for can be missing.
+    let (_, never) = watch::channel(false);
+    Ok(naru_broker::start(loaded, &|_, _, _| {}, never)?)
 }
 
 /// Produces and consumes until the time is over or Ctrl-C; how many records went in and out.

@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use naru_broker::{ExitCode, RunningNode, StartError};
+use naru_broker::{ExitCode, GivenUp, RunningNode, StartError};
 use naru_model::config::{LoadReport, Loaded, load};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use arguments::{Arguments, Wanted};
 
@@ -60,18 +61,22 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
         note(&line);
     }
     // Before anything listens: who is told to stop while starting stops cleanly afterwards.
-    let stop = match StopSignal::new() {
+    let mut stop = match stop_signal() {
         Ok(stop) => stop,
         Err(error) => {
             complain(&format!("signals cannot be awaited: {error}"));
             return ExitCode::Io as i32;
         }
     };
-    match start(loaded) {
+    match start(loaded, stop.receiver.clone()) {
         Ok(node) => {
             print(&message::started(node.summary(), began.elapsed()));
-            stop.wait();
-            finish(node)
+            let failure = stop.wait(&node);
+            let finished = finish(node);
+            failure.map_or(finished, |reason| {
+                complain(&reason);
+                ExitCode::Io as i32
+            })
         }
         Err(error) => {
             complain(&message::refused(&error));
@@ -80,7 +85,7 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
     }
 }
 
-fn start(loaded: Loaded) -> Result<RunningNode, StartError> {
+fn start(loaded: Loaded, given_up: GivenUp) -> Result<RunningNode, StartError> {
     let last = Mutex::new(Instant::now());
     let progress = |open: usize, all: usize, bytes: u64| {
         // Whoever cannot have the lock at once is not the one to tell.
@@ -90,33 +95,48 @@ fn start(loaded: Loaded) -> Result<RunningNode, StartError> {
             note(&format!("recovering: {open} of {all} logs, {} MiB verified", bytes >> 20));
         }
     };
-    naru_broker::start(loaded, &progress)
+    naru_broker::start(loaded, &progress, given_up)
 }
 
 /// SIGTERM or SIGINT, heard from the moment this is made.
 struct StopSignal {
+    receiver: GivenUp,
     runtime: Runtime,
-    terminate: Signal,
-    interrupt: Signal,
+}
+
+fn stop_signal() -> std::io::Result<StopSignal> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("signals")
+        .enable_all()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let (sender, receiver) = watch::channel(false);
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+        // Whoever asks once more still finds the answer.
+        std::future::pending::<()>().await;
+    });
+    Ok(StopSignal { receiver, runtime })
 }
 
 impl StopSignal {
-    fn new() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (terminate, interrupt) = {
-            let _inside = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
-        };
-        Ok(Self { runtime, terminate, interrupt })
-    }
-
-    fn wait(mut self) {
+    /// Waits until the node is to stop; why, if it is not because somebody wants it to.
+    fn wait(&mut self, node: &RunningNode) -> Option<String> {
         self.runtime.block_on(async {
             tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.interrupt.recv() => {}
+                // The sender is never dropped while the runtime lives.
+                _ = self.receiver.wait_for(|stop| *stop) => None,
+                reason = node.failure() => Some(reason),
             }
-        });
+        })
     }
 }
 
