@@ -201,7 +201,7 @@ impl Quorum {
             Role::Follower(follower) => {
                 pre_vote && up_to_date && (!follower.fetched || follower.suspect)
             }
-            Role::Leader(leader) => pre_vote && up_to_date && leader.committed.is_none(),
+            Role::Leader(_) => false,
             Role::Candidate(_) | Role::Resigned { .. } => pre_vote && up_to_date,
         }
     }

@@ -1,1 +1,3 @@
+mod elections;
+mod harness;
 mod sim;
