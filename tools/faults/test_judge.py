@@ -53,6 +53,9 @@ class Produced(unittest.TestCase):
     def test_a_record_at_another_offset_than_acknowledged_is_moved(self):
         self.only(history([record(0), record(1)], [(0, 0), (1, 7)]), "moved")
 
+    def test_an_acknowledgement_without_an_offset_moves_nothing(self):
+        self.assertEqual(judge.broken(history([record(0)], [(0, None)])), [])
+
     def test_records_in_another_order_are_reordered(self):
         self.only(history([record(1), record(0)], [(0, 1), (1, 0)]), "reordered")
 

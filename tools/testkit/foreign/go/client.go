@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,7 +21,7 @@ var (
 func name(text string) string { return "go-" + run + "-" + text }
 
 func client(options ...kgo.Opt) *kgo.Client {
-	all := append([]kgo.Opt{kgo.SeedBrokers(bootstrap), kgo.RetryTimeout(20 * time.Second)}, options...)
+	all := append([]kgo.Opt{kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.RetryTimeout(20 * time.Second)}, options...)
 	c, err := kgo.NewClient(all...)
 	if err != nil {
 		panic(err)
