@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use super::driver::{Clock, Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
 use super::journal::{Item, Journal};
+use super::suspects::Suspects;
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
 use crate::node::{StartError, now};
@@ -76,6 +77,7 @@ impl MetadataHost {
             reactions: Mutex::new(Some(reactions)),
             failure: watch::Sender::default(),
             departed: Mutex::default(),
+            suspects: Suspects::default(),
             file: Arc::new(props),
             node_id: config.node_id.0,
         });
@@ -370,6 +372,7 @@ mod tests {
             clean: false,
             recovery_point: None,
             log_start: None,
+            tail_bytes: 0,
             now: now(),
         };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
