@@ -251,6 +251,26 @@ const fn words_of(code: ErrorCode) -> &'static str {
         }
         ErrorCode::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
         ErrorCode::UnknownTopicId => "This server does not host this topic ID.",
+        ErrorCode::BrokerNotAvailable => "The broker is not available.",
+        ErrorCode::ClusterAuthorizationFailed => "Cluster authorization failed.",
+        ErrorCode::LogDirNotFound => {
+            "The user-specified log directory is not found in the broker config."
+        }
+        ErrorCode::PreferredLeaderNotAvailable => "The preferred leader was not available.",
+        ErrorCode::EligibleLeadersNotAvailable => {
+            "Eligible topic partition leaders are not available."
+        }
+        ErrorCode::NoReassignmentInProgress => "No partition reassignment is in progress.",
+        ErrorCode::InvalidUpdateVersion => "The given update version was invalid.",
+        ErrorCode::FeatureUpdateFailed => {
+            "Unable to update finalized features due to an unexpected server error."
+        }
+        ErrorCode::BrokerIdNotRegistered => "The given broker ID was not registered.",
+        ErrorCode::MismatchedEndpointType => {
+            "The request was sent to an endpoint of the wrong type."
+        }
+        ErrorCode::DuplicateVoter => "The voter is already part of the set of voters.",
+        ErrorCode::VoterNotFound => "The voter is not part of the set of voters.",
         _ => "",
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use naru_client::Admin;
 use naru_client::admin::VoterAddress;
 use naru_log::MetaProperties;
-use naru_model::{ParseUuidError, Uuid};
+use naru_model::Uuid;
 
 use super::{Failure, properties};
 use crate::options::Parsed;
@@ -58,8 +58,12 @@ pub(super) async fn remove(
     if id < 0 {
         return Err(Failure::Terse(format!("Invalid negative --controller-id: {id}")));
     }
-    let directory_id: Uuid = directory.parse().map_err(|error: ParseUuidError| {
-        Failure::Terse(format!("Failed to parse --controller-directory-id: {error}"))
+    let directory_id: Uuid = directory.parse().map_err(|_| {
+        let bytes = directory.trim_end_matches('=').len() * 6 / 8;
+        Failure::Terse(format!(
+            "Failed to parse --controller-directory-id: Input string `{directory}` decoded as \
+             {bytes} bytes, which is not equal to the expected 16 bytes of a base64-encoded UUID"
+        ))
     })?;
     if !p.has("dry-run") {
         let removed = admin.remove_raft_voter(id, directory_id).await;

@@ -7,6 +7,7 @@ use naru_client::TopicPartition;
 use super::super::failure::Failure;
 use super::super::json_file::duplicates;
 use super::{FAILED, OPERATION, Replicas};
+use crate::text::java_partition_order;
 
 /// A broker that may have replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub(super) fn parse_brokers(text: &str) -> Result<Vec<i32>, Failure> {
     Err(Failure::thrown(FAILED, text))
 }
 
-/// New replicas for all partitions of the topics in `current`, as many as each topic's first
-/// partition has. `random` gives a number below its argument.
+/// New replicas for all partitions of the topics in `current`, as many as one of each topic's
+/// partitions has. `random` gives a number below its argument.
 pub(super) fn propose(
     current: &Replicas,
     nodes: &[Node],
@@ -48,13 +49,18 @@ pub(super) fn propose(
              make replica assignment without rack information.",
         ));
     }
-    let mut topics: BTreeMap<&str, Vec<(&TopicPartition, usize)>> = BTreeMap::new();
-    for (partition, replicas) in current {
-        topics.entry(&partition.topic).or_default().push((partition, replicas.len()));
+    // A topic's factor is that of the first of its partitions in the order of Java's map.
+    let mut ordered: Vec<(&TopicPartition, usize)> =
+        current.iter().map(|(partition, replicas)| (partition, replicas.len())).collect();
+    java_partition_order(&mut ordered, |(partition, _)| partition);
+    let mut topics: BTreeMap<&str, (usize, Vec<&TopicPartition>)> = BTreeMap::new();
+    for (partition, factor) in ordered {
+        let topic = topics.entry(&partition.topic).or_insert((factor, Vec::new()));
+        topic.1.push(partition);
     }
     let mut proposed = Replicas::new();
-    for partitions in topics.into_values() {
-        let factor = partitions.first().map_or(0, |(_, count)| *count);
+    for (factor, mut partitions) in topics.into_values() {
+        partitions.sort();
         if factor > nodes.len() {
             return Err(Failure::thrown(
                 "org.apache.kafka.common.errors.InvalidReplicationFactorException",
@@ -68,7 +74,7 @@ pub(super) fn propose(
         }
         let (start, shift) = (random(nodes.len()), random(nodes.len()));
         let assigned = assign(nodes, partitions.len(), factor, start, shift);
-        for ((partition, _), replicas) in partitions.into_iter().zip(assigned) {
+        for (partition, replicas) in partitions.into_iter().zip(assigned) {
             proposed.insert(partition.clone(), replicas);
         }
     }

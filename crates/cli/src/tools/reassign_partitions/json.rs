@@ -29,7 +29,7 @@ pub struct Plan {
 /// Reads a file of reassignments.
 pub fn parse_plan(text: &str) -> Result<Plan, Failure> {
     let json: Value = serde_json::from_str(text)
-        .map_err(|error| Failure::thrown(OPERATION, error.to_string()))?;
+        .map_err(|error| Failure::thrown(OPERATION, broken(text, &error)))?;
     check_version(&json)?;
     let mut plan = Plan::default();
     let Some(rows) = object(&json)?.get("partitions") else { return Ok(plan) };
@@ -58,6 +58,24 @@ pub fn parse_plan(text: &str) -> Result<Plan, Failure> {
         plan.moves.push(Move { partition, replicas });
     }
     Ok(plan)
+}
+
+/// What is wrong with a text that is no JSON: for a stray word as Java's reader says it.
+fn broken(text: &str, error: &serde_json::Error) -> String {
+    let start = text.trim_start();
+    let word: String = start.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    if word.chars().next().is_none_or(|c| !c.is_alphabetic()) {
+        return error.to_string();
+    }
+    let before = &text[..text.len() - start.len()];
+    let (line, column) =
+        (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count());
+    format!(
+        "Unrecognized token '{word}': was expecting (JSON String, Number, Array, Object or token \
+         'null', 'true' or 'false')\n at [Source: REDACTED \
+         (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: {}]",
+        column + 1
+    )
 }
 
 /// Reads a file of topics.

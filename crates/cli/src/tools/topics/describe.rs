@@ -60,6 +60,7 @@ pub(super) async fn describe(
 }
 
 /// What is known of the cluster besides its topics.
+#[derive(Debug, Default)]
 struct State {
     live: HashSet<i32>,
     reassignments: HashMap<TopicPartition, Reassignment>,
@@ -87,7 +88,7 @@ fn show(
     if all {
         let overrides = overrides(config);
         if !only_overrides || !overrides.is_empty() {
-            streams.line(header(topic, &overrides));
+            streams.line(header(topic, &overrides, state));
         }
     }
     if only_overrides {
@@ -102,9 +103,7 @@ fn show(
         let in_sync = partition.isr.len();
         let key = TopicPartition::new(topic.name.clone(), partition.index);
         let reassignment = state.reassignments.get(&key);
-        // Replicas that are only coming need not be in sync yet.
-        let replicas = partition.replicas.len()
-            - reassignment.map_or(0, |one| one.adding.len()).min(partition.replicas.len());
+        let replicas = replication_factor(partition, reassignment);
         let led = partition.leader.is_some();
         let wanted = all
             || (p.has("under-replicated-partitions") && replicas > in_sync)
@@ -130,13 +129,25 @@ fn overrides(config: &[ConfigEntry]) -> Vec<String> {
         .collect()
 }
 
-fn header(topic: &TopicDescription, overrides: &[String]) -> String {
+/// How many replicas a partition is to have: those that are only coming do not count yet.
+fn replication_factor(
+    partition: &PartitionDescription,
+    reassignment: Option<&Reassignment>,
+) -> usize {
+    let coming = reassignment.map_or(0, |one| one.adding.len());
+    partition.replicas.len().saturating_sub(coming)
+}
+
+fn header(topic: &TopicDescription, overrides: &[String], state: &State) -> String {
     let id = if topic.id.is_zero() { String::new() } else { format!("\tTopicId: {}", topic.id) };
     format!(
         "Topic: {}{id}\tPartitionCount: {}\tReplicationFactor: {}\tConfigs: {}",
         topic.name,
         topic.partitions.len(),
-        topic.partitions.first().map_or(0, |partition| partition.replicas.len()),
+        topic.partitions.first().map_or(0, |partition| {
+            let key = TopicPartition::new(topic.name.clone(), partition.index);
+            replication_factor(partition, state.reassignments.get(&key))
+        }),
         overrides.join(",")
     )
 }
@@ -221,6 +232,6 @@ mod tests {
         let overrides = ["min.insync.replicas=1".to_owned(), "retention.ms=86400000".to_owned()];
         let expect = "Topic: orders\tTopicId: ClTXlKaQQ7OpKWXgI8PIxQ\tPartitionCount: 1\t\
                       ReplicationFactor: 3\tConfigs: min.insync.replicas=1,retention.ms=86400000";
-        assert_eq!(header(&topic, &overrides), expect);
+        assert_eq!(header(&topic, &overrides, &State::default()), expect);
     }
 }
