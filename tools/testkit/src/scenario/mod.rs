@@ -93,6 +93,16 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_clients,
     },
     Scenario {
+        name: "mixed-roles",
+        about: "brokers of ours under Apache Kafka's controller, and the other way round",
+        run: cluster::run_roles,
+    },
+    Scenario {
+        name: "migration",
+        about: "three nodes of Apache Kafka become ours one by one under load, and back",
+        run: cluster::run_migration,
+    },
+    Scenario {
         name: "faults",
         about: "crashes, cuts, power and disks in namespaces (root); --full: every scenario",
         run: faults::run,

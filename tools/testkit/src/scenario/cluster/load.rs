@@ -38,8 +38,8 @@ pub(super) fn now() -> f64 {
 
 impl Load {
     pub(super) fn start(stage: &Stage<'_>, bootstrap: &str) -> Result<Self> {
-        let folder = stage.folder.join("ledgers");
-        fs::create_dir_all(&folder)?;
+        // A story may run several loads, one after the other.
+        let folder = tempfile::Builder::new().prefix("ledgers-").tempdir_in(stage.folder)?.keep();
         let worker = |kind: &str, name: &str, more: &str| -> Result<Process> {
             let place = folder.display();
             let text = format!(

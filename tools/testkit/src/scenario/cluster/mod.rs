@@ -4,6 +4,7 @@
 
 mod clients;
 mod load;
+mod mixed;
 mod tools;
 
 use std::thread;
@@ -16,6 +17,7 @@ use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
 pub(super) use clients::run as run_clients;
 use load::{Load, PARTITIONS, TOPIC, now};
+pub(super) use mixed::{run_migration, run_roles};
 pub(super) use tools::run as run_tools;
 
 const COPIES: usize = 3;
