@@ -1,7 +1,10 @@
 //! DeleteRecords (key 21, v0–v2). KIP-107, 204.
 //!
 //! Moves the log start forward; -1 means up to the high watermark. The new start is on the disk
-//! before it is answered. Topics that are compacted and not deleted from are refused.
+//! before it is answered, and the replicas that are there have deleted the records, too. Topics that are compacted and not deleted from are refused.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use naru_controller::topic_name::is_internal;
 use naru_model::{ErrorCode, Offset};
@@ -12,8 +15,12 @@ use naru_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
 use super::lookup;
 use crate::dispatch::RequestContext;
+use crate::partition::Partition;
 
 /// "Up to the high watermark."
 const HIGH_WATERMARK: i64 = -1;
@@ -25,12 +32,18 @@ pub(crate) async fn handle(
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + timeout;
     let mut changed = false;
-    for topic in request.topics {
+    let mut waits = Vec::new();
+    for (topic_index, topic) in request.topics.into_iter().enumerate() {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in &topic.partitions {
+        for (index, asked) in topic.partitions.iter().enumerate() {
             let (error, low_watermark) = match delete(&context, &topic.name, asked) {
-                Ok(log_start) => (ErrorCode::None, log_start.0),
+                Ok((partition, log_start)) => {
+                    waits.push((topic_index, index, partition, log_start));
+                    (ErrorCode::None, log_start.0)
+                }
                 Err(error) => (error, NO_LOW_WATERMARK),
             };
             changed |= error == ErrorCode::None;
@@ -48,14 +61,45 @@ pub(crate) async fn handle(
             partition.error_code = ErrorCode::KafkaStorageError.code();
         }
     }
+    for (topic, index, partition, log_start) in waits {
+        let answer = &mut topics[topic].partitions[index];
+        if answer.error_code == ErrorCode::None.code() {
+            match wait_for_followers(&partition, log_start, deadline).await {
+                Ok(low_watermark) => answer.low_watermark = low_watermark.0,
+                Err(error) => answer.error_code = error.code(),
+            }
+        }
+    }
     DeleteRecordsResponse { topics, ..Default::default() }
+}
+
+/// Waits until no replica that is there has the deleted records any more; the low watermark.
+async fn wait_for_followers(
+    partition: &Arc<Partition>,
+    log_start: Offset,
+    deadline: Instant,
+) -> Result<Offset, ErrorCode> {
+    let news = Arc::new(Notify::new());
+    loop {
+        // Parked first, looked second: what happens in between wakes this.
+        partition.park_consumer(&news);
+        partition.check_online()?;
+        partition.check_leads()?;
+        let low_watermark = partition.low_watermark();
+        if low_watermark >= log_start {
+            return Ok(low_watermark);
+        }
+        if timeout_at(deadline, news.notified()).await.is_err() {
+            return Err(ErrorCode::RequestTimedOut);
+        }
+    }
 }
 
 fn delete(
     context: &RequestContext,
     topic: &str,
     asked: &DeleteRecordsPartition,
-) -> Result<Offset, ErrorCode> {
+) -> Result<(Arc<Partition>, Offset), ErrorCode> {
     let partition = lookup::by_name(&context.node, topic, asked.partition_index)?;
     partition.check_online()?;
     partition.check_leads()?;
@@ -71,10 +115,14 @@ fn delete(
     if to.0 < 0 || to > high_watermark {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let mut log = partition.log();
-    let log = log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
-    log.advance_log_start(to).map_err(|error| {
+    let moved = {
+        let mut log = partition.log();
+        let log = log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        log.advance_log_start(to)
+    };
+    let log_start = moved.map_err(|error| {
         tracing::error!(partition = %partition.name(), "{error}");
         ErrorCode::KafkaStorageError
-    })
+    })?;
+    Ok((partition, log_start))
 }

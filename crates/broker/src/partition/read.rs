@@ -6,7 +6,7 @@ use bytes::Bytes;
 use naru_log::ReadError;
 use naru_model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp};
 use naru_records::BatchHeader;
-use naru_replication::{Brokers as _, Event, FollowerFetch};
+use naru_replication::{Brokers as _, FollowerFetch};
 
 use super::Partition;
 use crate::fetch_session::Wanted;
@@ -141,15 +141,15 @@ impl Partition {
         leader_end: Offset,
     ) {
         let log_start = Offset(wanted.log_start.max(0));
-        let before = self.low_watermark();
-        self.step(Event::FollowerFetched(FollowerFetch {
+        let fetch = FollowerFetch {
             replica,
             broker_epoch,
             offset: Offset(wanted.fetch_offset),
             log_start,
             leader_end,
-        }));
-        if log_start > before {
+        };
+        let before = self.follower_fetched(fetch);
+        if before.is_some_and(|before| before < log_start) {
             // Whoever deletes records waits for that.
             self.waiters().wake_consumers();
         }

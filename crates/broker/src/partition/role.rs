@@ -12,7 +12,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use naru_controller::image::PartitionImage;
 use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
-use naru_replication::{Effect, Event, LogEnds, PartitionState, Replica, ReplicaSettings};
+use naru_replication::{
+    Effect, Event, FollowerFetch, LogEnds, PartitionState, Replica, ReplicaSettings,
+};
 
 use super::{Partition, PartitionSettings};
 
@@ -139,13 +141,25 @@ impl Partition {
         change
     }
 
+    /// Takes note of a follower's fetch; the log start it had before, if it is known.
+    pub(super) fn follower_fetched(self: &Arc<Self>, fetch: FollowerFetch) -> Option<Offset> {
+        let mut replica = self.replica();
+        let follower = replica.followers().iter().find(|follower| follower.id == fetch.replica);
+        let before = follower.and_then(|follower| follower.log_start);
+        self.step_locked(&mut replica, Event::FollowerFetched(fetch));
+        before
+    }
+
     /// Tells the state machine what has happened.
     pub(crate) fn step(self: &Arc<Self>, event: Event<'_>) {
-        let mut replica = self.replica();
+        self.step_locked(&mut self.replica(), event);
+    }
+
+    fn step_locked(self: &Arc<Self>, replica: &mut Replica, event: Event<'_>) {
         let mut effects = Vec::new();
         let replication = &self.services.replication;
         replica.step(replication.now_ms(), &self.ends(), &**replication, event, &mut effects);
-        self.carry_out(&replica, effects);
+        self.carry_out(replica, effects);
     }
 
     /// Carries effects out while the state machine is locked, so that they keep their order.
