@@ -189,9 +189,14 @@ impl Fetch {
                 .leads
                 .then(|| partition.preferred_replica(rack, wanted.fetch_offset))?
         });
-        // Who is sent away gets no records here.
-        let left = if preferred.is_some() { 0 } else { left };
-        let mut read = partition.read(wanted, self.read_as, left, first && preferred.is_none());
+        let held_back = match self.read_as {
+            ReadAs::Follower { replica, .. } => partition.holds_back(replica),
+            ReadAs::Consumer { .. } => false,
+        };
+        // Who is sent away or held back gets no records here.
+        let nothing = preferred.is_some() || held_back;
+        let left = if nothing { 0 } else { left };
+        let mut read = partition.read(wanted, self.read_as, left, first && !nothing);
         if read.error == ErrorCode::None && read.diverging.is_none() {
             read.preferred = preferred;
             if let ReadAs::Follower { replica, broker_epoch } = self.read_as
@@ -268,7 +273,10 @@ impl Fetch {
                         metrics.bytes_out.add(read.len() as u64);
                         metrics.total_fetch_requests.add(1);
                     }
-                    ReadAs::Follower { .. } => metrics.replication_bytes_out.add(read.len() as u64),
+                    ReadAs::Follower { .. } => {
+                        metrics.replication_bytes_out.add(read.len() as u64);
+                        partition.note_sent(read.len());
+                    }
                 }
             }
             if has_records {

@@ -16,6 +16,7 @@ pub(super) fn open_known_partitions(
 ) -> Result<Recovery, StartError> {
     let image = node.image();
     node.replication().learn_brokers(&image);
+    node.set_throttles();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
+use naru_model::config::ReplicationThrottle;
 use naru_model::{ErrorCode, Offset, TopicPartition};
 
 use super::Node;
@@ -181,7 +182,16 @@ impl Node {
             }
         }
         if every {
+            self.set_throttles();
             image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
+        }
+    }
+
+    /// Takes over the limits of replication that are set on this broker or on all.
+    pub(super) fn set_throttles(&self) {
+        match self.layers(ReplicationThrottle::resolve) {
+            Ok(limits) => self.replication().throttles().set(&limits),
+            Err(error) => tracing::error!(%error, "replication throttles stay as they were"),
         }
     }
 

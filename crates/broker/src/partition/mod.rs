@@ -16,6 +16,7 @@ mod role;
 mod services;
 mod settings;
 mod table;
+mod throttle;
 mod waiters;
 
 use std::path::{Path, PathBuf};

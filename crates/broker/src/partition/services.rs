@@ -11,6 +11,7 @@ use naru_replication::{BrokerState, Brokers, Candidate, FollowerInfo, IsrProposa
 use tokio::sync::mpsc;
 
 use super::Partition;
+use super::throttle::Throttles;
 
 /// Time at which the clock of replication starts: far enough from 0, which means "never".
 const CLOCK_START_MS: i64 = 1 << 40;
@@ -35,6 +36,7 @@ pub(crate) struct Replication {
     lag_time_max_ms: i64,
     started: Instant,
     brokers: RwLock<HashMap<BrokerId, Known>>,
+    throttles: Throttles,
     proposals: mpsc::UnboundedSender<Proposed>,
 }
 
@@ -50,6 +52,7 @@ impl Replication {
             lag_time_max_ms,
             started: Instant::now(),
             brokers: RwLock::default(),
+            throttles: Throttles::default(),
             proposals,
         };
         (Arc::new(replication), receiver)
@@ -61,6 +64,10 @@ impl Replication {
 
     pub(crate) fn lag_time_max_ms(&self) -> i64 {
         self.lag_time_max_ms
+    }
+
+    pub(crate) fn throttles(&self) -> &Throttles {
+        &self.throttles
     }
 
     /// Milliseconds on a clock that nobody sets.

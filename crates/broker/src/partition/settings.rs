@@ -2,7 +2,9 @@
 
 use naru_log::LogConfig;
 use naru_model::Timestamp;
-use naru_model::config::{Durability, TimestampType as ConfiguredTime, TopicConfig};
+use naru_model::config::{
+    Durability, ThrottledReplicas, TimestampType as ConfiguredTime, TopicConfig,
+};
 use naru_records::{ProduceLimits, TimestampType};
 
 /// The settings of one topic's partitions, worked out once.
@@ -13,6 +15,10 @@ pub(crate) struct PartitionSettings {
     pub(crate) fsync: bool,
     /// Replicas that must be in sync for acks=all (`min.insync.replicas`).
     pub(crate) min_insync_replicas: usize,
+    /// Replicas that leaders hold back under a throttle.
+    pub(crate) leader_throttled: ThrottledReplicas,
+    /// Replicas that hold themselves back.
+    pub(crate) follower_throttled: ThrottledReplicas,
     /// What a compressed batch may inflate to.
     pub(crate) inflated_max: u64,
 }
@@ -49,6 +55,8 @@ impl PartitionSettings {
             },
             fsync: topic.durability == Durability::Fsync,
             min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
+            leader_throttled: topic.leader_throttled_replicas.clone(),
+            follower_throttled: topic.follower_throttled_replicas.clone(),
             inflated_max: inflated_max as u64,
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use naru_log::{LogConfig, OpenOptions, OsDisk};
+use naru_model::config::ThrottledReplicas;
 use naru_model::{BrokerEpoch, BrokerId};
 use naru_records::{BatchBuilder, BatchOptions};
 use naru_replication::{Divergence, PartitionState};
@@ -46,6 +47,8 @@ fn place(id: i32, fsync: bool, min_insync_replicas: usize) -> Place {
         log: LogConfig::default(),
         fsync,
         min_insync_replicas,
+        leader_throttled: ThrottledReplicas::Listed(Vec::new()),
+        follower_throttled: ThrottledReplicas::Listed(Vec::new()),
         inflated_max: 1 << 20,
     };
     let partition = Partition::new(PartitionParts {

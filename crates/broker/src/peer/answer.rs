@@ -19,6 +19,9 @@ const EARLIEST: i64 = -2;
 /// Pause when leader and follower have not heard of the same leader epoch yet.
 const METADATA_PAUSE_MS: i64 = 20;
 
+/// How long a throttled partition waits before its rate is looked at again.
+const THROTTLE_PAUSE_MS: i64 = 200;
+
 impl Fetcher {
     /// Takes in what a partition got; whether its offset is not in the leader's log.
     pub(super) fn handle_partition(&mut self, key: PartitionKey, data: &PartitionData) -> bool {
@@ -34,14 +37,18 @@ impl Fetcher {
                 partition.truncate_diverging(epoch, leader, now)
             }
             ErrorCode::None => {
-                let appended = match &data.records {
+                let (appended, len) = match &data.records {
                     Records::Inline(bytes) if !bytes.is_empty() => {
-                        partition.append_fetched(epoch, bytes, now).map(drop)
+                        (partition.append_fetched(epoch, bytes, now).map(drop), bytes.len())
                     }
-                    Records::Inline(_) | Records::Null | Records::External { .. } => Ok(()),
+                    Records::Inline(_) | Records::Null | Records::External { .. } => (Ok(()), 0),
                 };
                 if appended.is_ok() {
                     partition.follow_marks(epoch, data.high_watermark, data.log_start_offset);
+                    let lags = partition.log_end().0 < data.high_watermark;
+                    if partition.note_got(len, lags) {
+                        self.throttled.insert(key, self.now_ms() + THROTTLE_PAUSE_MS);
+                    }
                 }
                 appended
             }

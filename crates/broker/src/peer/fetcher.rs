@@ -73,6 +73,8 @@ pub(super) struct Fetcher {
     pub(super) following: HashMap<PartitionKey, Following>,
     /// Partitions that store what they got.
     pub(super) storing: HashSet<PartitionKey>,
+    /// Partitions that are to be asked for no earlier, because of a throttle.
+    pub(super) throttled: HashMap<PartitionKey, i64>,
     /// What changed while a request was on its way: its answer does not count for these.
     changed_meanwhile: HashSet<PartitionKey>,
     pub(super) connection: Option<Connection>,
@@ -97,6 +99,7 @@ impl Fetcher {
             plan: FetchPlan::new(),
             following: HashMap::new(),
             storing: HashSet::new(),
+            throttled: HashMap::new(),
             changed_meanwhile: HashSet::new(),
             connection: None,
             failures: 0,
@@ -187,6 +190,7 @@ impl Fetcher {
     pub(super) fn forget(&mut self, key: PartitionKey) {
         self.following.remove(&key);
         self.storing.remove(&key);
+        self.throttled.remove(&key);
         self.plan.unfollow(key);
     }
 
@@ -202,7 +206,11 @@ impl Fetcher {
             Some(ask) => {
                 self.storing.remove(&key);
                 self.plan.follow(key, ask);
-                true
+                match self.throttled.remove(&key) {
+                    Some(until_ms) => self.plan.pause(key, until_ms),
+                    None => return true,
+                }
+                false
             }
             None => {
                 self.storing.insert(key);
@@ -264,6 +272,7 @@ impl Fetcher {
     }
 
     fn failed(&mut self, error: &ConnectionError) {
+        self.node.metadata().suspect(self.source.0);
         self.connection = None;
         // Whether the request arrived is not known: the next one opens a session of its own.
         self.plan.restart_session(true);
@@ -314,7 +323,10 @@ impl Fetcher {
                 tokio::select! {
                     biased;
                     answer = &mut answer => break match answer {
-                        Ok(response) => Waited::Answer(Box::new(response)),
+                        Ok(response) => {
+                            self.node.metadata().trust(self.source.0);
+                            Waited::Answer(Box::new(response))
+                        }
                         Err(error) => Waited::Failed(error),
                     },
                     one = news.recv() => match one {
