@@ -34,6 +34,7 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
         Some(topics) => context.version == 0 && topics.is_empty(),
     };
     let node = &context.node;
+    node.metadata().settle_suspicions().await;
     let with_operations = request.include_topic_authorized_operations;
     let topics = if everything {
         let image = node.image();

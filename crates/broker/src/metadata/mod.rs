@@ -9,6 +9,7 @@ mod driver;
 mod files;
 mod journal;
 mod open;
+mod suspects;
 mod transport;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 use crate::node::Node;
 pub(crate) use driver::Deciding;
 use driver::{Input, Job};
+use suspects::{Suspects, VERDICT_MAX};
 
 /// How long clients are told of a broker that has left; see [`MetadataHost::has_just_left`].
 const DEPARTED_LISTED: Duration = Duration::from_secs(5);
@@ -65,6 +67,7 @@ struct Shared {
     failure: watch::Sender<Option<String>>,
     /// Brokers that were fenced lately, and when.
     departed: Mutex<HashMap<i32, Instant>>,
+    suspects: Suspects,
     file: Arc<Props>,
     node_id: i32,
 }
@@ -158,6 +161,26 @@ impl MetadataHost {
     pub(crate) fn has_just_left(&self, id: i32) -> bool {
         let departed = self.shared.departed.lock().unwrap_or_else(PoisonError::into_inner);
         departed.get(&id).is_some_and(|since| since.elapsed() < DEPARTED_LISTED)
+    }
+
+    /// Notes that a connection to a broker has ended.
+    pub(crate) fn suspect(&self, id: i32) {
+        self.shared.suspects.add(&self.image(), id);
+    }
+
+    /// Notes that a broker answers.
+    pub(crate) fn trust(&self, id: i32) {
+        self.shared.suspects.clear(id);
+    }
+
+    /// Waits a moment for the controller's verdict on brokers that may be gone.
+    pub(crate) async fn settle_suspicions(&self) {
+        if !self.shared.suspects.any(&self.image()) {
+            return;
+        }
+        let settled = self.wait_for(|image| !self.shared.suspects.any(image));
+        // Without a verdict the clients are told what is known.
+        let _ = tokio::time::timeout(VERDICT_MAX, settled).await;
     }
 
     /// Who leads, and news of it.
@@ -255,6 +278,7 @@ impl MetadataHost {
         if id == node.id() {
             return;
         }
+        self.suspect(id);
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(id, epoch);
         if broker.fenced {
             return;
