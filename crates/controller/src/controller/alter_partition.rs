@@ -142,18 +142,19 @@ impl Controller {
         if recovering && (ids.len() > 1 || recovered) {
             return Err(ErrorCode::InvalidRequest);
         }
-        if isr.iter().all(|state| self.is_eligible(state)) {
+        if isr.iter().all(|state| self.is_eligible(state, before)) {
             Ok(())
         } else {
             Err(ErrorCode::IneligibleReplica)
         }
     }
 
-    /// Whether a broker may be in an ISR: there, and the process that the leader has seen.
-    fn is_eligible(&self, state: &BrokerState) -> bool {
+    /// Whether a broker may be in an ISR: there, the process that the leader has seen, and not
+    /// with a replica in a lost directory, which could never lead.
+    fn is_eligible(&self, state: &BrokerState, partition: &PartitionImage) -> bool {
         self.image.broker(state.broker_id).is_some_and(|broker| {
             let same = state.broker_epoch == ANY_EPOCH || state.broker_epoch == broker.epoch;
-            broker.is_active() && same
+            broker.is_active() && same && broker.has_online_dir(partition.directory_of(broker.id))
         })
     }
 }
