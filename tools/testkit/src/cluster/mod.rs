@@ -264,7 +264,7 @@ impl Cluster {
     /// The active controller.
     pub fn controller(&mut self, patience: Duration) -> Result<i32> {
         self.wait("an active controller", patience, |cluster| {
-            let (leader, _) = cluster.any_broker(view::quorum_leader)?;
+            let leader = cluster.any_broker(view::quorum)?.leader;
             ensure!(cluster.is_running(leader), "the dead node {leader} still leads");
             Ok(leader)
         })

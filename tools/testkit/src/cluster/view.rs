@@ -81,16 +81,22 @@ fn partition(fields: &mut Fields<'_>) -> Result<PartitionView> {
     Ok(PartitionView { index, error, leader, leader_epoch, replicas, isr })
 }
 
-/// The leader and the epoch of the metadata quorum, as this node answers it.
-pub fn quorum_leader(port: u16) -> Result<(i32, i32)> {
-    let body = Body::new()
-        .uvarint(2)
-        .compact_string("__cluster_metadata")
-        .uvarint(2)
-        .int32(0)
-        .uvarint(0)
-        .uvarint(0)
-        .uvarint(0);
+/// The metadata quorum as one node answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumView {
+    pub leader: i32,
+    pub epoch: i32,
+    pub high_watermark: i64,
+    /// Ids, in order.
+    pub voters: Vec<i32>,
+    pub observers: Vec<i32>,
+}
+
+/// The metadata quorum; only an answer with a leader counts.
+pub fn quorum(port: u16) -> Result<QuorumView> {
+    let partition = Body::new().int32(0).uvarint(0);
+    let topic = Body::new().compact_string("__cluster_metadata").uvarint(2).raw(partition.bytes());
+    let body = Body::new().uvarint(2).raw(topic.bytes()).uvarint(0).uvarint(0);
     let mut connection = Connection::open(port, PATIENCE)?;
     let answer = connection.ask_flexible(DESCRIBE_QUORUM, 0, &body)?;
     let mut fields = Fields::of(&answer);
@@ -102,9 +108,42 @@ pub fn quorum_leader(port: u16) -> Result<(i32, i32)> {
     let _partition = fields.int32()?;
     let error = fields.int16()?;
     ensure!(error == 0, "DescribeQuorum answered error {error} for the partition");
-    let (leader, epoch) = (fields.int32()?, fields.int32()?);
+    let (leader, epoch, high_watermark) = (fields.int32()?, fields.int32()?, fields.int64()?);
     ensure!(leader >= 0, "the quorum has no leader");
-    Ok((leader, epoch))
+    let (voters, observers) = (quorum_members(&mut fields)?, quorum_members(&mut fields)?);
+    Ok(QuorumView { leader, epoch, high_watermark, voters, observers })
+}
+
+fn quorum_members(fields: &mut Fields<'_>) -> Result<Vec<i32>> {
+    let mut ids = Vec::new();
+    for _ in 1..fields.uvarint()?.max(1) {
+        ids.push(fields.int32()?);
+        let _log_end = fields.int64()?;
+        ensure!(fields.uvarint()? == 0, "tagged fields in a voter");
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Asks for these replicas of a topic's partitions 0, 1, ...; the error code if it was refused.
+pub fn reassign(port: u16, topic: &str, replicas: &[Vec<i32>]) -> Result<i16> {
+    const ALTER_PARTITION_REASSIGNMENTS: i16 = 45;
+    let length = |count: usize| u32::try_from(count + 1).context("too many");
+    let mut partitions = Body::new().compact_string(topic).uvarint(length(replicas.len())?);
+    for (index, brokers) in replicas.iter().enumerate() {
+        partitions = partitions.int32(i32::try_from(index)?).uvarint(length(brokers.len())?);
+        for broker in brokers {
+            partitions = partitions.int32(*broker);
+        }
+        partitions = partitions.uvarint(0);
+    }
+    let body = Body::new().int32(CREATE_TIMEOUT_MS).uvarint(2);
+    let body = body.raw(partitions.bytes()).uvarint(0).uvarint(0);
+    let mut connection = Connection::open(port, PATIENCE)?;
+    let answer = connection.ask_flexible(ALTER_PARTITION_REASSIGNMENTS, 0, &body)?;
+    let mut fields = Fields::of(&answer);
+    let _throttle = fields.int32()?;
+    fields.int16()
 }
 
 /// Creates a topic; the error code if it was refused.

@@ -93,6 +93,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_clients,
     },
     Scenario {
+        name: "growth",
+        about: "one node becomes three under load, then the first one dies",
+        run: cluster::run_growth,
+    },
+    Scenario {
         name: "mixed-roles",
         about: "brokers of ours under Apache Kafka's controller, and the other way round",
         run: cluster::run_roles,

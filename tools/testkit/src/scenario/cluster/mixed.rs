@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::super::Stage;
 use super::load::{Load, TOPIC, now};
-use super::{PATIENCE, create};
+use super::{PATIENCE, create, finish};
 use crate::broker::System;
-use crate::cluster::{Cluster, Layout, NodePlan, Roles, Voters, replicas};
+use crate::cluster::{Cluster, Layout, NodePlan, Roles, Voters};
 use crate::outcome::{Outcome, Verdict};
 
 /// Three nodes of Apache Kafka become ours one by one, and then Apache Kafka's again.
@@ -103,21 +103,5 @@ fn give_up(cluster: &mut Cluster, load: Load, id: i32, outcome: &mut Outcome) ->
     std::fs::copy(&log, &kept)?;
     let why = format!("see {}", kept.display());
     outcome.add(Verdict::Failed, &format!("the log of node {id} was kept"), &why);
-    Ok(())
-}
-
-fn finish(
-    stage: &Stage<'_>,
-    mut cluster: Cluster,
-    load: Load,
-    copies: usize,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    load.judge(stage, &cluster.bootstrap(), outcome)?;
-    cluster.stop_all()?;
-    for topic in [TOPIC, "__consumer_offsets"] {
-        let result = replicas::compare(&cluster.data_dirs(), topic, copies);
-        outcome.add_result(&format!("replicas of {topic} are equal batch by batch"), &result);
-    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Times are printed and bounded generously; what the clients were told decides.
 
 mod clients;
+mod grow;
 mod load;
 mod mixed;
 mod tools;
@@ -16,6 +17,7 @@ use super::{Extent, Stage};
 use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
 pub(super) use clients::run as run_clients;
+pub(super) use grow::run as run_growth;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use mixed::{run_migration, run_roles};
 pub(super) use tools::run as run_tools;
@@ -56,14 +58,25 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     }
     times.report(outcome);
     outcome.add_result("a rolling restart", &rolling(&mut cluster, &load));
-    load.judge(stage, &cluster.bootstrap(), outcome)?;
     for id in cluster.running() {
         let mib = cluster.resident_kib(id)? / 1024;
         println!("cluster: node {id} has {mib} MiB");
     }
+    finish(stage, cluster, load, COPIES, outcome)
+}
+
+/// Ends the load, judges it, stops the cluster and compares its replicas.
+fn finish(
+    stage: &Stage<'_>,
+    mut cluster: Cluster,
+    load: Load,
+    copies: usize,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    load.judge(stage, &cluster.bootstrap(), outcome)?;
     cluster.stop_all()?;
     for topic in [TOPIC, "__consumer_offsets"] {
-        let result = replicas::compare(&cluster.data_dirs(), topic, COPIES);
+        let result = replicas::compare(&cluster.data_dirs(), topic, copies);
         outcome.add_result(&format!("replicas of {topic} are equal batch by batch"), &result);
     }
     Ok(())
