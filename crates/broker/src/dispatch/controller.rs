@@ -71,6 +71,7 @@ table! {
     EndQuorumEpoch 0..=1 plain api::raft::end_epoch;
     DescribeQuorum 0..=2 decided api::raft::describe;
     AlterPartition 2..=3 decided api::partitions::alter;
+    UpdateFeatures 0..=2 decided api::cluster::update_features;
     Envelope 0..=0 plain api::envelope::handle;
     FetchSnapshot 0..=1 plain api::raft::fetch_snapshot;
     DescribeCluster 0..=2 plain api::cluster::describe;

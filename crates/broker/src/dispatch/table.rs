@@ -14,6 +14,7 @@ use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
+use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 
 use super::forward::forward;
 use super::{RequestContext, later, now};
@@ -107,6 +108,7 @@ table! {
     ListPartitionReassignments 0..=0 forward ListPartitionReassignmentsRequest;
     OffsetDelete 0..=0 later api::offsets::delete;
     DescribeQuorum 0..=2 forward DescribeQuorumRequest;
+    UpdateFeatures 0..=2 forward UpdateFeaturesRequest;
     DescribeCluster 0..=2 now api::cluster::describe;
     UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;

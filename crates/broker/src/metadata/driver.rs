@@ -63,6 +63,8 @@ pub(crate) struct Deciding<'a> {
     pub(crate) next_offset: i64,
     /// The finalized `kraft.version`.
     pub(crate) kraft_version: i16,
+    /// The ids of the quorum's voters.
+    pub(crate) voters: &'a [i32],
 }
 
 /// Called when a decision is committed, or will not be.
@@ -463,7 +465,9 @@ impl Driver {
             (job.refuse)(ErrorCode::RequestTimedOut);
             return Ok(());
         }
+        let voters: Vec<i32> = self.quorum.voters().iter().map(|voter| voter.id).collect();
         let (records, done) = (job.run)(&mut Deciding {
+            voters: &voters,
             controller: &active.controller,
             sessions: &mut active.sessions,
             now: self.clock.now(),

@@ -2,6 +2,7 @@
 //! controller listener, UpdateFeatures (57), AllocateProducerIds (67). KIP-584, 730, 919.
 
 use naru_controller::Decision;
+use naru_controller::controller::UpdateFeatures;
 use naru_model::ErrorCode;
 use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use naru_protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
@@ -11,8 +12,9 @@ use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use naru_protocol::messages::describe_cluster_response::{
     DescribeClusterBroker, DescribeClusterResponse,
 };
+use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
+use naru_protocol::messages::update_features_response::UpdateFeaturesResponse;
 
-use super::Refuse as _;
 use crate::api::cluster::{CONTROLLERS, OPERATIONS_OMITTED};
 use crate::dispatch::{RequestContext, controller_advertised};
 use crate::security::CLUSTER_OPERATIONS;
@@ -65,27 +67,44 @@ pub(crate) async fn describe(
     }
 }
 
+pub(crate) async fn update_features(
+    context: RequestContext,
+    request: UpdateFeaturesRequest,
+) -> Result<UpdateFeaturesResponse, ErrorCode> {
+    let version = context.version;
+    let decided = context.node.metadata().decide_only(move |deciding| {
+        let settings = UpdateFeatures {
+            version,
+            voters: deciding.voters,
+            kraft_version: deciding.kraft_version,
+        };
+        let Decision { records, response } =
+            deciding.controller.decide_update_features(&request, settings);
+        if response.kraft_version.is_some() {
+            return Decision { records: Vec::new(), response: refuse_kraft_version() };
+        }
+        Decision { records, response: response.response }
+    });
+    decided.await
+}
+
+fn refuse_kraft_version() -> UpdateFeaturesResponse {
+    let message = "kraft.version cannot be raised while the quorum runs: format the controllers \
+                   with --standalone or --initial-controllers instead of controller.quorum.voters";
+    UpdateFeaturesResponse {
+        error_code: ErrorCode::FeatureUpdateFailed.code(),
+        error_message: Some(message.to_owned()),
+        ..Default::default()
+    }
+}
+
 pub(crate) async fn allocate_producer_ids(
     context: RequestContext,
     request: AllocateProducerIdsRequest,
 ) -> Result<AllocateProducerIdsResponse, ErrorCode> {
-    let decided = context.node.metadata().decide_only(move |deciding| {
-        let (id, epoch) = (request.broker_id, request.broker_epoch);
-        match deciding.controller.decide_producer_ids(id, epoch) {
-            Ok(Decision { records, response }) => Decision {
-                records,
-                response: AllocateProducerIdsResponse {
-                    producer_id_start: response.first,
-                    producer_id_len: response.len,
-                    ..Default::default()
-                },
-            },
-            Err(error) => {
-                tracing::error!("{error}");
-                let response = request.refuse(ErrorCode::UnknownServerError);
-                Decision { records: Vec::new(), response }
-            }
-        }
-    });
+    let decided = context
+        .node
+        .metadata()
+        .decide_only(move |deciding| deciding.controller.decide_allocate_producer_ids(&request));
     decided.await
 }
