@@ -17,6 +17,7 @@ use naru_controller::raft::{
     ControlRecord, Destination, Effect, Event, KraftVersion, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
     SnapshotPolicy, Unreachable,
 };
+use naru_controller::topic_name::CONSUMER_OFFSETS;
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::{ErrorCode, Timestamp};
 use naru_protocol::Records;
@@ -32,6 +33,8 @@ use crate::node::now;
 const TURN_MAX: usize = 256;
 /// Decisions that may wait for this controller to become active, or to commit.
 const WAITING_MAX: usize = 10_000;
+/// How long after brokers came or went internal topics are looked after.
+const BROKERS_SETTLE_MS: i64 = 3_000;
 /// How long the loop sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -114,6 +117,8 @@ pub(super) struct Driver {
     /// Appended since the last sync.
     unsynced: bool,
     clock: Clock,
+    /// When internal topics are looked after next: a moment after the brokers have changed.
+    internal_topics_due: Option<i64>,
     /// The log cannot be trusted any more; nothing is done but to end.
     failed: bool,
 }
@@ -144,6 +149,8 @@ pub(super) struct DriverSettings {
     pub(super) node_id: i32,
     pub(super) bootstrap: BootstrapSettings,
     pub(super) sessions: SessionSettings,
+    /// `offsets.topic.replication.factor`.
+    pub(super) offsets_replication_factor: i16,
 }
 
 /// What a loop is made of.
@@ -178,6 +185,7 @@ impl Driver {
             last_token: 0,
             unsynced: false,
             clock: parts.clock,
+            internal_topics_due: None,
             failed: false,
         }
     }
@@ -269,6 +277,7 @@ impl Driver {
             let decision = active.controller.decide_tick(&mut active.sessions, time);
             self.write_or_wait(&decision.records)?;
         }
+        self.look_after_internal_topics()?;
         while self.unsynced {
             self.unsynced = false;
             let end = self.journal.sync()?;
@@ -276,6 +285,21 @@ impl Driver {
         }
         self.drop_unheard();
         Ok(())
+    }
+
+    /// Gives internal topics the replicas that they lacked when there were fewer brokers.
+    fn look_after_internal_topics(&mut self) -> Result<(), JournalError> {
+        let Some(active) = &self.active else { return Ok(()) };
+        if self.internal_topics_due.is_none_or(|due| due > self.clock.now()) {
+            return Ok(());
+        }
+        self.internal_topics_due = None;
+        let wanted = [(CONSUMER_OFFSETS, self.settings.offsets_replication_factor)];
+        let records = active.controller.decide_raise_internal_topics(&wanted);
+        if !records.is_empty() {
+            tracing::info!(partitions = records.len(), "{CONSUMER_OFFSETS} gets more replicas");
+        }
+        self.write_or_wait(&records)
     }
 
     /// Requests whose connection has gone need no answer.
@@ -552,6 +576,9 @@ impl Driver {
             }
         }
         let published = self.committed.publish();
+        if !published.delta.brokers_changed.is_empty() {
+            self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
+        }
         self.shared.publish(Reaction { image: published.image, delta: published.delta, done });
     }
 
@@ -567,6 +594,7 @@ impl Driver {
             .cloned()
             .collect();
         self.active = Some(Active { controller, sessions });
+        self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
         self.write(&records)?;
         self.tell_leadership();
         // A broker that went down together with the last controller is noticed at once.

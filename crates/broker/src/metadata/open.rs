@@ -137,6 +137,7 @@ impl MetadataHost {
                 bootstrap: BootstrapSettings {
                     min_insync_replicas: config.topic.min_insync_replicas,
                 },
+                offsets_replication_factor: config.offsets.topic_replication_factor,
                 sessions: SessionSettings {
                     session_timeout_ms: config.cluster.session_timeout_ms,
                     leader_imbalance_check_interval_ms: config

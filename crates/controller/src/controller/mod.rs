@@ -9,7 +9,6 @@
 
 mod alter_partition;
 mod broker_error;
-mod brokers;
 mod changes;
 mod configs;
 mod configs_error;
@@ -21,13 +20,13 @@ mod elect_leaders;
 mod features;
 mod heartbeat;
 mod index;
+mod internal_topics;
 mod partition_change;
 mod placement;
 mod producer_ids;
 mod reassign;
 mod reassignment;
 mod registration;
-mod replication;
 mod sessions;
 mod tick;
 mod topic_error;
@@ -44,12 +43,11 @@ use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, PartitionImage, R
 use crate::topic_name;
 
 pub use broker_error::BrokerError;
-pub use brokers::{BrokerRegistration, ControllerRegistration};
 pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;
 pub use elect_leaders::ElectionError;
 pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
-pub use producer_ids::{PRODUCER_ID_BLOCK_LEN, ProducerIdBlock, ProducerIdsExhausted};
+pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use reassign::ReassignmentError;
 pub use registration::RegisterBroker;
 pub use sessions::{BrokerSessions, SessionSettings};

@@ -253,7 +253,6 @@ impl BrokerConfig {
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", log_dir),
             ("group.initial.rebalance.delay.ms", "0"),
-            ("offsets.topic.replication.factor", "1"),
             ("transaction.state.log.replication.factor", "1"),
             ("transaction.state.log.min.isr", "1"),
             ("share.coordinator.state.topic.replication.factor", "1"),

@@ -33,7 +33,7 @@ fn with_neither_file_nor_variables_there_is_one_node_on_localhost() {
     assert_eq!(shown(&config.listeners.advertised), ["PLAINTEXT://localhost:9092"]);
     assert_eq!(config.log.dirs, ["/data"]);
     assert_eq!(config.metadata_log.dir, "/data");
-    assert_eq!(config.offsets.topic_replication_factor, 1);
+    assert_eq!(config.offsets.topic_replication_factor, 3);
     assert_eq!(config.http_listener, Some(("localhost".to_owned(), 8080)));
     assert_eq!(config.log.durability, Durability::Fsync);
     assert_eq!(config.topic, super::super::TopicConfig::default());
