@@ -4,14 +4,22 @@ use std::path::PathBuf;
 
 use tracing::Level;
 
+use super::cluster::{self, parse_nodes};
+
 const START_HELP: &str = "\
 Starts a node: broker and controller in one process.
 
 Usage: naru start [--config FILE] [--override KEY=VALUE]... [--log-level LEVEL] [--quiet]
+       naru start --nodes N [--data FOLDER] [--port PORT] [--log-level LEVEL]
 
   --config FILE         Kafka's server.properties; without it one node on localhost:9092 with its
                         data in ~/.local/share/naru, made by itself
   --override KEY=VALUE  changes a key of the file
+  --nodes N             a cluster of N processes on this machine, kept in naru-data/node-1 and
+                        so on: ports 9092, 9093 and 8080, then 10 more for each node; a node
+                        that dies is started again; the same command continues later
+  --data FOLDER         where that cluster is kept, instead of naru-data
+  --port PORT           the first node's Kafka port, instead of 9092
   --log-level LEVEL     error, warn, info (default), debug or trace
   --quiet               does not list keys of the file that have no effect here
 
@@ -21,6 +29,7 @@ SIGTERM or Ctrl-C stops cleanly.
 Examples:
   naru start
   naru start --config config/server.properties --override log.retention.hours=24
+  naru start --nodes 3
 ";
 
 const KAFKA_HELP: &str =
@@ -39,6 +48,7 @@ pub(super) struct Arguments {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Start(Arguments),
+    Cluster(cluster::Wanted),
     Help(String),
 }
 
@@ -51,6 +61,7 @@ impl Default for Arguments {
 impl Arguments {
     pub(super) fn parse_start(args: &[String]) -> Result<Wanted, String> {
         let mut arguments = Self::default();
+        let (mut nodes, mut data, mut port) = (None, None, None);
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let (name, inline) = match arg.split_once('=') {
@@ -74,11 +85,33 @@ impl Arguments {
                 }
                 "--quiet" | "-q" => arguments.quiet = true,
                 "--help" | "-h" => return Ok(Wanted::Help(START_HELP.to_owned())),
-                "--nodes" => {
-                    return Err("--nodes: clusters of several nodes are not served yet".to_owned());
+                "--nodes" | "-n" => nodes = Some(parse_nodes(&value()?)?),
+                "--data" => data = Some(PathBuf::from(value()?)),
+                "--port" => {
+                    let text = value()?;
+                    let parsed = text.parse::<u16>().ok().filter(|port| *port > 1024);
+                    port = Some(parsed.ok_or_else(|| {
+                        format!("--port {text}: a number from 1025 to 65535 is needed")
+                    })?);
                 }
                 other => return Err(format!("{other} is not an option; see naru start --help")),
             }
+        }
+        if let Some(nodes) = nodes {
+            if arguments.config.is_some() || !arguments.overrides.is_empty() {
+                return Err("--nodes makes its own files: change those in its folder instead of \
+                            --config and --override"
+                    .to_owned());
+            }
+            return Ok(Wanted::Cluster(cluster::Wanted {
+                nodes,
+                root: data.unwrap_or_else(|| PathBuf::from(cluster::DEFAULT_ROOT)),
+                port: port.unwrap_or(cluster::DEFAULT_PORT),
+                log_level: arguments.log_level.to_string().to_lowercase(),
+            }));
+        }
+        if data.is_some() || port.is_some() {
+            return Err("--data and --port go with --nodes".to_owned());
         }
         if arguments.config.is_none() && !arguments.overrides.is_empty() {
             return Err("--override changes a file: name it with --config".to_owned());
@@ -156,7 +189,24 @@ mod tests {
         assert!(start(&["--cnofig", "x"]).unwrap_err().contains("--cnofig"));
         assert!(start(&["--override", "a=1"]).unwrap_err().contains("--config"));
         assert!(start(&["--config", "x", "--override", "a"]).unwrap_err().contains("KEY=VALUE"));
-        assert!(start(&["--nodes", "3"]).unwrap_err().contains("not served yet"));
+        assert!(start(&["--nodes", "many"]).unwrap_err().contains("--nodes many"));
+        assert!(start(&["--nodes", "3", "--config", "x"]).unwrap_err().contains("--config"));
+        assert!(start(&["--data", "x"]).unwrap_err().contains("--nodes"));
+        assert!(start(&["--nodes", "3", "--port", "80"]).unwrap_err().contains("--port 80"));
+    }
+
+    #[test]
+    fn several_nodes_are_a_cluster() {
+        let expect = cluster::Wanted {
+            nodes: 3,
+            root: "naru-data".into(),
+            port: 9092,
+            log_level: "info".to_owned(),
+        };
+        assert_eq!(start(&["--nodes", "3"]), Ok(Wanted::Cluster(expect.clone())));
+        let other = cluster::Wanted { root: "d".into(), port: 19092, ..expect };
+        let args = ["--nodes=3", "--data", "d", "--port", "19092"];
+        assert_eq!(start(&args), Ok(Wanted::Cluster(other)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! signal, stops the node. Everything else is `naru_broker`'s.
 
 mod arguments;
+mod cluster;
 mod message;
 
 use std::io::Write as _;
@@ -39,6 +40,7 @@ pub(crate) fn run_kafka(args: &[String]) -> i32 {
 fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
     let arguments = match parsed {
         Ok(Wanted::Start(arguments)) => arguments,
+        Ok(Wanted::Cluster(wanted)) => return cluster::run(&wanted),
         Ok(Wanted::Help(text)) => {
             print(&text);
             return 0;
