@@ -3,6 +3,7 @@
 import random
 import signal
 
+from cluster import Plan
 from scenarios import ONE_ACKNOWLEDGEMENT, scenario
 
 
@@ -40,6 +41,17 @@ def _(story):
         story.cluster.kill(node)
     story.sleep(8)
     story.started(*nodes)
+
+
+@scenario("kill-two-of-five", plan=Plan(nodes=5))
+def _(story):
+    """kill -9 of the controller and another one of five: three still are a majority."""
+    controller = story.cluster.controller()
+    other = random.choice([n for n in story.cluster.nodes if n is not controller])
+    for node in (controller, other):
+        story.cluster.kill(node)
+    story.sleep(8)
+    story.started(controller, other)
 
 
 @scenario("kill-all")
