@@ -265,12 +265,15 @@ impl Quorum {
 /// Where a log that ends at `end` is cut when the leader's `epoch` ends at `end_offset`; none if
 /// there is nothing to cut.
 fn truncation(step: &Step<'_>, end: i64, epoch: i32, end_offset: i64) -> Option<i64> {
+    let start = step.log.start();
     let to = match step.log.end_of_epoch(epoch) {
         Some((own, own_end)) if own == epoch => own_end.min(end_offset),
         Some((_, own_end)) => own_end,
-        None => step.log.start(),
+        // The log begins after a snapshot, of which nothing is given up.
+        None if start > 0 && step.log.epoch_at(start.saturating_sub(1))? > epoch => return None,
+        None => start,
     };
-    (to >= step.log.start() && to < end).then_some(to)
+    (to >= start && to < end).then_some(to)
 }
 
 /// First and longest wait after a Fetch in vain.

@@ -102,7 +102,8 @@ impl Quorum {
             leader_endpoint: None,
             voted: state.voted.filter(|_| known),
             role: Role::Unattached { election_at: i64::MAX },
-            high_watermark: None,
+            // What is in a snapshot is committed.
+            high_watermark: log.latest_snapshot().map(|id| id.end_offset).filter(|end| *end > 0),
             synced_end: log.end(),
             busy: false,
             fetcher,

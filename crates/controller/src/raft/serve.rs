@@ -186,7 +186,8 @@ fn position(log: &dyn LogView, offset: i64, epoch: i32) -> Position {
     match log.end_of_epoch(epoch) {
         Some((known, end)) if known == epoch && end >= offset => Position::Valid,
         Some((known, end)) => Position::Diverging(known, end),
-        None => Position::Diverging(0, start),
+        // What the replica has of epochs before the log's is what the snapshot stands for.
+        None => Position::Diverging(start_epoch.unwrap_or(0), start),
     }
 }
 

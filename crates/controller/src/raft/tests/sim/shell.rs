@@ -77,6 +77,9 @@ impl World {
 
     /// Everything that happened, as one number: the same seed gives the same.
     fn note(&mut self, id: i32, effect: &Effect) {
+        if std::env::var("NARU_RAFT_TRACE").is_ok() {
+            println!("{} {id} {effect:?}", self.now);
+        }
         if !self.settings.traced {
             return;
         }

@@ -199,6 +199,9 @@ impl World {
 
     pub(super) fn feed(&mut self, id: i32, event: Event) {
         let now = self.now;
+        if std::env::var("NARU_RAFT_TRACE").is_ok() {
+            println!("{now} {id} <- {event:?}");
+        }
         let node = self.nodes.get_mut(&id).unwrap();
         let Some(core) = &mut node.core else { return };
         let mut effects = Vec::new();
