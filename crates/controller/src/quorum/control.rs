@@ -71,11 +71,12 @@ impl ControlRecord {
         }))
     }
 
-    /// The value of the record, at the version that Kafka writes: 0, but for leaders of a dynamic
-    /// quorum, whose record has directory ids in version 1.
+    /// The value of the record, at version 0: what Kafka writes, and all that it reads, whatever
+    /// version the record says it has. Version 1 of a leader's record, with directory ids, ends a
+    /// Kafka 4.3 node.
     pub fn value(&self) -> Vec<u8> {
         match self {
-            Self::LeaderChange(message) => message.to_bytes(message.version.clamp(0, 1)),
+            Self::LeaderChange(message) => message.to_bytes(0),
             Self::SnapshotHeader(message) => message.to_bytes(0),
             Self::SnapshotFooter(message) => message.to_bytes(0),
             Self::KraftVersion(message) => message.to_bytes(0),
@@ -97,12 +98,7 @@ impl ControlRecord {
         Self::SnapshotFooter(SnapshotFooterRecord { version: 0 })
     }
 
-    pub(crate) fn leader_change(
-        version: i16,
-        leader: i32,
-        voters: &[Voter],
-        granting: &[Voter],
-    ) -> Self {
+    pub(crate) fn leader_change(leader: i32, voters: &[Voter], granting: &[Voter]) -> Self {
         let members = |voters: &[Voter]| {
             let member = |voter: &Voter| leader_change_message::Voter {
                 voter_id: voter.id,
@@ -111,7 +107,7 @@ impl ControlRecord {
             voters.iter().map(member).collect()
         };
         Self::LeaderChange(LeaderChangeMessage {
-            version,
+            version: 0,
             leader_id: leader,
             voters: members(voters),
             granting_voters: members(granting),

@@ -166,7 +166,7 @@ impl Quorum {
             leader: Some(node_id),
             voted: None,
         }));
-        let mut records = vec![ControlRecord::leader_change(0, node_id, &voters, &voters)];
+        let mut records = vec![ControlRecord::leader_change(node_id, &voters, &voters)];
         if voter_log.only_in_bootstrap_snapshot() {
             // The formatter's snapshot at offset 0 goes with the first retention; the log keeps
             // the voters.

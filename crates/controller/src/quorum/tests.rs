@@ -40,7 +40,7 @@ fn a_fresh_standalone_node_leads_epoch_1_and_writes_its_voters() {
     let (_, effects) = start(fresh()).unwrap();
     let voters = [voter(1, DIRECTORY)];
     let records = vec![
-        ControlRecord::leader_change(0, 1, &voters, &voters),
+        ControlRecord::leader_change(1, &voters, &voters),
         ControlRecord::kraft_version(1),
         ControlRecord::voters(&voters),
     ];

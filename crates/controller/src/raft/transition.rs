@@ -163,10 +163,8 @@ impl Quorum {
 
         let epoch = self.epoch;
         let epoch_start = step.end();
-        // Version 1 has directory ids.
-        let version = i16::from(self.kraft_version() == KraftVersion::Dynamic);
         let mut records =
-            vec![ControlRecord::leader_change(version, self.node_id, self.voters(), &granting)];
+            vec![ControlRecord::leader_change(self.node_id, self.voters(), &granting)];
         if self.voter_log.only_in_bootstrap_snapshot() {
             // The formatter's snapshot at offset 0 goes with the first retention; the log keeps
             // the voters.

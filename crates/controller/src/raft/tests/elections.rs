@@ -20,7 +20,7 @@ fn the_only_voter_leads_at_once_and_writes_its_voters() {
     let mut node = Node::start(alone, Log::default());
     let own = voters(&[1]);
     let records = vec![
-        ControlRecord::leader_change(1, 1, &own, &own),
+        ControlRecord::leader_change(1, &own, &own),
         ControlRecord::kraft_version(1),
         ControlRecord::voters(&own),
     ];
