@@ -52,7 +52,12 @@ def _(story):
     "unclean",
     topic={"unclean.leader.election.enable": "true", "min.insync.replicas": "1"},
     must_break="lost",
-    may_break=(*LOSS, "ended_producers"),
+    may_break=(
+        *LOSS,
+        "ended_producers",
+        "group-classic.commits_back",
+        "group-classic.commits_lost",
+    ),
 )
 def _(story):
     """The last in-sync replica dies where unclean elections are allowed: documented loss, and
