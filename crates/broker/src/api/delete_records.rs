@@ -124,5 +124,6 @@ fn delete(
         tracing::error!(partition = %partition.name(), "{error}");
         ErrorCode::KafkaStorageError
     })?;
+    partition.note_log_start();
     Ok((partition, log_start))
 }

@@ -18,6 +18,7 @@ use naru_protocol::messages::fetch_response::{
     PartitionData,
 };
 use naru_protocol::{Records, frame};
+use naru_replication::PartitionKey;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ use super::lookup;
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
 use crate::listener::{Answer, FileRange, Outgoing};
-use crate::partition::{Partition, PartitionRead, ReadAs};
+use crate::partition::{Feed, Partition, PartitionRead, ReadAs};
 
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
@@ -43,7 +44,7 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
-    let fetch = match Fetch::plan(context, &request) {
+    let mut fetch = match Fetch::plan(context, &request) {
         Ok(fetch) => fetch,
         Err((context, error)) => {
             let response = FetchResponse { error_code: error.code(), ..Default::default() };
@@ -53,6 +54,9 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
     let attempt = fetch.attempt(Look::First);
     if fetch.is_enough(&attempt) || fetch.wait_max.is_zero() {
         return Answer::Send(fetch.answer(attempt));
+    }
+    if let Some(feed) = fetch.feed.clone() {
+        return Answer::Later(Box::pin(fetch.wait_for_feed(feed)));
     }
     let partitions = attempt.reads.into_iter().filter_map(|(_, partition, _)| partition).collect();
     Answer::Later(Box::pin(fetch.wait(partitions)))
@@ -68,6 +72,8 @@ struct Fetch {
     wait_max: Duration,
     read_committed: bool,
     read_as: ReadAs,
+    /// Where a follower's session hears of news, so that not every partition is looked at.
+    feed: Option<Arc<Feed>>,
     /// The consumer's rack, if it should read from a replica there.
     rack: Option<String>,
 }
@@ -94,7 +100,9 @@ impl Fetch {
     ) -> Result<Self, (RequestContext, ErrorCode)> {
         let by_id = context.version >= TOPIC_IDS_SINCE;
         let named = targets(request, by_id);
+        let replica = request.replica_id.max(request.replica_state.replica_id);
         let ask = SessionAsk {
+            of_follower: replica >= 0,
             id: request.session_id,
             epoch: request.session_epoch,
             uses_topic_ids: by_id,
@@ -103,16 +111,22 @@ impl Fetch {
         let forgotten = forgotten(request, by_id);
         let new_id = i32::try_from(node.random() >> 97).unwrap_or(1).max(1);
         let plan = node.fetch_sessions().plan(ask, &named, &forgotten, node.now(), new_id);
-        let (session, targets) = match plan {
-            Ok(SessionPlan::Sessionless) => (None, named),
+        let (session, feed, targets) = match plan {
+            Ok(SessionPlan::Sessionless) => (None, None, named),
             Ok(SessionPlan::Session { session, full }) => {
-                let targets = lock(&session).targets();
-                (Some((session, full)), targets)
+                let held = lock(&session);
+                let feed = (replica >= 0 && by_id).then(|| held.feed());
+                let targets = match feed {
+                    // What has waited longest comes first, what has just been served last.
+                    Some(_) if !full => [held.changed(), named].concat(),
+                    _ => held.targets(),
+                };
+                drop(held);
+                (Some((session, full)), feed, targets)
             }
             Err(error) => return Err((context, error)),
         };
         let size = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let replica = request.replica_id.max(request.replica_state.replica_id);
         let read_as = if replica >= 0 {
             let epoch = request.replica_state.replica_epoch;
             let broker_epoch = (epoch >= 0).then_some(BrokerEpoch(epoch));
@@ -130,7 +144,8 @@ impl Fetch {
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
             session,
-            targets,
+            targets: once(targets),
+            feed,
             bytes_max: size(request.max_bytes).min(node_max),
             bytes_min: size(request.min_bytes).min(node_max),
             wait_max: Duration::from_millis(wait_max),
@@ -141,7 +156,10 @@ impl Fetch {
         })
     }
 
-    fn attempt(&self, look: Look) -> Attempt {
+    fn attempt(&mut self, look: Look) -> Attempt {
+        if look == Look::Again {
+            self.take_news();
+        }
         let mut attempt =
             Attempt { reads: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
         let mut left = self.bytes_max;
@@ -173,6 +191,17 @@ impl Fetch {
         attempt
     }
 
+    /// Adds the partitions to be looked at that the feed has news of.
+    fn take_news(&mut self) {
+        if let (Some(_), Some((session, _))) = (&self.feed, &self.session) {
+            let changed = lock(session).changed();
+            if !changed.is_empty() {
+                self.targets.extend(changed);
+                self.targets = once(std::mem::take(&mut self.targets));
+            }
+        }
+    }
+
     fn read(
         &self,
         partition: &Arc<Partition>,
@@ -182,6 +211,10 @@ impl Fetch {
         look: Look,
     ) -> PartitionRead {
         let wanted = &target.wanted;
+        if let (Some(feed), ReadAs::Follower { replica, .. }) = (&self.feed, self.read_as) {
+            // Subscribed first, looked second: what comes in between is heard of.
+            partition.subscribe(replica, feed);
+        }
         let leader_end = partition.log_end();
         let preferred = self.rack.as_ref().and_then(|rack| {
             partition
@@ -210,11 +243,12 @@ impl Fetch {
     }
 
     fn is_enough(&self, attempt: &Attempt) -> bool {
-        attempt.urgent || self.targets.is_empty() || attempt.bytes >= self.bytes_min
+        let nothing_asked = self.targets.is_empty() && self.feed.is_none();
+        attempt.urgent || nothing_asked || attempt.bytes >= self.bytes_min
     }
 
     /// Waits for news of the partitions that the first look found.
-    async fn wait(self, partitions: Vec<Arc<Partition>>) -> Answer {
+    async fn wait(mut self, partitions: Vec<Arc<Partition>>) -> Answer {
         let deadline = Instant::now() + self.wait_max;
         let mut stop = self.context.node.stopping();
         let news = Arc::new(Notify::new());
@@ -242,6 +276,33 @@ impl Fetch {
         }
     }
 
+    /// Waits for news of any partition of a follower's session.
+    async fn wait_for_feed(mut self, feed: Arc<Feed>) -> Answer {
+        let deadline = Instant::now() + self.wait_max;
+        let mut stop = self.context.node.stopping();
+        loop {
+            let woken = tokio::select! {
+                () = feed.told() => true,
+                () = tokio::time::sleep_until(deadline) => false,
+                _ = stop.wait_for(|stopping| *stopping) => false,
+            };
+            let attempt = self.attempt(Look::Again);
+            if !woken || self.is_enough(&attempt) {
+                return Answer::Send(self.answer(attempt));
+            }
+        }
+    }
+
+    /// Has a partition looked at again with the follower's next fetch, unless there is nothing
+    /// more to tell of it.
+    fn look_again(&self, target: &FetchTarget, partition: Option<&Partition>, read: &PartitionRead) {
+        let (Some(feed), TopicKey::Id(topic)) = (&self.feed, &target.topic) else { return };
+        let is_behind = partition.is_none_or(|one| one.log_end().0 > target.wanted.fetch_offset);
+        if read.error != ErrorCode::None || read.diverging.is_some() || is_behind {
+            feed.note(PartitionKey { topic: *topic, partition: target.wanted.partition });
+        }
+    }
+
     fn answer(&self, attempt: Attempt) -> Outgoing {
         let mut response = FetchResponse::default();
         let mut session = self.session.as_ref().map(|(session, full)| (lock(session), *full));
@@ -252,6 +313,7 @@ impl Fetch {
         let mut ranges = Vec::new();
         for (target, partition, read) in attempt.reads {
             let has_records = read.len() > 0;
+            self.look_again(&target, partition.as_deref(), &read);
             if let Some((session, full)) = &mut session {
                 let is_error = read.error != ErrorCode::None;
                 let told = session.tell(
@@ -286,7 +348,9 @@ impl Fetch {
             push(&mut response.responses, target.topic, data);
         }
         if let Some((session, _)) = &mut session {
-            session.rotate(&served);
+            if self.feed.is_none() {
+                session.rotate(&served);
+            }
         }
         self.name_leaders(&mut response);
         let context = &self.context;
@@ -388,6 +452,25 @@ fn push(responses: &mut Vec<FetchableTopicResponse>, topic: TopicKey, data: Part
             responses.push(topic_response);
         }
     }
+}
+
+/// Each target once, in the order of first mention; what is said last counts.
+fn once(targets: Vec<FetchTarget>) -> Vec<FetchTarget> {
+    if targets.len() <= 1 {
+        return targets;
+    }
+    let mut seen: HashMap<(TopicKey, i32), usize> = HashMap::with_capacity(targets.len());
+    let mut unique: Vec<FetchTarget> = Vec::with_capacity(targets.len());
+    for target in targets {
+        match seen.entry((target.topic.clone(), target.wanted.partition)) {
+            Entry::Occupied(at) => unique[*at.get()] = target,
+            Entry::Vacant(place) => {
+                place.insert(unique.len());
+                unique.push(target);
+            }
+        }
+    }
+    unique
 }
 
 /// The partitions a request names, each once, in order; of several mentions the last counts.

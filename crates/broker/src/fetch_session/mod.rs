@@ -28,6 +28,8 @@ pub(crate) struct SessionAsk {
     pub(crate) epoch: i32,
     /// Whether topics are told by id (v13+).
     pub(crate) uses_topic_ids: bool,
+    /// A follower's session: consumers' sessions make place for it.
+    pub(crate) of_follower: bool,
 }
 
 /// How a fetch goes on.
@@ -49,6 +51,7 @@ pub(crate) struct FetchSessions {
 struct Cached {
     session: Arc<Mutex<Session>>,
     last_used: Timestamp,
+    of_follower: bool,
 }
 
 impl FetchSessions {
@@ -111,9 +114,10 @@ impl FetchSessions {
         new_id: i32,
     ) -> SessionPlan {
         if cache.len() >= self.slots {
-            let oldest = cache.iter().min_by_key(|(_, cached)| cached.last_used);
-            match oldest.map(|(id, cached)| (*id, cached.last_used)) {
-                Some((id, used)) if now.0 - used.0 > EVICTION_AGE_MS => cache.remove(&id),
+            let oldest = cache.iter().min_by_key(|(_, c)| (c.of_follower, c.last_used));
+            match oldest.map(|(id, cached)| (*id, cached.of_follower, cached.last_used)) {
+                Some((id, _, used)) if now.0 - used.0 > EVICTION_AGE_MS => cache.remove(&id),
+                Some((id, false, _)) if ask.of_follower => cache.remove(&id),
                 _ => return SessionPlan::Sessionless,
             };
         }
@@ -122,7 +126,11 @@ impl FetchSessions {
         }
         let session = Session::new(new_id, ask.uses_topic_ids, targets);
         let session = Arc::new(Mutex::new(session));
-        cache.insert(new_id, Cached { session: Arc::clone(&session), last_used: now });
+        cache.insert(new_id, Cached {
+            session: Arc::clone(&session),
+            last_used: now,
+            of_follower: ask.of_follower,
+        });
         SessionPlan::Session { session, full: true }
     }
 }

@@ -1,8 +1,11 @@
 //! One session: the partitions it follows and what its client was told of each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use naru_model::Uuid;
+
+use crate::partition::Feed;
 
 /// A topic as the client names it: by id from v13 on, by name before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,12 +49,20 @@ pub(crate) struct Session {
     /// In the order in which they are to be read next.
     followed: Vec<Followed>,
     index: HashMap<(TopicKey, i32), usize>,
+    /// What a follower's session has to look at.
+    feed: Arc<Feed>,
 }
 
 impl Session {
     pub(super) fn new(id: i32, uses_topic_ids: bool, targets: &[FetchTarget]) -> Self {
-        let mut session =
-            Self { id, next_epoch: 1, uses_topic_ids, followed: Vec::new(), index: HashMap::new() };
+        let mut session = Self {
+            id,
+            next_epoch: 1,
+            uses_topic_ids,
+            followed: Vec::new(),
+            index: HashMap::new(),
+            feed: Arc::default(),
+        };
         session.set(targets);
         session
     }
@@ -114,6 +125,19 @@ impl Session {
     /// What to read, in order.
     pub(crate) fn targets(&self) -> Vec<FetchTarget> {
         self.followed.iter().map(|followed| followed.target.clone()).collect()
+    }
+
+    pub(crate) fn feed(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
+    }
+
+    /// What the feed has news of, in its order, as far as it is followed.
+    pub(crate) fn changed(&self) -> Vec<FetchTarget> {
+        let target = |key: naru_replication::PartitionKey| {
+            let at = self.index.get(&(TopicKey::Id(key.topic), key.partition))?;
+            Some(self.followed[*at].target.clone())
+        };
+        self.feed.take().into_iter().filter_map(target).collect()
     }
 
     /// Whether an incremental answer must name this partition; notes what it tells. An error is

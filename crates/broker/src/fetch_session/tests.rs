@@ -17,7 +17,7 @@ fn target(partition: i32, offset: i64) -> FetchTarget {
 }
 
 fn ask(id: i32, epoch: i32) -> SessionAsk {
-    SessionAsk { id, epoch, uses_topic_ids: true }
+    SessionAsk { id, epoch, uses_topic_ids: true, of_follower: false }
 }
 
 fn open(sessions: &FetchSessions, new_id: i32, now: Timestamp) -> SessionPlan {
@@ -95,4 +95,29 @@ fn partitions_that_were_served_go_last() {
     let mut session = lock(&session);
     session.rotate(&[(TopicKey::Id(Uuid(7)), 0)]);
     assert_eq!(session.targets(), [target(1, 0), target(0, 0)]);
+}
+
+#[test]
+fn a_followers_session_takes_the_place_of_a_consumers() {
+    let sessions = FetchSessions::new(1);
+    open(&sessions, 5, NOW);
+    let follower = SessionAsk { of_follower: true, ..ask(0, 0) };
+    let plan = sessions.plan(follower, &[target(0, 0)], &[], NOW, 6).unwrap();
+    assert!(matches!(plan, SessionPlan::Session { full: true, .. }));
+    let later = Timestamp(NOW.0 + 1);
+    assert!(matches!(open(&sessions, 7, later), SessionPlan::Sessionless));
+}
+
+#[test]
+fn a_feed_names_what_is_followed_only() {
+    let sessions = FetchSessions::new(1);
+    let SessionPlan::Session { session, .. } = open(&sessions, 5, NOW) else {
+        panic!("no session")
+    };
+    let session = lock(&session);
+    for partition in [1, 9] {
+        session.feed().note(naru_replication::PartitionKey { topic: Uuid(7), partition });
+    }
+    assert_eq!(session.changed(), [target(1, 0)]);
+    assert_eq!(session.changed(), []);
 }

@@ -279,6 +279,16 @@ impl Journal {
         self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)
     }
 
+    /// Finishes what a stop in the middle of [`Self::install`] has left: a snapshot that goes
+    /// beyond the log.
+    pub(super) fn begin_at_snapshot(&mut self) -> Result<()> {
+        let Some(id) = self.snapshot.filter(|id| id.end_offset > self.end()) else {
+            return Ok(());
+        };
+        let at = Offset(id.end_offset);
+        self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)
+    }
+
     pub(super) fn close(&mut self) -> Result<()> {
         self.log.take().map_or(Ok(()), |log| log.close().map(drop).map_err(storage))
     }

@@ -84,7 +84,8 @@ impl MetadataHost {
         let mut committed = shared.empty_controller();
         let (voter_log, snapshot) =
             read_snapshot(&mut committed, &folder, &log).map_err(&failed)?;
-        let journal = Journal::new(log, folder.clone(), snapshot);
+        let mut journal = Journal::new(log, folder.clone(), snapshot);
+        journal.begin_at_snapshot().map_err(|error| failed(error.to_string()))?;
         let voter_log = read_voters(voter_log, &journal).map_err(&failed)?;
         shared.publish_first(committed.publish().image);
 

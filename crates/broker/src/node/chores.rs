@@ -63,6 +63,7 @@ fn delete_old_segments(node: &Arc<Node>) -> Result<(), StorageError> {
     for partition in node.partitions().all() {
         let delay = partition.settings().log.file_delete_delay_ms;
         if let Some(deleted) = delete_in(&partition, node) {
+            partition.note_log_start();
             changed = true;
             tracing::info!(
                 partition = %partition.name(),

@@ -157,7 +157,7 @@ impl Partition {
         let settings = self.settings();
         let role = self.role();
         if role.leads && !role.is_sole {
-            self.waiters().wake_followers();
+            self.waiters().wake_followers(self.key());
         }
         if !settings.fsync {
             self.advance();
@@ -206,10 +206,10 @@ impl Partition {
         // Looked at again under the lock: whoever moves the high watermark takes it afterwards.
         let high_watermark = self.high_watermark();
         if high_watermark >= end {
-            waiters.release(high_watermark);
+            waiters.release(self.key(), high_watermark);
         }
         if let Err(error) = self.check_online() {
-            waiters.fail(error);
+            waiters.fail(self.key(), error);
         }
         Some(receiver)
     }

@@ -9,6 +9,7 @@
 //! follower's log is truncated.
 
 mod append;
+mod feed;
 mod flusher;
 mod follow;
 mod read;
@@ -24,11 +25,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use naru_log::{Log, LogReader, StorageError, SyncPlan};
-use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp, Uuid};
+use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp, Uuid};
 use naru_replication::{Event, Replica};
 use tokio::sync::Notify;
 
 pub(crate) use append::{Appended, Refused};
+pub(crate) use feed::Feed;
 pub(crate) use flusher::{Flusher, FlusherThreads};
 pub(crate) use follow::{FollowError, StoredNews};
 pub(crate) use read::{Looked, PartitionRead, ReadAs};
@@ -213,6 +215,18 @@ impl Partition {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells `feed` of everything that its follower has to know.
+    pub(crate) fn subscribe(&self, replica: BrokerId, feed: &Arc<Feed>) {
+        self.waiters().feeds.subscribe(replica, feed);
+    }
+
+    /// Has followers told, with their next answers, that records at the log's start are gone.
+    pub(crate) fn note_log_start(&self) {
+        if !self.role().is_sole {
+            self.waiters().feeds.note(self.key());
+        }
+    }
+
     /// Wakes `follower` when there is more to fetch.
     pub(crate) fn park_follower(&self, follower: &Arc<Notify>) {
         self.waiters().park_follower(follower);
@@ -305,7 +319,7 @@ impl Partition {
     pub(crate) fn take_offline(&self, error: ErrorCode) {
         // The first reason stays.
         let _ = self.offline.set(error);
-        self.waiters().fail(error);
+        self.waiters().fail(self.key(), error);
     }
 
     /// Closes the log cleanly: written out and synced. The recovery point, `None` if it had been

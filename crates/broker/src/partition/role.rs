@@ -179,10 +179,14 @@ impl Partition {
             match effect {
                 Effect::HighWatermark(to) => {
                     self.high_watermark.store(to.0, Ordering::SeqCst);
-                    waiters.release(to);
+                    waiters.release(self.key(), to);
                 }
-                Effect::BecameLeader { epoch } => waiters.lead_since(epoch),
-                Effect::BecameFollower { .. } => waiters.lead_no_more(),
+                Effect::BecameLeader { epoch } => {
+                    waiters.lead_since(epoch);
+                    // They have to be told that their epoch is over.
+                    waiters.wake_followers(self.key());
+                }
+                Effect::BecameFollower { .. } => waiters.lead_no_more(self.key()),
                 Effect::ProposeIsr(proposal) => self.services.replication.propose(self, proposal),
                 Effect::IsrChanged { shrunk } => {
                     let metrics = &self.services.node_metrics;
@@ -205,7 +209,7 @@ impl Partition {
             // Looked at again under the lock that the role is written under.
             if self.role().is_sole {
                 if self.high_watermark.fetch_max(stored.0, Ordering::SeqCst) < stored.0 {
-                    waiters.release(stored);
+                    waiters.release(self.key(), stored);
                 }
                 return;
             }

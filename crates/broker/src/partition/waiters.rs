@@ -8,7 +8,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use naru_model::{ErrorCode, LeaderEpoch, Offset};
+use naru_replication::PartitionKey;
 use tokio::sync::{Notify, oneshot};
+
+use super::feed::Feeds;
 
 /// Result of waiting for a batch: stored, or why it will not be.
 pub(crate) type Stored = Result<(), ErrorCode>;
@@ -22,8 +25,9 @@ pub(crate) struct Waiters {
     producers: VecDeque<(Offset, oneshot::Sender<Stored>)>,
     consumers: Vec<Weak<Notify>>,
     sweep_at: usize,
-    /// Fetches of followers, which wait for the log end.
+    /// Fetches of followers without a feed, which wait for the log end.
     followers: Vec<Weak<Notify>>,
+    pub(super) feeds: Feeds,
     /// First epoch of this broker's leadership that has not been interrupted since; none on a
     /// follower.
     leading_since: Option<LeaderEpoch>,
@@ -37,9 +41,9 @@ impl Waiters {
     }
 
     /// Ends the waits that only a leader can end well.
-    pub(crate) fn lead_no_more(&mut self) {
+    pub(crate) fn lead_no_more(&mut self, key: PartitionKey) {
         self.leading_since = None;
-        self.fail(ErrorCode::NotLeaderOrFollower);
+        self.fail(key, ErrorCode::NotLeaderOrFollower);
     }
 
     /// Whether what was appended in `epoch` is in the log still for certain.
@@ -73,7 +77,8 @@ impl Waiters {
     }
 
     /// Wakes followers: there is more to fetch.
-    pub(crate) fn wake_followers(&mut self) {
+    pub(crate) fn wake_followers(&mut self, key: PartitionKey) {
+        self.feeds.tell(key);
         for follower in self.followers.drain(..) {
             if let Some(follower) = follower.upgrade() {
                 follower.notify_one();
@@ -82,7 +87,8 @@ impl Waiters {
     }
 
     /// Wakes everybody whose wait is over at this high watermark.
-    pub(crate) fn release(&mut self, high_watermark: Offset) {
+    pub(crate) fn release(&mut self, key: PartitionKey, high_watermark: Offset) {
+        self.feeds.note(key);
         while self.producers.front().is_some_and(|(end, _)| *end <= high_watermark) {
             if let Some((_, sender)) = self.producers.pop_front() {
                 // A producer that hung up does not hear it; its batch is stored all the same.
@@ -102,12 +108,12 @@ impl Waiters {
     }
 
     /// Ends every wait, because the partition is gone or broken.
-    pub(crate) fn fail(&mut self, error: ErrorCode) {
+    pub(crate) fn fail(&mut self, key: PartitionKey, error: ErrorCode) {
         for (_, sender) in self.producers.drain(..) {
             let _ = sender.send(Err(error));
         }
         self.wake_consumers();
-        self.wake_followers();
+        self.wake_followers(key);
     }
 }
 
@@ -115,15 +121,17 @@ impl Waiters {
 mod tests {
     use super::*;
 
+    const KEY: PartitionKey = PartitionKey { topic: naru_model::Uuid(1), partition: 0 };
+
     #[test]
     fn producers_are_released_in_order_up_to_the_high_watermark() {
         let mut waiters = Waiters::default();
         let mut first = waiters.park_producer(Offset(5));
         let mut second = waiters.park_producer(Offset(9));
-        waiters.release(Offset(8));
+        waiters.release(KEY, Offset(8));
         assert_eq!(first.try_recv(), Ok(Ok(())));
         assert!(second.try_recv().is_err());
-        waiters.fail(ErrorCode::KafkaStorageError);
+        waiters.fail(KEY, ErrorCode::KafkaStorageError);
         assert_eq!(second.try_recv(), Ok(Err(ErrorCode::KafkaStorageError)));
     }
 
@@ -132,7 +140,7 @@ mod tests {
         let mut waiters = Waiters::default();
         let mut late = waiters.park_producer(Offset(9));
         let mut early = waiters.park_producer(Offset(5));
-        waiters.release(Offset(5));
+        waiters.release(KEY, Offset(5));
         assert_eq!(early.try_recv(), Ok(Ok(())));
         assert!(late.try_recv().is_err());
     }
