@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import contents
 import judge
 import replicas
+import shell
 from workers import IMPATIENT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -192,7 +193,8 @@ class Story:
             json.dump(config, file)
         with open(os.path.join(self.folder, "errors.log"), "a") as errors:
             command = [sys.executable, "-B", os.path.join(HERE, "workers.py"), kind, path]
-            self.workers.append((kind, name, subprocess.Popen(command, stderr=errors)))
+            process = subprocess.Popen(command, stderr=errors, preexec_fn=shell.end_with_us)
+        self.workers.append((kind, name, process))
 
     def restart_the_dead(self):
         for node in self.cluster.nodes:
