@@ -79,6 +79,8 @@ pub(crate) struct Leader {
     followers: Vec<FollowerInfo>,
     isr: Isr,
     proposals: u64,
+    /// The log end as last seen.
+    end: Offset,
     /// The proposal on its way is to be sent again then.
     resend_at_ms: Option<i64>,
 }
@@ -93,6 +95,7 @@ impl Leader {
             followers: Vec::new(),
             isr: Isr::committed_as(state.isr.clone()),
             proposals: 0,
+            end,
             resend_at_ms: None,
         };
         leader.set_replicas(state, now_ms);
@@ -152,6 +155,19 @@ impl Leader {
         self.partition_epoch = partition_epoch;
         self.isr = Isr::committed_as(isr);
         self.resend_at_ms = None;
+    }
+
+    /// Takes note of the log's end. Followers that had everything had it until now: an idle
+    /// partition is not asked for all the time.
+    pub(crate) fn note_end(&mut self, end: Offset, now_ms: i64) {
+        if end > self.end {
+            for follower in &mut self.followers {
+                if follower.end == Some(self.end) {
+                    follower.caught_up_ms = follower.caught_up_ms.max(now_ms);
+                }
+            }
+            self.end = end;
+        }
     }
 
     pub(crate) fn follower_fetched(

@@ -54,6 +54,9 @@ impl Replica {
         event: Event<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.note_end(ends.end, now_ms);
+        }
         match event {
             Event::Metadata(state) => self.metadata(now_ms, ends, state, effects),
             Event::FollowerFetched(fetch) => {

@@ -206,6 +206,18 @@ fn a_follower_that_lags_is_dropped_after_the_lag_time() {
 }
 
 #[test]
+fn a_follower_of_an_idle_partition_has_the_whole_lag_time_after_the_next_append() {
+    let mut bench = Bench::leading(1, &[1, 2]);
+    bench.log(10);
+    bench.fetch(2, 10);
+    bench.now += 100 * LAG;
+    bench.log(11);
+    assert_eq!(proposed(&bench.step(Event::Tick)), None);
+    bench.now += LAG + 1;
+    assert_eq!(proposed(&bench.step(Event::Tick)), Some((1, vec![1])));
+}
+
+#[test]
 fn a_follower_that_keeps_pace_with_a_busy_leader_stays() {
     let mut bench = Bench::leading(1, &[1, 2]);
     for round in 1..100 {

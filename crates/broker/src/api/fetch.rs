@@ -295,7 +295,12 @@ impl Fetch {
 
     /// Has a partition looked at again with the follower's next fetch, unless there is nothing
     /// more to tell of it.
-    fn look_again(&self, target: &FetchTarget, partition: Option<&Partition>, read: &PartitionRead) {
+    fn look_again(
+        &self,
+        target: &FetchTarget,
+        partition: Option<&Partition>,
+        read: &PartitionRead,
+    ) {
         let (Some(feed), TopicKey::Id(topic)) = (&self.feed, &target.topic) else { return };
         let is_behind = partition.is_none_or(|one| one.log_end().0 > target.wanted.fetch_offset);
         if read.error != ErrorCode::None || read.diverging.is_some() || is_behind {

@@ -126,11 +126,10 @@ impl FetchSessions {
         }
         let session = Session::new(new_id, ask.uses_topic_ids, targets);
         let session = Arc::new(Mutex::new(session));
-        cache.insert(new_id, Cached {
-            session: Arc::clone(&session),
-            last_used: now,
-            of_follower: ask.of_follower,
-        });
+        cache.insert(
+            new_id,
+            Cached { session: Arc::clone(&session), last_used: now, of_follower: ask.of_follower },
+        );
         SessionPlan::Session { session, full: true }
     }
 }

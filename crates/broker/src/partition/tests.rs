@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use naru_log::{LogConfig, OpenOptions, OsDisk};
-use naru_model::config::ThrottledReplicas;
 use naru_model::BrokerEpoch;
+use naru_model::config::ThrottledReplicas;
 use naru_records::{BatchBuilder, BatchOptions};
 use naru_replication::{Divergence, PartitionState};
 

@@ -1,0 +1,126 @@
+//! What a follower's fetch session has to look at again.
+//!
+//! A follower follows thousands of partitions in one session, of which few have news at a time.
+//! Each partition tells the feeds that subscribed to it; a fetch looks only at those. A feed lives
+//! with its session: partitions hold it weakly.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use naru_model::BrokerId;
+use naru_replication::PartitionKey;
+use tokio::sync::Notify;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    changed: Mutex<Changed>,
+    news: Notify,
+}
+
+/// Each partition once, the one that waits longest first.
+#[derive(Debug, Default)]
+struct Changed {
+    order: VecDeque<PartitionKey>,
+    known: HashSet<PartitionKey>,
+}
+
+impl Feed {
+    fn changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a partition looked at with the next answer.
+    pub(crate) fn note(&self, key: PartitionKey) {
+        let mut changed = self.changed();
+        if changed.known.insert(key) {
+            changed.order.push_back(key);
+        }
+    }
+
+    /// Has a partition looked at now.
+    pub(super) fn tell(&self, key: PartitionKey) {
+        self.note(key);
+        self.news.notify_one();
+    }
+
+    /// What is to be looked at, longest waiting first.
+    pub(crate) fn take(&self) -> Vec<PartitionKey> {
+        let mut changed = self.changed();
+        changed.known.clear();
+        changed.order.drain(..).collect()
+    }
+
+    /// Waits for something to look at now.
+    pub(crate) async fn told(&self) {
+        self.news.notified().await;
+    }
+}
+
+/// The feeds of a partition's followers, one each.
+#[derive(Debug, Default)]
+pub(super) struct Feeds(Vec<(BrokerId, Weak<Feed>)>);
+
+impl Feeds {
+    /// Tells `feed` from now on, and no other of the same follower.
+    pub(super) fn subscribe(&mut self, replica: BrokerId, feed: &Arc<Feed>) {
+        match self.0.iter_mut().find(|(known, _)| *known == replica) {
+            Some((_, known)) => *known = Arc::downgrade(feed),
+            None => self.0.push((replica, Arc::downgrade(feed))),
+        }
+    }
+
+    /// There is something to fetch or to be told at once.
+    pub(super) fn tell(&mut self, key: PartitionKey) {
+        self.each(|feed| feed.tell(key));
+    }
+
+    /// There is something to be told on the next occasion.
+    pub(super) fn note(&mut self, key: PartitionKey) {
+        self.each(|feed| feed.note(key));
+    }
+
+    fn each(&mut self, tell: impl Fn(&Feed)) {
+        self.0.retain(|(_, feed)| {
+            let feed = feed.upgrade();
+            feed.iter().for_each(|feed| tell(feed));
+            feed.is_some()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_model::Uuid;
+
+    use super::*;
+
+    fn key(partition: i32) -> PartitionKey {
+        PartitionKey { topic: Uuid(1), partition }
+    }
+
+    #[test]
+    fn each_partition_is_looked_at_once_in_the_order_of_its_first_news() {
+        let feed = Arc::new(Feed::default());
+        let mut feeds = Feeds::default();
+        feeds.subscribe(BrokerId(2), &feed);
+        feeds.tell(key(1));
+        feeds.note(key(0));
+        feeds.tell(key(1));
+        assert_eq!(feed.take(), [key(1), key(0)]);
+        assert_eq!(feed.take(), []);
+    }
+
+    #[test]
+    fn a_follower_has_one_feed_and_lost_ones_are_forgotten() {
+        let (old, new) = (Arc::new(Feed::default()), Arc::new(Feed::default()));
+        let mut feeds = Feeds::default();
+        feeds.subscribe(BrokerId(2), &old);
+        feeds.subscribe(BrokerId(2), &new);
+        feeds.tell(key(1));
+        assert_eq!((old.take(), new.take()), (vec![], vec![key(1)]));
+        drop(new);
+        feeds.tell(key(1));
+        assert!(feeds.0.is_empty());
+    }
+}
