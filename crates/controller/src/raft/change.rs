@@ -271,6 +271,11 @@ impl Quorum {
         if *range.start() < 0 || range.is_empty() {
             return invalid("no range of kraft.version");
         }
+        if self.kraft_version() == KraftVersion::Static {
+            // Static voters listen where the configuration says; there is nothing to write.
+            let known = self.voters().iter().any(|voter| voter.id == request.voter_id);
+            return if known { Ok(None) } else { Err((ErrorCode::VoterNotFound, None)) };
+        }
         self.check_may_change(step)?;
         if !range.contains(&1) {
             return invalid("the voter does not know this quorum's kraft.version");

@@ -133,14 +133,14 @@ impl Quorum {
     /// When this leader resigns unless more voters fetch: a majority must have done so within
     /// one and a half fetch timeouts.
     fn majority_deadline(&self, leader: &Leader) -> Option<i64> {
-        let others = self.other_voters();
+        let others = || self.voters().iter().filter(|voter| !self.is_self(voter));
         let total = self.voters().len();
-        let own = total.saturating_sub(others.len());
+        let own = total.saturating_sub(others().count());
         let needed = (total / 2 + 1).saturating_sub(own);
         let contact = |voter: &Voter| {
             leader.progress(voter).map_or(leader.started_ms, |progress| progress.contact_ms)
         };
-        let mut contacts: Vec<i64> = others.iter().map(contact).collect();
+        let mut contacts: Vec<i64> = others().map(contact).collect();
         contacts.sort_unstable_by(|a, b| b.cmp(a));
         let oldest = contacts.get(needed.checked_sub(1)?)?.max(&leader.started_ms);
         let timeout = self.timeouts.fetch_timeout_ms.saturating_mul(3) / 2;
@@ -151,7 +151,7 @@ impl Quorum {
         let parked = leader.parked.iter().map(|parked| parked.deadline);
         let change = leader.change.as_ref().map(|change| change.deadline);
         let majority = self.majority_deadline(leader);
-        let alone = self.other_voters().is_empty();
+        let alone = self.voters().iter().all(|voter| self.is_self(voter));
         let begin = (!alone).then_some(leader.begin_at);
         parked.chain(change).chain(majority).chain(begin).min()
     }

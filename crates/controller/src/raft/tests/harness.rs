@@ -257,7 +257,7 @@ impl Node {
     /// Follows node 2 in `epoch`, which has answered a Fetch.
     pub(super) fn follow(mut self, epoch: i32) -> Self {
         self.ask(RaftRequest::BeginQuorumEpoch(begin_from(2, epoch)));
-        self.answer_fetch(partition(5));
+        self.answer_fetch(partition(1));
         self.effects.clear();
         // The answer of the next one.
         self.core.in_flight.clear();

@@ -1,3 +1,5 @@
+mod changes;
 mod elections;
 mod harness;
+mod replication;
 mod sim;

@@ -72,7 +72,17 @@ impl World {
         self.after(next, Happening::Fault);
     }
 
-    pub(in crate::raft) fn crash(&mut self, id: i32) {
+    /// The process dies, and stays dead; the others notice.
+    pub(super) fn kill(&mut self, id: i32) {
+        self.crash_for(id, 1_000_000);
+    }
+
+    fn crash(&mut self, id: i32) {
+        let down = self.random.between(0, 3000);
+        self.crash_for(id, down);
+    }
+
+    fn crash_for(&mut self, id: i32, down: i64) {
         let kept = self.random.between(0, 5);
         let node = self.nodes.get_mut(&id).unwrap();
         if node.core.take().is_none() {
@@ -81,10 +91,9 @@ impl World {
         node.disk.crash(kept);
         node.tokens.clear();
         node.tick_at = None;
-        let down = self.random.between(0, 3000);
         self.after(down, Happening::Restart { node: id });
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {
-            if other != id && self.random.between(0, 9) < 7 && down > 30 {
+            if other != id && (self.calm || self.random.between(0, 9) < 7) && down > 30 {
                 let life = self.nodes[&other].life;
                 let wait = self.random.between(0, 20);
                 let event = Event::PeerGone { id };

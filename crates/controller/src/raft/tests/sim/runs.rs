@@ -1,7 +1,8 @@
 //! The runs.
 
+use super::faults::remove;
 use super::{Settings, World};
-use crate::raft::{LogView, Quorum};
+use crate::raft::{LogView, Quorum, RaftRequest, RaftResponse};
 
 impl World {
     /// For the message of a failed run.
@@ -87,7 +88,7 @@ fn settings(seed: u64) -> Settings {
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let first = number("NARU_RAFT_SEED").unwrap_or(0);
-    first..first + number("NARU_RAFT_SEEDS").unwrap_or(200)
+    first..first + number("NARU_RAFT_SEEDS").unwrap_or(120)
 }
 
 #[test]
@@ -102,7 +103,19 @@ fn nothing_committed_is_lost_and_all_come_together() {
         met.2 += world.truncated;
     }
     println!("elections {}, snapshots installed {}, truncations {}", met.0, met.1, met.2);
-    assert!(met.0 > 100 && met.1 > 10 && met.2 > 10, "the runs met too little: {met:?}");
+    if seeds().end - seeds().start >= 50 {
+        assert!(met.0 > 100 && met.1 > 10 && met.2 > 10, "the runs met too little: {met:?}");
+    }
+}
+
+/// Seeds that once found something.
+#[test]
+fn seeds_that_found_bugs_stay_good() {
+    // 14: a removed leader with the longest log stood no more. 1516: an epoch that only a
+    // snapshot has was answered as if it were epoch 0.
+    for seed in [14, 1516] {
+        run(seed, &settings(seed));
+    }
 }
 
 #[test]
@@ -111,6 +124,56 @@ fn the_same_seed_gives_the_same_run() {
     let traces = |seed| run(seed, &traced(seed)).trace;
     assert_eq!(traces(4), traces(4));
     assert_ne!(traces(4), traces(5));
+}
+
+#[test]
+fn a_crashed_leader_is_replaced_in_a_fraction_of_a_second() {
+    let mut slowest = 0;
+    for seed in 0..20 {
+        let mut world = World::new(seed, Settings::calm(3));
+        world.run_for(2_000);
+        let leader = world.leader().expect("a leader");
+        world.kill(leader);
+        let died = world.now;
+        while world.leader().is_none() {
+            world.run_for(5);
+            assert!(world.now < died + 1_000, "seed {seed}: no leader");
+        }
+        slowest = slowest.max(world.now - died);
+    }
+    assert!(slowest < 300, "{slowest} ms");
+}
+
+#[test]
+fn a_single_node_grows_to_three_by_itself_and_loses_its_first_voter() {
+    let settings = Settings { observers: 2, auto_join: true, ..Settings::calm(1) };
+    let mut world = World::new(3, settings);
+    world.run_for(15_000);
+    let voters = |world: &World| -> Vec<i32> {
+        let core = world.nodes[&world.leader().unwrap()].core.as_ref().unwrap();
+        core.voters().iter().map(|voter| voter.id).collect()
+    };
+    assert_eq!(voters(&world), [1, 2, 3]);
+    world.kill(1);
+    let before = world.judge.committed.len();
+    world.run_for(1_000);
+    assert!(world.judge.committed.len() > before);
+    assert_ne!(world.leader(), Some(1));
+}
+
+#[test]
+fn a_leader_that_is_removed_leaves_when_its_removal_is_committed() {
+    let mut world = World::new(5, Settings::calm(3));
+    world.run_for(2_000);
+    let leader = world.leader().unwrap();
+    world.ask(leader, &RaftRequest::RemoveRaftVoter(remove(leader)));
+    world.run_for(1_500);
+    let RaftResponse::RemoveRaftVoter(answer) = &world.answers[0].1 else { panic!() };
+    assert_eq!(answer.error_code, 0);
+    let next = world.leader().expect("another leader");
+    assert_ne!(next, leader);
+    let old = world.nodes[&leader].core.as_ref().unwrap();
+    assert_eq!((old.state_name(), old.leader()), ("observer", Some(next)));
 }
 
 #[test]
