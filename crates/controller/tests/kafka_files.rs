@@ -14,8 +14,8 @@ use naru_controller::quorum::{
     initial_checkpoint,
 };
 use naru_controller::{Controller, RecordAndVersion};
-use naru_model::Timestamp;
 use naru_model::config::Props;
+use naru_model::{Timestamp, Uuid};
 use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener,
@@ -88,10 +88,24 @@ fn the_metadata_log_of_a_real_node_is_read_whole() {
     assert_eq!(image.epoch(), 2);
 
     // And a node of ours takes over from there.
-    let records = controller.decide_unfence_broker(1, image.broker(1).unwrap().epoch);
-    for (offset, record) in (image.end_offset()..).zip(records) {
-        controller.replay(offset, 3, &record.record).unwrap();
-    }
+    let registered =
+        batches(LOG).into_iter().flat_map(|(_, records)| records).rev().find_map(|record| {
+            match record {
+                LogRecord::Metadata { record: MetadataRecord::RegisterBrokerRecord(r), .. } => {
+                    Some(r)
+                }
+                _ => None,
+            }
+        });
+    let request = registration_of(&registered.unwrap(), broker.epoch);
+    let request = BrokerRegistrationRequest { incarnation_id: Uuid(9), ..request };
+    let mut sessions = controller.start_sessions(SessionSettings::default(), 0);
+    let context = register_at(controller.image().end_offset());
+    let decision = controller.decide_broker_registration(&mut sessions, &request, context);
+    replay(&mut controller, &decision.records);
+    let alive = heartbeat(&controller);
+    let decision = controller.decide_broker_heartbeat(&mut sessions, 0, &alive);
+    replay(&mut controller, &decision.records);
     let partition = controller.image().partition("m1", 0).unwrap();
     assert_eq!((partition.leader, partition.isr.as_slice()), (Some(1), &[1][..]));
 }
@@ -146,10 +160,7 @@ fn a_clean_stop_writes_the_records_kafka_wrote() {
     for _ in 0..2 {
         let stop = BrokerHeartbeatRequest { want_shut_down: true, ..heartbeat(&controller) };
         let decision = controller.decide_broker_heartbeat(&mut sessions, 0, &stop);
-        for record in &decision.records {
-            let offset = controller.image().end_offset();
-            controller.replay(offset, 1, &record.record).unwrap();
-        }
+        replay(&mut controller, &decision.records);
         assert_eq!(decision.response.should_shut_down, !ours.is_empty());
         ours.extend(decision.records);
     }
@@ -165,14 +176,7 @@ fn a_start_after_a_clean_stop_writes_the_records_kafka_wrote() {
         panic!("{kafkas:?} is no registration");
     };
     let request = registration_of(registered, controller.image().broker(1).unwrap().epoch);
-    let context = RegisterBroker {
-        version: 4,
-        cluster_id: "c",
-        kraft_version: 1,
-        next_offset: 185,
-        previous_process_is_gone: false,
-        now_ms: 0,
-    };
+    let context = register_at(185);
     let decision = controller.decide_broker_registration(&mut sessions, &request, context);
     let [ours] = decision.records.try_into().unwrap();
     let MetadataRecord::RegisterBrokerRecord(mut ours) = ours.record else {
@@ -188,6 +192,24 @@ fn a_start_after_a_clean_stop_writes_the_records_kafka_wrote() {
     let mut sessions = controller.start_sessions(SessionSettings::default(), 0);
     let decision = controller.decide_broker_heartbeat(&mut sessions, 0, &heartbeat(&controller));
     assert_eq!(texts(&decision.records), kafka_wrote(&records, 187..193));
+}
+
+fn replay(controller: &mut Controller, records: &[RecordAndVersion]) {
+    for record in records {
+        let offset = controller.image().end_offset();
+        controller.replay(offset, 3, &record.record).unwrap();
+    }
+}
+
+fn register_at(next_offset: i64) -> RegisterBroker<'static> {
+    RegisterBroker {
+        version: 4,
+        cluster_id: "c",
+        kraft_version: 1,
+        next_offset,
+        previous_process_is_gone: false,
+        now_ms: 0,
+    }
 }
 
 /// The request that led to a registration.

@@ -224,8 +224,8 @@ mod tests {
             sizes in prop::collection::vec((0..4usize, 0..3usize), 1..5),
             replicas in 1..6usize,
         ) {
-            let mut id = 0;
-            let mut take = |count| { let ids = (id..id + count as i32).collect(); id += count as i32; ids };
+            let mut ids = 0..;
+            let mut take = |count: usize| ids.by_ref().take(count).collect::<Vec<i32>>();
             let racks: Vec<Rack> = sizes
                 .iter()
                 .map(|(active, inactive)| Rack { active: take(*active), inactive: take(*inactive) })

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use naru_model::Uuid;
 use naru_model::config::Props;
+use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -22,7 +23,6 @@ use naru_protocol::messages::create_topics_response::CreatableTopicResult;
 use naru_protocol::metadata::MetadataRecord;
 
 use super::*;
-use crate::image::Endpoint;
 use crate::records::RecordAndVersion;
 
 /// A controller and the log it wrote.
@@ -51,23 +51,44 @@ impl Cluster {
         cluster
     }
 
+    /// A new process of a broker whose earlier one is gone; unfenced.
     pub(super) fn start_broker(&mut self, id: i32) -> i64 {
-        let registration = BrokerRegistration {
-            id,
-            incarnation_id: self.new_id(),
-            endpoints: vec![Endpoint {
-                name: "PLAINTEXT".to_owned(),
-                host: "localhost".to_owned(),
-                port: 9092,
-                security_protocol: 0,
-            }],
-            rack: None,
-            log_dirs: vec![Uuid(500)],
+        let mut sessions = self.controller.start_sessions(SessionSettings::default(), 0);
+        let incarnation = self.new_id().0;
+        let context = RegisterBroker {
+            version: 4,
+            cluster_id: brokers::CLUSTER_ID,
+            kraft_version: 1,
+            next_offset: self.end(),
+            previous_process_is_gone: true,
+            now_ms: 0,
         };
-        let decision = self.controller.decide_register_broker(registration, self.end());
+        let request = brokers::registration(id, incarnation);
+        let decision = self.controller.decide_broker_registration(&mut sessions, &request, context);
+        assert_eq!(decision.response.error_code, 0);
         self.commit(decision.records);
-        self.commit(self.controller.decide_unfence_broker(id, decision.response));
-        decision.response
+        self.heartbeat(&mut sessions, id, false);
+        decision.response.broker_epoch
+    }
+
+    /// Stops a broker cleanly, whoever has read of it or not.
+    pub(super) fn stop_broker(&mut self, id: i32) {
+        let mut sessions = self.controller.start_sessions(SessionSettings::default(), 0);
+        for _ in 0..2 {
+            self.heartbeat(&mut sessions, id, true);
+        }
+    }
+
+    fn heartbeat(&mut self, sessions: &mut BrokerSessions, id: i32, want_shut_down: bool) {
+        let request = BrokerHeartbeatRequest {
+            broker_id: id,
+            broker_epoch: self.controller.image().broker(id).map_or(-1, |broker| broker.epoch),
+            current_metadata_offset: self.end() - 1,
+            want_shut_down,
+            ..BrokerHeartbeatRequest::default()
+        };
+        let decision = self.controller.decide_broker_heartbeat(sessions, 0, &request);
+        self.commit(decision.records);
     }
 
     pub(super) fn end(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! Random lives of a cluster: whatever is decided can be replayed, and gives the same state.
 
 use naru_model::Timestamp;
+use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use naru_protocol::messages::create_partitions_request::{
     CreatePartitionsRequest, CreatePartitionsTopic,
 };
@@ -92,12 +93,12 @@ fn run(cluster: &mut Cluster, step: Step) {
             cluster.start_broker(id);
         }
         Step::StopBroker(id) => {
-            let epoch = cluster.controller.image().broker(id).map_or(-1, |broker| broker.epoch);
-            let records = cluster.controller.decide_stop_broker(id, epoch);
-            cluster.commit(records);
+            cluster.stop_broker(id);
         }
         Step::ProducerIds => {
-            let decision = cluster.controller.decide_producer_ids(1, 0).unwrap();
+            let broker_epoch = cluster.controller.image().broker(1).map_or(-1, |b| b.epoch);
+            let ask = AllocateProducerIdsRequest { broker_id: 1, broker_epoch };
+            let decision = cluster.controller.decide_allocate_producer_ids(&ask);
             cluster.commit(decision.records);
         }
     }

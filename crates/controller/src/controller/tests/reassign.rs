@@ -11,6 +11,9 @@ use naru_protocol::messages::list_partition_reassignments_request::{
 
 use super::brokers::{Live, directory, seats};
 
+/// Topic, replicas, adding, removing.
+type Ongoing = (String, Vec<i32>, Vec<i32>, Vec<i32>);
+
 impl Live {
     pub(super) fn reassign(
         &mut self,
@@ -42,7 +45,7 @@ impl Live {
     }
 
     /// Topic, replicas, adding, removing of each partition on its way.
-    fn ongoing(&self, topics: Option<&[&str]>) -> Vec<(String, Vec<i32>, Vec<i32>, Vec<i32>)> {
+    fn ongoing(&self, topics: Option<&[&str]>) -> Vec<Ongoing> {
         let topics = topics.map(|topics| {
             let named = topics.iter().map(|name| ListPartitionReassignmentsTopics {
                 name: (*name).to_owned(),

@@ -1,5 +1,9 @@
 //! What a node writes when it starts, compared with what Apache Kafka 4.3.1 wrote.
 
+use naru_model::ErrorCode;
+use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use naru_protocol::messages::controller_registration_request::ControllerRegistrationRequest;
+
 use super::*;
 use crate::image::ConfigResource;
 
@@ -79,23 +83,15 @@ fn a_restarted_broker_registers_at_once_and_leads_in_new_epochs() {
     let image = cluster.controller.image();
     assert_eq!(image.broker(1).unwrap().epoch, second);
     let partition = image.partition("t", 0).unwrap();
-    assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 1));
-    // An epoch of an earlier process unfences nothing.
-    assert_eq!(cluster.controller.decide_unfence_broker(1, first), []);
+    // Lost with the old process, taken up by the new one.
+    assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 2));
 }
 
 #[test]
 fn a_fenced_broker_gets_no_topics() {
-    let mut cluster = Cluster::empty();
-    let registration = BrokerRegistration {
-        id: 1,
-        incarnation_id: Uuid(1),
-        endpoints: Vec::new(),
-        rack: None,
-        log_dirs: vec![Uuid(2)],
-    };
-    let decision = cluster.controller.decide_register_broker(registration, 0);
-    cluster.commit(decision.records);
+    let mut cluster = Cluster::with_brokers(&[1]);
+    cluster.stop_broker(1);
+    assert!(cluster.controller.image().broker(1).unwrap().fenced);
     let [result] = cluster.create(&request(vec![topic("t", 1, 1)])).try_into().unwrap();
     assert_eq!(
         result.error_message.as_deref(),
@@ -107,25 +103,37 @@ fn a_fenced_broker_gets_no_topics() {
 }
 
 #[test]
-fn a_controller_registers_once_a_process() {
+fn a_controller_registers_when_it_has_something_new_to_say() {
     let mut cluster = Cluster::with_brokers(&[1]);
-    let registration = ControllerRegistration { id: 1, incarnation_id: Uuid(8), endpoints: vec![] };
-    let records = cluster.controller.decide_register_controller(registration.clone());
+    let request = ControllerRegistrationRequest {
+        controller_id: 1,
+        incarnation_id: Uuid(8),
+        ..ControllerRegistrationRequest::default()
+    };
+    let records = cluster.controller.decide_controller_registration(&request).records;
     assert_eq!(names(&records), [("RegisterControllerRecord", 0)]);
     cluster.commit(records);
-    assert_eq!(cluster.controller.decide_register_controller(registration), []);
+    assert_eq!(cluster.controller.decide_controller_registration(&request).records, []);
+    let next = ControllerRegistrationRequest { incarnation_id: Uuid(9), ..request };
+    assert_eq!(cluster.controller.decide_controller_registration(&next).records.len(), 1);
 }
 
 #[test]
-fn producer_id_blocks_never_overlap() {
+fn producer_id_blocks_never_overlap_and_go_to_registered_processes() {
     let mut cluster = Cluster::with_brokers(&[1]);
-    let mut firsts = Vec::new();
+    let broker_epoch = cluster.controller.image().broker(1).unwrap().epoch;
+    let ask = AllocateProducerIdsRequest { broker_id: 1, broker_epoch };
+    let mut blocks = Vec::new();
     for _ in 0..3 {
-        let decision = cluster.controller.decide_producer_ids(1, 9).unwrap();
-        firsts.push(decision.response);
+        let decision = cluster.controller.decide_allocate_producer_ids(&ask);
+        assert_eq!(decision.response.error_code, 0);
+        blocks.push((decision.response.producer_id_start, decision.response.producer_id_len));
         cluster.commit(decision.records);
     }
-    let block = |first| ProducerIdBlock { first, len: 1000 };
-    assert_eq!(firsts, [block(0), block(1000), block(2000)]);
+    assert_eq!(blocks, [(0, 1000), (1000, 1000), (2000, 1000)]);
     assert_eq!(cluster.controller.image().next_producer_id(), 3000);
+    let stale = AllocateProducerIdsRequest { broker_epoch: broker_epoch - 1, ..ask };
+    let refused = cluster.controller.decide_allocate_producer_ids(&stale);
+    assert_eq!(refused.records, []);
+    assert_eq!(refused.response.error_code, ErrorCode::StaleBrokerEpoch.code());
 }

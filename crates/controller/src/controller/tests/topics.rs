@@ -29,7 +29,7 @@ fn a_topic_is_created_with_its_partitions_on_the_broker() {
     assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 0));
     assert_eq!(
         (partition.isr.as_slice(), partition.directories.as_slice()),
-        (&[1][..], &[Uuid(500)][..])
+        (&[1][..], &[brokers::directory(1)][..])
     );
     let configs = result.configs.unwrap();
     let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
