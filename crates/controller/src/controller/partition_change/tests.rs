@@ -172,3 +172,11 @@ fn a_new_replica_gets_the_directory_of_its_broker() {
     let change = PartitionChange::of(&before, RULES).directory(1, Uuid(77));
     assert_eq!(after(change, &[1]).unwrap().directories, [Uuid(77)]);
 }
+
+#[test]
+fn a_last_leader_that_is_no_replica_any_more_does_not_lead() {
+    let before = PartitionImage { last_known_elr: vec![1], ..partition(&[2, 3], &[], None) };
+    assert_eq!(after(PartitionChange::of(&before, RULES), &[1, 2, 3]), None);
+    let change = PartitionChange::of(&before, RULES).election(Election::Unclean);
+    assert_eq!(after(change, &[1, 2, 3]).unwrap().leader, Some(2));
+}
