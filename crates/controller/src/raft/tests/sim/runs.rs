@@ -64,7 +64,7 @@ impl World {
 }
 
 fn run(seed: u64, settings: &Settings) -> World {
-    let mut world = World::new(seed, settings.clone());
+    let mut world = World::new(seed, settings);
     world.run_for(12_000);
     world.converge();
     world
@@ -72,12 +72,12 @@ fn run(seed: u64, settings: &Settings) -> World {
 
 fn settings(seed: u64) -> Settings {
     let pick = |list: &[i32], by: u64| list[usize::try_from(seed / by).unwrap() % list.len()];
-    let dynamic = seed % 3 != 0;
+    let dynamic = !seed.is_multiple_of(3);
     Settings {
         voters: pick(&[3, 3, 5, 1, 2], 1),
         observers: if dynamic { pick(&[0, 1, 2], 5) } else { pick(&[0, 1], 5) },
         dynamic,
-        auto_join: dynamic && seed % 7 == 0,
+        auto_join: dynamic && seed.is_multiple_of(7),
         loss: i64::from(pick(&[0, 20, 100], 2)),
         delay_max_ms: i64::from(pick(&[2, 10, 60], 4)),
         faults: true,
@@ -130,7 +130,7 @@ fn the_same_seed_gives_the_same_run() {
 fn a_crashed_leader_is_replaced_in_a_fraction_of_a_second() {
     let mut slowest = 0;
     for seed in 0..20 {
-        let mut world = World::new(seed, Settings::calm(3));
+        let mut world = World::new(seed, &Settings::calm(3));
         world.run_for(2_000);
         let leader = world.leader().expect("a leader");
         world.kill(leader);
@@ -147,7 +147,7 @@ fn a_crashed_leader_is_replaced_in_a_fraction_of_a_second() {
 #[test]
 fn a_single_node_grows_to_three_by_itself_and_loses_its_first_voter() {
     let settings = Settings { observers: 2, auto_join: true, ..Settings::calm(1) };
-    let mut world = World::new(3, settings);
+    let mut world = World::new(3, &settings);
     world.run_for(15_000);
     let voters = |world: &World| -> Vec<i32> {
         let core = world.nodes[&world.leader().unwrap()].core.as_ref().unwrap();
@@ -163,7 +163,7 @@ fn a_single_node_grows_to_three_by_itself_and_loses_its_first_voter() {
 
 #[test]
 fn a_leader_that_is_removed_leaves_when_its_removal_is_committed() {
-    let mut world = World::new(5, Settings::calm(3));
+    let mut world = World::new(5, &Settings::calm(3));
     world.run_for(2_000);
     let leader = world.leader().unwrap();
     world.ask(leader, &RaftRequest::RemoveRaftVoter(remove(leader)));
@@ -178,7 +178,7 @@ fn a_leader_that_is_removed_leaves_when_its_removal_is_committed() {
 
 #[test]
 fn three_voters_elect_one_and_replicate() {
-    let mut world = World::new(1, Settings::calm(3));
+    let mut world = World::new(1, &Settings::calm(3));
     world.run_for(1_500);
     assert!(world.leader().is_some());
     let cores = world.nodes.values().filter_map(|node| node.core.as_ref());

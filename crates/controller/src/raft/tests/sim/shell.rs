@@ -17,6 +17,12 @@ const SNAPSHOT_LEN: usize = 150;
 /// Records in one answer to a Fetch.
 const FETCH_RECORDS: usize = 40;
 
+/// What a simulated snapshot holds: another one for every id.
+fn snapshot_bytes(id: SnapshotId) -> Vec<u8> {
+    let first = id.end_offset.to_be_bytes();
+    first.into_iter().cycle().take(SNAPSHOT_LEN).collect()
+}
+
 impl World {
     pub(super) fn execute(&mut self, id: i32, effects: Vec<Effect>) {
         for effect in effects {
@@ -252,8 +258,7 @@ impl World {
             partition.error_code = ErrorCode::SnapshotNotFound.code();
             return;
         };
-        let seed = snapshot.id.end_offset.unsigned_abs();
-        let whole: Vec<u8> = (0..SNAPSHOT_LEN).map(|at| (seed as usize + at) as u8).collect();
+        let whole = snapshot_bytes(snapshot.id);
         let from = usize::try_from(read.position).unwrap();
         if from >= whole.len() {
             partition.error_code = ErrorCode::PositionOutOfRange.code();
@@ -275,8 +280,7 @@ impl World {
         if !last {
             return;
         }
-        let seed = snapshot.end_offset.unsigned_abs();
-        let whole: Vec<u8> = (0..SNAPSHOT_LEN).map(|at| (seed as usize + at) as u8).collect();
+        let whole = snapshot_bytes(snapshot);
         assert_eq!(node.partial, whole, "a damaged snapshot");
         if node.failing {
             return self.later(id, 3, Event::FetchFailed);

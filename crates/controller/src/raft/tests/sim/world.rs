@@ -106,7 +106,7 @@ pub(super) fn directory(id: i32) -> Uuid {
 }
 
 impl World {
-    pub(in crate::raft) fn new(seed: u64, settings: Settings) -> Self {
+    pub(in crate::raft) fn new(seed: u64, settings: &Settings) -> Self {
         let mut world = Self {
             now: 1_000_000,
             settings: settings.clone(),
