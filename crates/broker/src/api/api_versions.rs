@@ -16,6 +16,8 @@ use crate::listener::Outgoing;
 
 /// First version whose answer may name features with a lowest version of 0.
 const ZERO_MINIMUM_SINCE: i16 = 4;
+/// The feature that the quorum keeps in control records.
+const KRAFT_VERSION: &str = "kraft.version";
 /// First version with the client's software name and version.
 const SOFTWARE_SINCE: i16 = 3;
 
@@ -53,17 +55,23 @@ pub(super) fn answer(
             })
             .collect(),
         finalized_features_epoch: image.end_offset().saturating_sub(1),
-        finalized_features: image
-            .features()
-            .iter()
-            .map(|(name, level)| FinalizedFeatureKey {
-                name: name.clone(),
-                max_version_level: *level,
-                min_version_level: *level,
-            })
-            .collect(),
+        finalized_features: finalized(context.node.metadata().kraft_version(), image.features()),
         ..Default::default()
     }
+}
+
+/// The levels of all features; that of `kraft.version` is the quorum's own.
+fn finalized<'f>(
+    kraft_version: i16,
+    features: impl IntoIterator<Item = (&'f String, &'f i16)>,
+) -> Vec<FinalizedFeatureKey> {
+    let key = |name: &str, level: i16| FinalizedFeatureKey {
+        name: name.to_owned(),
+        max_version_level: level,
+        min_version_level: level,
+    };
+    let kraft = (kraft_version > 0).then(|| key(KRAFT_VERSION, kraft_version));
+    features.into_iter().map(|(name, level)| key(name, *level)).chain(kraft).collect()
 }
 
 /// The answer to a version that nobody here knows.
@@ -90,7 +98,20 @@ fn is_software_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_software_word;
+    use std::collections::BTreeMap;
+
+    use super::{finalized, is_software_word};
+
+    #[test]
+    fn the_level_of_kraft_version_is_told_when_there_is_one() {
+        let levels = BTreeMap::from([("metadata.version".to_owned(), 30)]);
+        let told = |kraft| {
+            let keys = finalized(kraft, &levels);
+            keys.into_iter().map(|key| (key.name, key.max_version_level)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0), [("metadata.version".to_owned(), 30)]);
+        assert_eq!(told(1)[1], ("kraft.version".to_owned(), 1));
+    }
 
     #[test]
     fn software_names_are_checked_as_kip_511_says() {

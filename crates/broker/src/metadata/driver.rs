@@ -283,6 +283,8 @@ impl Driver {
             let end = self.journal.sync()?;
             self.step(Event::Synced { end })?;
         }
+        // Voters, and where they are, change without a change of leaders too.
+        self.tell_leadership();
         self.drop_unheard();
         Ok(())
     }
@@ -628,6 +630,7 @@ impl Driver {
                 .map(|(host, port)| (host.to_owned(), port)),
             active_here: self.active.is_some(),
             voters: self.quorum.voters().len(),
+            kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
         });
     }
 

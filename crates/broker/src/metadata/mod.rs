@@ -45,6 +45,8 @@ pub(crate) struct Leadership {
     pub(crate) active_here: bool,
     /// How many voters there are.
     pub(crate) voters: usize,
+    /// The finalized `kraft.version`.
+    pub(crate) kraft_version: i16,
 }
 
 /// A new image, what changed since the one before, and answers that go out when this node has
@@ -326,6 +328,11 @@ impl MetadataHost {
     pub(crate) fn has_lost(&self, id: i32, epoch: i64) -> bool {
         let lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.get(&id) == Some(&epoch)
+    }
+
+    /// The finalized `kraft.version`: 0 with static voters, 1 with voters in the log.
+    pub(crate) fn kraft_version(&self) -> i16 {
+        self.shared.leadership.borrow().kraft_version
     }
 
     /// Whether anybody else may lead the quorum.
