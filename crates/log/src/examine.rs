@@ -42,36 +42,63 @@ struct Passed {
     next: Offset,
 }
 
-/// Verifies batches from the batch boundary `from` until at least `budget` bytes are done.
+/// Where an examination begins and how far it goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    /// A batch boundary.
+    pub(crate) from: u64,
+    /// The offset after the batch before it, if that is known.
+    pub(crate) after: Option<Offset>,
+    /// At least so many bytes, unless the segment ends before.
+    pub(crate) budget: u64,
+}
+
+/// Verifies batches one after the other.
 pub(crate) fn examine(
     segment: &Segment,
-    from: u64,
-    budget: u64,
+    stretch: Stretch,
     outside: &Outside,
 ) -> Result<Examined, StorageError> {
+    let Stretch { from, after, budget } = stretch;
     let (file, size) = (segment.file()?, outside.size);
+    let start = if from == 0 { Some(segment.base) } else { after };
     // The last two batches that passed: whether a base offset is right shows with the next one.
     let (mut last, mut before): (Option<Passed>, Option<Passed>) = (None, None);
-    let (mut dense, mut overlaps) = (true, false);
-    let start = (from == 0).then_some(segment.base);
+    // Where the batch ends that lies before its predecessor's end.
+    let mut overlaps = None;
+    let mut dense = true;
+    let mut confirming = false;
     let outcome = verify(&*file, segment.path(), from, size, &mut Vec::new(), &|_| {}, |batch| {
         let header = &batch.header;
         let expected = last.map(|passed| passed.next).or(start);
-        if header.last_offset_delta < 0 || header.next_offset() > outside.next_base {
+        let outlies = header.base_offset < segment.base || header.next_offset() > outside.next_base;
+        if header.last_offset_delta < 0 || outlies {
             return Visit::Wrong;
         }
         if expected.is_some_and(|expected| header.base_offset < expected) {
-            overlaps = true;
+            overlaps = Some(batch.position + header.size() as u64);
             return Visit::Wrong;
         }
         let epoch = outside.epochs.epoch_at(header.base_offset);
         if epoch.is_some_and(|epoch| epoch != header.partition_leader_epoch) {
             return Visit::Wrong;
         }
-        dense &= expected.is_none_or(|expected| header.base_offset == expected);
+        if confirming {
+            return Visit::Last;
+        }
+        let follows = expected.is_none_or(|expected| header.base_offset == expected);
+        dense &= follows;
         let (end, next) = (batch.position + header.size() as u64, header.next_offset());
         before = last.replace(Passed { end, next });
-        if end - from >= budget { Visit::Last } else { Visit::Good }
+        if end - from < budget {
+            Visit::Good
+        } else if follows {
+            Visit::Last
+        } else {
+            // A gap is right, or this base offset is wrong: then the next batch lies before it.
+            confirming = true;
+            Visit::Good
+        }
     });
     let is_faulty = match &outcome {
         Ok(outcome) => outcome.fault.is_some(),
@@ -79,25 +106,30 @@ pub(crate) fn examine(
         Err(error) if error.action == "read" => true,
         Err(error) => return Err(error.again()),
     };
-    if overlaps {
+    // What was only to confirm the last batch is another stretch's business.
+    let is_faulty = is_faulty && (overlaps.is_some() || !confirming);
+    if overlaps.is_some() {
         // Either of the two batches may have the wrong offset.
         last = before;
     }
     let end = last.map_or(from, |passed| passed.end);
-    let next = last.map(|passed| passed.next);
-    let damage = if is_faulty { Some(extent(segment, end, next, outside)?) } else { None };
+    let next = last.map(|passed| passed.next).or(start);
+    let damage =
+        if is_faulty { Some(extent(segment, (end, next), overlaps, outside)?) } else { None };
     // With the first batch bad, where the damage begins may have been found only further up.
     let end = damage.map_or(end, |damage| damage.position.min(end));
     Ok(Examined { end, next, dense, damage })
 }
 
-/// How far the damage reaches that begins at `position`, after the offset `next` if it is known.
+/// How far the damage reaches that begins at a position, after an offset if that is known; at
+/// least up to `upto`, if that is.
 fn extent(
     segment: &Segment,
-    position: u64,
-    next: Option<Offset>,
+    begin: (u64, Option<Offset>),
+    upto: Option<u64>,
     outside: &Outside,
 ) -> Result<Damage, StorageError> {
+    let (position, next) = begin;
     let (first, position) = match next {
         Some(next) => (next, position),
         None => begin_of(segment, position),
@@ -110,12 +142,14 @@ fn extent(
         fits.then_some(header.base_offset)
     };
     // The length may be right although the rest is not; else an index entry leads on.
-    let behind = header_at(segment, position)
-        .map(|header| position + header.size() as u64)
-        .and_then(|at| Some((at, is_good(at, None)?)));
-    let resumed = match behind {
+    let behind =
+        upto.or_else(|| header_at(segment, position).map(|header| position + header.size() as u64));
+    let resumed = match behind.and_then(|at| Some((at, is_good(at, None)?))) {
         Some(found) => Some(found),
-        None => segment.indexed_after(position, |offset, at| is_good(at, Some(offset)))?,
+        None => {
+            let after = upto.map_or(position, |upto| upto - 1);
+            segment.indexed_after(after, |offset, at| is_good(at, Some(offset)))?
+        }
     };
     let (end_position, last) = match resumed {
         Some((at, base)) => (at, base.plus(-1)),
@@ -140,7 +174,7 @@ fn begin_of(segment: &Segment, position: u64) -> (Offset, u64) {
 }
 
 fn header_at(segment: &Segment, position: u64) -> Option<BatchHeader> {
-    let (header, at) = segment.scan_from(position).ok()?.next().ok()??;
+    let (header, at) = segment.scan_all_from(position).ok()?.next().ok()??;
     (at == position).then_some(header)
 }
 

@@ -12,7 +12,7 @@ use naru_records::{BatchHeader, Records, TimestampType};
 use crate::disk::DiskFile;
 use crate::epochs::EpochEnd;
 use crate::error::{Context, ReadError, StorageError};
-use crate::examine::examine;
+use crate::examine::{Stretch, examine};
 use crate::segment::Segment;
 use crate::shared::{Published, Shared};
 
@@ -157,6 +157,9 @@ impl LogReader {
             let read = match read {
                 // What was appended just now is good; all else is looked at when first read.
                 Ok(Some(slice)) if plan.start.is_none() => {
+                    if slice.first > offset && self.hides_damage(&segment, slice.position) {
+                        continue;
+                    }
                     match self.good_part(&segment, slice) {
                         Ok(Some(slice)) => Ok(Some(slice)),
                         // It was cut or mended while it was looked at.
@@ -191,6 +194,13 @@ impl LogReader {
         }
     }
 
+    /// Whether a gap before `position` is damage that was not known.
+    fn hides_damage(&self, segment: &Arc<Segment>, position: u64) -> bool {
+        let begin = segment.sure_boundary_before(position);
+        begin.is_ok_and(|begin| !segment.is_verified(begin, position))
+            && self.discover(segment, position)
+    }
+
     /// The part of a slice before any damage; verifies what nobody has looked at yet. None if
     /// the log has changed meanwhile.
     fn good_part(
@@ -206,15 +216,28 @@ impl LogReader {
         let unseen_end = known.map_or(from + len, |damage| damage.position.min(from + len));
         if from < unseen_end && !segment.is_verified(from, unseen_end) {
             let Some(look) = self.look_at(segment) else { return Ok(None) };
-            let examined = examine(segment, from, unseen_end - from, &look.outside)?;
-            if !self.is_current(&look) {
-                return Ok(None);
+            // Whether the first batch stands where it should shows with the one before it.
+            let (mut begin, mut after) = (segment.sure_boundary_before(from)?, None);
+            while begin < unseen_end {
+                let stretch = Stretch { from: begin, after, budget: unseen_end - begin };
+                let examined = examine(segment, stretch, &look.outside)?;
+                if !self.is_current(&look) {
+                    return Ok(None);
+                }
+                segment.note_verified(begin, examined.end);
+                let Some(damage) = examined.damage else { break };
+                let is_news = segment.note_damage(damage);
+                if damage.position >= from {
+                    break;
+                }
+                if is_news && damage.end_position > from {
+                    // The place was found by what the damaged batch says of itself.
+                    return Ok(None);
+                }
+                begin = damage.end_position.max(begin + 1);
+                after = Some(damage.last.plus(1));
             }
-            segment.note_verified(from, examined.end);
-            if let Some(damage) = examined.damage {
-                segment.note_damage(damage);
-                known = segment.damage_from(from);
-            }
+            known = segment.damage_from(from);
         }
         let good = known.map_or(len, |damage| damage.position.saturating_sub(from).min(len));
         if good == 0 {
@@ -373,13 +396,13 @@ fn read_planned(
     upto: Offset,
 ) -> Result<Option<Slice>, ReadError> {
     let segment = &plan.segment;
-    let file = segment.file()?;
-    if plan.end == Some(0) {
-        return Ok(Some(nothing(file, offset, segment)));
-    }
     if let Some(damage) = segment.damage_at(offset) {
         let path = segment.path().to_path_buf();
         return Err(ReadError::Damaged { path, position: damage.position });
+    }
+    let file = segment.file()?;
+    if plan.end == Some(0) {
+        return Ok(Some(nothing(file, offset, segment)));
     }
     let (first, start, first_end) = match plan.start {
         Some(start) => start,

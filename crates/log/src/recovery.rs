@@ -20,7 +20,7 @@ use crate::damage;
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Context, ReadError, StorageError};
-use crate::examine::{Outside, examine};
+use crate::examine::{Outside, Stretch, examine};
 use crate::log::{Log, remove_if_there, unless_full};
 use crate::names;
 use crate::replay::{load_snapshot, replay_producers};
@@ -133,6 +133,7 @@ impl Log {
         let mut opening = Opening {
             report: Recovery { is_new, ..Recovery::default() },
             epochs: LeaderEpochs::default(),
+            epochs_on_disk: LeaderEpochs::default(),
             producers_seen: false,
             verified_from: Offset(i64::MAX),
             buffer: Vec::new(),
@@ -163,6 +164,7 @@ struct Opening<'p> {
     progress: &'p dyn Fn(u64),
     report: Recovery,
     epochs: LeaderEpochs,
+    epochs_on_disk: LeaderEpochs,
     /// Whether a verified batch had a producer id.
     producers_seen: bool,
     /// Offset from which every batch to the end has been verified.
@@ -283,7 +285,10 @@ impl Opening<'_> {
         let text = bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
         // Without the file everything is verified below, and the epochs come from the batches.
         match text.and_then(LeaderEpochs::from_text) {
-            Some(epochs) => self.epochs = epochs,
+            Some(epochs) => {
+                self.epochs_on_disk = epochs.clone();
+                self.epochs = epochs;
+            }
             None => {
                 self.trust = Trust { clean: false, recovery_point: None };
             }
@@ -351,13 +356,26 @@ impl Opening<'_> {
         Ok(Recovered { log_end, synced_end })
     }
 
-    /// Stretches that were found to be damaged before the last stop stay closed to readers.
+    /// Stretches that were found to be damaged before the last stop stay closed to readers, if
+    /// they still are: a crash may have come between mending and forgetting.
     fn recall_damages(&mut self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
         let path = self.dir.join(names::DAMAGES);
         let Some(bytes) = read_if_there(&*self.disk, &path)? else { return Ok(()) };
         for known in damage::from_text(&String::from_utf8_lossy(&bytes)) {
-            let segment = segments.iter().find(|segment| segment.base == known.segment_base);
-            if let Some(segment) = segment.filter(|segment| known.end_position <= segment.size()) {
+            let at = segments.iter().position(|segment| segment.base == known.segment_base);
+            let Some((at, segment)) = at.and_then(|at| Some((at, segments.get(at)?))) else {
+                continue;
+            };
+            let size = segment.size();
+            let next_base = segments.get(at + 1).map_or(Offset(i64::MAX), |next| next.base);
+            if known.position < size {
+                let outside = Outside { next_base, size, epochs: self.epochs.clone() };
+                let budget = (known.end_position - known.position).max(1);
+                let stretch = Stretch { from: known.position, after: Some(known.first), budget };
+                if let Some(damage) = examine(segment, stretch, &outside)?.damage {
+                    segment.note_damage(damage);
+                }
+            } else if known.position == size && known.last.plus(1) == next_base {
                 segment.note_damage(known);
             }
         }
@@ -377,10 +395,12 @@ impl Opening<'_> {
             return Ok(());
         }
         let start = size.saturating_sub(budget);
-        let mut from = if start == 0 { 0 } else { segment.boundary_below(start)?.unwrap_or(0) };
+        let mut from = if start == 0 { 0 } else { segment.sure_boundary_before(start)? };
+        let mut after = None;
         let outside = Outside { next_base, size, epochs: self.epochs.clone() };
         while from < size {
-            let examined = examine(segment, from, u64::MAX, &outside)?;
+            let stretch = Stretch { from, after, budget: u64::MAX };
+            let examined = examine(segment, stretch, &outside)?;
             self.report.bytes_verified += examined.end.saturating_sub(from);
             (self.progress)(examined.end.saturating_sub(from));
             segment.note_verified(from, examined.end);
@@ -392,7 +412,7 @@ impl Opening<'_> {
                 "damage behind the mark of a clean stop"
             );
             segment.note_damage(damage);
-            from = damage.end_position.max(examined.end + 1);
+            (from, after) = (damage.end_position.max(examined.end + 1), Some(damage.last.plus(1)));
         }
         Ok(())
     }
@@ -594,7 +614,6 @@ impl Opening<'_> {
             .map(|upto| Lost { from: log_end, upto, clean: self.options.clean });
         let first_base = found.segments.first().map_or(log_end, |segment| segment.base);
         let log_start = asked_start.max(first_base);
-        let before = self.epochs.clone();
         self.epochs.truncate_from_end(log_end);
         self.epochs.truncate_from_start(log_start);
 
@@ -617,7 +636,7 @@ impl Opening<'_> {
 
         let active = Arc::clone(found.segments.last().expect("there is at least one"));
         let report = self.report;
-        let epochs_changed = self.epochs != before || self.epochs.entries().is_empty();
+        let epochs_changed = self.epochs != self.epochs_on_disk || self.epochs.entries().is_empty();
         let published = Published {
             segments: found.segments,
             log_start,

@@ -33,7 +33,14 @@ pub(crate) fn replay_producers(
     for (index, segment) in segments.iter().enumerate() {
         // What lies before the log start was not even verified.
         if segments.get(index + 1).is_none_or(|next| next.base > start) {
-            replay_segment(segment, replay_from, end, &mut producers)?;
+            match replay_segment(segment, replay_from, end, &mut producers) {
+                // Damage is no reason not to open a log: what the producers wrote behind it in
+                // this segment is not known, as if they had been silent.
+                Err(ReadError::Damaged { path, position }) => {
+                    tracing::warn!(path = %path.display(), position, "producers are not complete");
+                }
+                other => other?,
+            }
         }
     }
     Ok((producers, from))

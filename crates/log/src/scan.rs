@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use naru_records::{BatchError, BatchHeader, HEADER_LEN};
+use naru_records::{BatchHeader, HEADER_LEN};
 
 use crate::disk::DiskFile;
 use crate::error::{Context, ReadError};
@@ -35,29 +35,33 @@ impl<'p> HeaderScan<'p> {
         self
     }
 
-    /// The next batch; none at the end or before a batch that reaches beyond it.
+    /// Ends the walk before this position already.
+    pub(crate) fn until(mut self, end: u64) -> Self {
+        self.end = self.end.min(end);
+        self
+    }
+
+    /// The next batch; none at the end. A batch that reaches beyond the end is damaged: only
+    /// whole batches are ever published.
     pub(crate) fn next(&mut self) -> Result<Option<(BatchHeader, u64)>, ReadError> {
         for (from, to) in &self.bad {
             if (*from..*to).contains(&self.position) {
                 self.position = *to;
             }
         }
-        if self.position + HEADER_LEN as u64 > self.end {
+        if self.position >= self.end {
             return Ok(None);
         }
         let position = self.position;
-        let parsed = BatchHeader::parse(self.header_bytes()?);
-        let header = match parsed {
-            Ok(header) => header,
-            Err(BatchError::Truncated { .. }) => return Ok(None),
-            Err(_) => return Err(self.damaged()),
-        };
-        if header.last_offset_delta < 0 {
+        if position + HEADER_LEN as u64 > self.end {
             return Err(self.damaged());
         }
+        let Ok(header) = BatchHeader::parse(self.header_bytes()?) else {
+            return Err(self.damaged());
+        };
         let next = position + header.size() as u64;
-        if next > self.end {
-            return Ok(None);
+        if header.last_offset_delta < 0 || next > self.end {
+            return Err(self.damaged());
         }
         self.position = next;
         Ok(Some((header, position)))

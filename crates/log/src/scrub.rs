@@ -10,7 +10,7 @@ use naru_model::Offset;
 
 use crate::damage::Damage;
 use crate::error::ReadError;
-use crate::examine::{Examined, Outside, examine};
+use crate::examine::{Examined, Outside, Stretch, examine};
 use crate::reader::LogReader;
 use crate::segment::Segment;
 use crate::shared::Published;
@@ -65,7 +65,8 @@ impl Scrub {
             self.end_segment(&segment);
             return Ok(ScrubStep { bytes: 0, damage: None, done: false });
         }
-        let examined = match examine(&segment, from, budget, &look.outside) {
+        let stretch = Stretch { from, after: self.next, budget };
+        let examined = match examine(&segment, stretch, &look.outside) {
             Ok(examined) => examined,
             Err(_) if !self.reader.is_current(&look) => {
                 return Ok(ScrubStep { bytes: 0, damage: None, done: false });
@@ -180,11 +181,13 @@ impl LogReader {
     /// Verifies a segment around a place that could not be read; true if that found damage that
     /// was not known.
     pub(crate) fn discover(&self, segment: &Arc<Segment>, position: u64) -> bool {
+        if segment.damage_from(position).is_some_and(|known| known.position <= position) {
+            return false;
+        }
         let Some(look) = self.look_at(segment) else { return false };
-        let boundary = position.checked_sub(1).and_then(|below| segment.boundary_below(below).ok());
-        let from = boundary.flatten().unwrap_or(0);
-        let look_from = |from: u64| examine(segment, from, position - from + 1, &look.outside);
-        match look_from(from) {
+        let Ok(from) = segment.sure_boundary_before(position) else { return false };
+        let stretch = Stretch { from, after: None, budget: position - from + 1 };
+        match examine(segment, stretch, &look.outside) {
             Ok(Examined { damage: Some(damage), .. }) if self.is_current(&look) => {
                 segment.note_damage(damage)
             }

@@ -249,6 +249,26 @@ impl Segment {
         Ok(Some(position_of(&inner.offsets.entry(disk, at)?)))
     }
 
+    /// The last batch boundary before `position` that index and batch agree on; the segment's
+    /// beginning if there is none.
+    pub(crate) fn sure_boundary_before(&self, position: u64) -> Result<u64, StorageError> {
+        let indexed = {
+            let mut inner = self.lock();
+            let disk = &*self.disk;
+            let count = inner.offsets.partition_point(disk, |e| position_of(e) < position)?;
+            match count.checked_sub(1) {
+                Some(at) if !inner.index_is_bad => inner.offsets.entry(disk, at)?,
+                _ => return Ok(0),
+            }
+        };
+        let at = position_of(&indexed);
+        let offset = self.base.plus(i64::from(relative_of(&indexed)));
+        match self.scan_from(at)?.next() {
+            Ok(Some((header, found))) if found == at && header.last_offset() == offset => Ok(at),
+            Ok(_) | Err(_) => Ok(0),
+        }
+    }
+
     /// The first batch whose last offset is `offset` or more, with its position.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<(BatchHeader, u64)>, ReadError> {
         let mut scan = self.scan_to(offset)?;
@@ -309,10 +329,15 @@ impl Segment {
         Ok(None)
     }
 
-    /// Walks the headers from a batch boundary on.
+    /// Walks the headers from a batch boundary on, passing over what is known to be damaged.
     pub(crate) fn scan_from(&self, position: u64) -> Result<HeaderScan<'_>, StorageError> {
         let bad = self.damages().iter().map(|d| (d.position, d.end_position)).collect();
-        Ok(HeaderScan::new(self.file()?, &self.path, position, self.size()).passing_over(bad))
+        Ok(self.scan_all_from(position)?.passing_over(bad))
+    }
+
+    /// As [`Segment::scan_from`], looking at damage as well.
+    pub(crate) fn scan_all_from(&self, position: u64) -> Result<HeaderScan<'_>, StorageError> {
+        Ok(HeaderScan::new(self.file()?, &self.path, position, self.size()))
     }
 
     /// A walk that begins before every record as late as `time`.
@@ -381,11 +406,15 @@ impl Segment {
             inner.max = Greatest::InIndex;
             inner.greatest(&*self.disk, self.base)?
         };
-        let mut scan = self.scan_to(greatest.map_or(self.base, |(_, offset)| offset))?;
-        while let Some((header, position)) = scan.next()? {
-            if position >= upto {
-                break;
-            }
+        let from = self.scan_to(greatest.map_or(self.base, |(_, offset)| offset))?;
+        let mut scan = from.until(upto);
+        loop {
+            let header = match scan.next() {
+                Ok(Some((header, _))) => header,
+                // What a damaged batch says of its time is worth nothing.
+                Ok(None) | Err(ReadError::Damaged { .. }) => break,
+                Err(error) => return Err(error),
+            };
             let time = header.max_timestamp;
             if time.0 >= 0 && greatest.is_none_or(|(max, _)| time > max) {
                 greatest = Some((time, header.last_offset()));

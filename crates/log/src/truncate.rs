@@ -29,7 +29,8 @@ impl Log {
             return Ok(offset);
         }
         self.generation += 1;
-        match self.cut(offset) {
+        let done = self.place_of_cut(offset).and_then(|place| self.cut(offset, place));
+        match done {
             Ok(()) => Ok(self.log_end),
             Err(error) => {
                 let why = error.to_string();
@@ -57,7 +58,8 @@ impl Log {
         })
     }
 
-    fn cut(&mut self, offset: Offset) -> Result<(), ReadError> {
+    /// Cuts off all from `offset` on; `place` is where its segment ends then.
+    fn cut(&mut self, offset: Offset, place: (Offset, u64)) -> Result<(), ReadError> {
         let removed: Vec<Arc<Segment>> = {
             let mut published = self.shared.lock();
             let keep = published.segments.partition_point(|segment| segment.base <= offset);
@@ -77,7 +79,7 @@ impl Log {
             self.disk.sync_dir(&self.dir).context("sync", &self.dir)?;
         }
         let active = Arc::clone(self.shared.lock().active());
-        let (end, size) = self.place_of_cut(&active, offset)?;
+        let (end, size) = place;
         active.truncate(size, end)?;
         self.unsynced.retain(|closed| closed.base != active.base);
         self.active = active;
@@ -112,11 +114,12 @@ impl Log {
     }
 
     /// Where a segment ends when the record at `offset` and all after it are cut off.
-    fn place_of_cut(
-        &self,
-        segment: &Arc<Segment>,
-        offset: Offset,
-    ) -> Result<(Offset, u64), ReadError> {
+    fn place_of_cut(&self, offset: Offset) -> Result<(Offset, u64), ReadError> {
+        let segment = {
+            let published = self.shared.lock();
+            let at = published.segment_at(offset).unwrap_or(0);
+            published.segments.get(at).cloned().unwrap_or_else(|| Arc::clone(&self.active))
+        };
         loop {
             if let Some(damage) = segment.damage_at(offset) {
                 return Ok((damage.first, damage.position));
@@ -128,7 +131,7 @@ impl Log {
                 Ok(None) => return Ok((offset, segment.size())),
                 // A damaged batch on the way is passed over once it is known to be one.
                 Err(ReadError::Damaged { position, .. })
-                    if self.reader().discover(segment, position) => {}
+                    if self.reader().discover(&segment, position) => {}
                 Err(error) => return Err(error),
             }
         }
