@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod differential;
 mod faults;
+mod scale;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
   bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
+  scale [--system apache|naru] [--write]
+                        1,000 topics x 3 on three nodes, 10,000 partitions on one
   differential [--write] [--only NAME] [--against apache|BINARY]
                         answers of Apache Kafka and of Naru, field by field
   faults [SCENARIO]... [--against apache|BINARY] [--systems naru,apache,..] [--list]
@@ -42,6 +45,7 @@ fn run() -> Result<ExitCode> {
         ["test", ref options @ ..] => return test::command(&root, options),
         ["bench", ref options @ ..] => return bench::command(&root, options),
         ["differential", ref options @ ..] => return differential::command(&root, options),
+        ["scale", ref options @ ..] => return scale::command(&root, options),
         ["faults", ref options @ ..] => return faults::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,
