@@ -4,6 +4,7 @@
 //! do. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 no connection, 5 not allowed,
 //! 6 too late, 7 done in part, 130 interrupted.
 
+mod cluster;
 mod consume;
 mod context;
 mod failure;
@@ -11,6 +12,7 @@ mod group;
 mod links;
 mod produce;
 mod range;
+mod rebalance;
 mod record;
 mod topic;
 mod topic_config;
@@ -23,11 +25,13 @@ use failure::USAGE;
 /// The commands, their short names and what they are for.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("demo", "", "streams what this machine is doing through a broker of its own"),
-    ("start", "", "starts a node: broker and controller in one process"),
+    ("start", "", "starts a node, or with --nodes a cluster on this machine"),
     ("topic", "t", "ls, create, describe, delete, config, add-partitions"),
     ("produce", "p", "sends records: arguments, lines of standard input, or NDJSON"),
     ("consume", "c", "shows records: from anywhere, to anywhere, in any form"),
     ("group", "g", "ls, describe, lag, seek, delete"),
+    ("cluster", "", "describe, quorum, log-dirs, features, unregister"),
+    ("rebalance", "", "plan, run, status, cancel, prefer: where replicas and leaders are"),
     ("install-links", "", "makes each tool callable by its own name"),
     ("version", "", "the version of this program"),
 ];
@@ -41,6 +45,8 @@ pub fn run(args: &[String]) -> i32 {
     match first.as_str() {
         "topic" | "topics" | "t" => noun("topic", topic::COMMANDS, rest),
         "group" | "groups" | "g" => noun("group", group::COMMANDS, rest),
+        "cluster" => noun("cluster", cluster::COMMANDS, rest),
+        "rebalance" => noun("rebalance", rebalance::COMMANDS, rest),
         "produce" | "p" => produce::COMMAND.run(rest),
         "consume" | "c" => consume::COMMAND.run(rest),
         "install-links" => links::COMMAND.run(rest),

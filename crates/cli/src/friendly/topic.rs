@@ -128,7 +128,7 @@ async fn list(context: &mut Context) -> Result<i32, Failure> {
 }
 
 /// Shell patterns with `*` and `?`.
-fn matches_glob(pattern: &str, name: &str) -> bool {
+pub fn matches_glob(pattern: &str, name: &str) -> bool {
     let regex: String = pattern
         .chars()
         .map(|c| match c {

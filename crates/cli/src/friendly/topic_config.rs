@@ -151,6 +151,11 @@ pub fn with_units(key: &str, value: &str) -> Result<String, Failure> {
     Ok(value.to_owned())
 }
 
+/// Reads `50MiB`, `1GB`, or a plain number of bytes.
+pub fn parse_bytes(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| parse_size(text))
+}
+
 fn parse_size(text: &str) -> Option<i64> {
     let at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(at);
@@ -179,5 +184,8 @@ mod tests {
         assert_eq!(with_units("cleanup.policy", "compact").unwrap(), "compact");
         assert!(with_units("retention.ms", "soon").is_err());
         assert!(parse_pair("novalue").is_err());
+        assert_eq!(parse_bytes("1000"), Some(1000));
+        assert_eq!(parse_bytes("50MiB"), Some(50 << 20));
+        assert_eq!(parse_bytes("fast"), None);
     }
 }

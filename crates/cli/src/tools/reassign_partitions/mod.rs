@@ -26,7 +26,7 @@ pub use generate::Node;
 pub use json::{Plan, format_plan, parse_plan};
 pub use options::ABOUT;
 use options::{Action, FACE};
-pub use throttles::throttled_replicas;
+pub use throttles::{clear_broker, clear_topic, throttled_replicas};
 
 /// What the tool itself refuses.
 const FAILED: &str = "org.apache.kafka.tools.AdminCommandFailedException";

@@ -133,14 +133,14 @@ pub(super) async fn clear(
 }
 
 /// Lifts the throttles of a broker.
-pub(super) async fn clear_broker(broker: i32, admin: &Admin) -> Result<(), Failure> {
+pub async fn clear_broker(broker: i32, admin: &Admin) -> Result<(), Failure> {
     let changes =
         [LEADER_RATE, FOLLOWER_RATE, DIRS_RATE].map(|name| (name.to_owned(), AlterOp::Delete));
     alter(admin, &ConfigResource::broker(broker), &changes).await
 }
 
 /// Lifts the throttles of a topic.
-pub(super) async fn clear_topic(topic: &str, admin: &Admin) -> Result<(), Failure> {
+pub async fn clear_topic(topic: &str, admin: &Admin) -> Result<(), Failure> {
     let changes = [LEADERS, FOLLOWERS].map(|name| (name.to_owned(), AlterOp::Delete));
     alter(admin, &ConfigResource::topic(topic), &changes).await
 }
