@@ -58,14 +58,14 @@ impl Quorum {
     fn end_pre_vote(&mut self, step: &mut Step<'_>) {
         let Role::Prospective(campaign) = &self.role else { return };
         let suspect = campaign.suspect;
-        let soon = step.now.saturating_add(self.random.between(RETRY_MS.0, RETRY_MS.1));
+        let (least, most) = if suspect { SUSPECT_RETRY_MS } else { RETRY_MS };
+        let soon = step.now.saturating_add(self.random.between(least, most));
         match (self.leader, self.leader_endpoint.clone()) {
             (Some(leader), Some(endpoint)) if leader != self.node_id => {
                 self.become_follower(step, self.epoch, leader, endpoint);
-                if let Role::Follower(follower) = &mut self.role
-                    && suspect
-                {
-                    follower.suspect = true;
+                if let Role::Follower(follower) = &mut self.role {
+                    // Its leader, if it lives, answers at once and puts the deadline off.
+                    follower.suspect = suspect;
                     follower.fetch_deadline = soon;
                 }
             }
@@ -162,6 +162,10 @@ impl Quorum {
         if self.is_other_voter(request.voter_id, ask.voter_directory_id) {
             return refuse(self, ErrorCode::InvalidVoterKey);
         }
+        if ask.pre_vote && self.leader == Some(ask.replica_id) {
+            // Who leads does not ask for votes: it has resigned, or was started anew.
+            self.suspect_leader(step);
+        }
         let up_to_date =
             (ask.last_offset_epoch, ask.last_offset) >= (step.last_epoch(), step.end());
         let candidate = VotedFor { id: ask.replica_id, directory_id: ask.replica_directory_id };
@@ -223,9 +227,9 @@ impl Quorum {
             Some(response) => match self.read_vote(step, response) {
                 Some(true) => Ballot::Granted,
                 Some(false) => Ballot::Rejected,
-                None => Ballot::RetryAt(step.now.saturating_add(VOTE_RETRY_MS)),
+                None => self.vote_later(step.now),
             },
-            None => Ballot::RetryAt(step.now.saturating_add(VOTE_RETRY_MS)),
+            None => self.vote_later(step.now),
         };
         if let Role::Prospective(campaign) | Role::Candidate(campaign) = &mut self.role
             && let Some(cast) = campaign.ballots.get_mut(&voter)
@@ -233,6 +237,18 @@ impl Quorum {
             *cast = ballot;
             self.count_votes(step);
         }
+    }
+
+    /// A voter did not answer: it is asked again, less and less often.
+    fn vote_later(&mut self, now: i64) -> Ballot {
+        let (Role::Prospective(campaign) | Role::Candidate(campaign)) = &mut self.role else {
+            return Ballot::Open;
+        };
+        campaign.unanswered = campaign.unanswered.saturating_add(1);
+        let voters = i64::try_from(campaign.ballots.len()).unwrap_or(i64::MAX).max(1);
+        let rounds = i64::from(campaign.unanswered).saturating_sub(1) / voters;
+        let wait = VOTE_RETRY_MS.0.saturating_mul(rounds.saturating_add(1)).min(VOTE_RETRY_MS.1);
+        Ballot::RetryAt(now.saturating_add(wait))
     }
 
     /// The vote in an answer; none if it carries none.
@@ -308,8 +324,10 @@ impl Quorum {
 /// Longest wait before a follower whose leader is gone asks for pre-votes.
 const SUSPECT_MS: i64 = 50;
 /// Wait before the next pre-vote after a lost one.
-const RETRY_MS: (i64, i64) = (50, 150);
-/// Wait before a voter that did not answer is asked again.
-const VOTE_RETRY_MS: i64 = 50;
+const RETRY_MS: (i64, i64) = (150, 450);
+/// The same, if the leader is known to be gone: the others will know soon.
+const SUSPECT_RETRY_MS: (i64, i64) = (50, 150);
+/// First and longest wait before a voter that did not answer is asked again.
+const VOTE_RETRY_MS: (i64, i64) = (50, 400);
 /// Unit of the wait after a lost election.
 const BACKOFF_MS: i64 = 50;

@@ -129,11 +129,17 @@ impl Quorum {
             cluster_id: Some(self.cluster_id.clone()),
             replica_id: self.node_id,
             replica_state: ReplicaState { replica_id: self.node_id, replica_epoch: -1 },
-            max_wait_ms: self.timeouts.fetch_max_wait_ms,
+            max_wait_ms: if self.leader_is_proven() { self.timeouts.fetch_max_wait_ms } else { 0 },
             max_bytes: self.timeouts.fetch_max_bytes,
             topics: vec![topic],
             ..FetchRequest::default()
         }
+    }
+
+    /// Whether the leader has answered, and nothing speaks against it since. Until then its answer
+    /// is wanted at once, even if it has nothing new.
+    fn leader_is_proven(&self) -> bool {
+        matches!(&self.role, Role::Follower(follower) if follower.fetched && !follower.suspect)
     }
 
     /// A Fetch was in vain: the next one waits a little.

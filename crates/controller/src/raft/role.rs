@@ -56,6 +56,8 @@ pub(super) struct Campaign {
     pub(super) lost: bool,
     /// The known leader is suspected: a lost pre-vote is tried again soon.
     pub(super) suspect: bool,
+    /// How many requests were not answered.
+    pub(super) unanswered: u32,
 }
 
 /// What one voter says to a campaign.
@@ -74,7 +76,8 @@ pub(super) enum Ballot {
 impl Campaign {
     pub(super) fn new(node_id: i32, voters: impl Iterator<Item = i32>, deadline: i64) -> Self {
         let ballot = |id| (id, if id == node_id { Ballot::Granted } else { Ballot::Open });
-        Self { ballots: voters.map(ballot).collect(), deadline, lost: false, suspect: false }
+        let ballots = voters.map(ballot).collect();
+        Self { ballots, deadline, lost: false, suspect: false, unanswered: 0 }
     }
 
     fn count(&self, ballot: Ballot) -> usize {

@@ -340,3 +340,28 @@ fn a_leader_that_says_it_does_not_lead_is_suspected() {
     node.pass(50);
     assert_eq!(node.core.state_name(), "prospective");
 }
+
+#[test]
+fn a_leader_that_asks_for_a_pre_vote_has_started_anew_and_gets_it() {
+    let mut node = Node::start(start(), log(&[1])).follow(5);
+    assert!(!voted(&node.ask(vote_by(3, 5, (1, 1), true))).1);
+    assert!(voted(&node.ask(vote_by(2, 5, (1, 1), true))).1);
+    node.pass(50);
+    assert_eq!(node.core.state_name(), "prospective");
+}
+
+#[test]
+fn a_leader_that_is_not_proven_is_asked_for_an_answer_at_once() {
+    let wait = |node: &Node| {
+        let last = node.sent().into_iter().rev().find_map(|(_, _, request)| match request {
+            RaftRequest::Fetch(fetch) => Some(fetch.max_wait_ms),
+            _ => None,
+        });
+        last.expect("a fetch")
+    };
+    let mut node = Node::start(start(), log(&[1]));
+    node.ask(RaftRequest::BeginQuorumEpoch(begin_from(2, 5)));
+    assert_eq!(wait(&node), 0);
+    node.answer_fetch(partition(0));
+    assert_eq!(wait(&node), 500);
+}

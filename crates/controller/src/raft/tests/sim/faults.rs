@@ -82,7 +82,7 @@ impl World {
         self.crash_for(id, down);
     }
 
-    fn crash_for(&mut self, id: i32, down: i64) {
+    pub(super) fn crash_for(&mut self, id: i32, down: i64) {
         let kept = self.random.between(0, 5);
         let node = self.nodes.get_mut(&id).unwrap();
         if node.core.take().is_none() {
@@ -90,6 +90,7 @@ impl World {
         }
         node.disk.crash(kept);
         node.tokens.clear();
+        node.asked.clear();
         node.tick_at = None;
         self.after(down, Happening::Restart { node: id });
         for other in self.nodes.keys().copied().collect::<Vec<_>>() {

@@ -48,8 +48,13 @@ impl Judge {
         assert!(*newest <= epoch, "node {node} goes back from epoch {newest} to {epoch}");
         *newest = epoch;
         if let Some(voted) = voted {
-            let vote = *self.votes.entry((node, dir, epoch)).or_insert(voted.id);
-            assert_eq!(vote, voted.id, "node {node} votes twice in epoch {epoch}");
+            self.votes(node, dir, epoch, voted.id);
         }
+    }
+
+    /// A vote was written down or given.
+    pub(super) fn votes(&mut self, node: i32, dir: u128, epoch: i32, candidate: i32) {
+        let vote = *self.votes.entry((node, dir, epoch)).or_insert(candidate);
+        assert_eq!(vote, candidate, "node {node} votes twice in epoch {epoch}");
     }
 }

@@ -223,6 +223,12 @@ impl World {
         let token = node.next_token;
         node.next_token += 1;
         node.tokens.insert(token, (from, from_life, id));
+        if let RaftRequest::Vote(vote) = &request {
+            let asked = &vote.topics[0].partitions[0];
+            if !asked.pre_vote {
+                node.asked.insert(token, (asked.replica_epoch, asked.replica_id));
+            }
+        }
         self.feed(to, Event::Request { token, version: 2, request });
     }
 
@@ -230,6 +236,19 @@ impl World {
         let to = self.nodes.get_mut(&id).unwrap().tokens.remove(&token);
         let (to, life, request_id) = to.expect("each request is answered once");
         let response = pass_response(response);
+        if let RaftResponse::Vote(vote) = &response
+            && vote.topics.first().is_some_and(|topic| topic.partitions[0].vote_granted)
+        {
+            let node = &self.nodes[&id];
+            let dir = node.directory_id.0;
+            if let Some(&(epoch, candidate)) = node.asked.get(&token) {
+                self.judge.votes(id, dir, epoch, candidate);
+                if !self.calm && self.random.between(0, 9) == 0 {
+                    let soon = self.random.between(0, 3);
+                    self.after(soon, Happening::Flicker { node: id });
+                }
+            }
+        }
         if to == 0 {
             return self.answers.push((request_id, response));
         }

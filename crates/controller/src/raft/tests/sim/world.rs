@@ -53,6 +53,8 @@ pub(in crate::raft) struct Node {
     pub(super) high_watermark: i64,
     pub(super) tokens: BTreeMap<u64, (i32, u32, u64)>,
     pub(super) next_token: u64,
+    /// Epoch and candidate of the votes asked for, by token.
+    pub(super) asked: BTreeMap<u64, (i32, i32)>,
     pub(super) partial: Vec<u8>,
     pub(super) failing: bool,
     pub(super) paused_until: i64,
@@ -61,12 +63,31 @@ pub(in crate::raft) struct Node {
 /// Something that happens at a time.
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
-    Node { node: i32, life: u32, event: Event },
-    Tick { node: i32, life: u32 },
-    Request { from: i32, from_life: u32, to: i32, id: u64, request: RaftRequest },
+    Node {
+        node: i32,
+        life: u32,
+        event: Event,
+    },
+    Tick {
+        node: i32,
+        life: u32,
+    },
+    Request {
+        from: i32,
+        from_life: u32,
+        to: i32,
+        id: u64,
+        request: RaftRequest,
+    },
     Append,
     Fault,
-    Restart { node: i32 },
+    Restart {
+        node: i32,
+    },
+    /// A crash with a restart that nobody's timers notice.
+    Flicker {
+        node: i32,
+    },
     Heal,
     Change,
     Snapshot,
@@ -140,6 +161,7 @@ impl World {
                 high_watermark: 0,
                 tokens: BTreeMap::new(),
                 next_token: 0,
+                asked: BTreeMap::new(),
                 partial: Vec::new(),
                 failing: false,
                 paused_until: 0,
@@ -275,6 +297,10 @@ impl World {
                 self.after(pause, Happening::Append);
             }
             Happening::Restart { node } => self.start_node(node),
+            Happening::Flicker { node } => {
+                let down = self.random.between(0, 40);
+                self.crash_for(node, down);
+            }
             Happening::Fault => self.fault(),
             Happening::Heal => self.blocked.clear(),
             Happening::Change => self.change_voters(),
