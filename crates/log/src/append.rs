@@ -439,7 +439,7 @@ impl Log {
             .file()
             .and_then(|file| file.set_len(self.position).context("truncate", self.active.path()));
         if let Err(second) = cut {
-            self.failed.get_or_insert(format!("{error}; then {second}"));
+            self.failed.get_or_insert_with(|| format!("{error}; then {second}"));
         }
     }
 }

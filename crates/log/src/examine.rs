@@ -11,7 +11,7 @@ use crate::damage::Damage;
 use crate::epochs::LeaderEpochs;
 use crate::error::StorageError;
 use crate::segment::Segment;
-use crate::verify::{Visit, verify};
+use crate::verify::{Span, Visit, verify};
 
 /// What is known of a segment from outside.
 #[derive(Debug)]
@@ -68,7 +68,8 @@ pub(crate) fn examine(
     let mut overlaps = None;
     let mut dense = true;
     let mut confirming = false;
-    let outcome = verify(&*file, segment.path(), from, size, &mut Vec::new(), &|_| {}, |batch| {
+    let span = Span::new(from, size).expecting(budget);
+    let outcome = verify(&*file, segment.path(), span, &mut Vec::new(), &|_| {}, |batch| {
         let header = &batch.header;
         let expected = last.map(|passed| passed.next).or(start);
         let outlies = header.base_offset < segment.base || header.next_offset() > outside.next_base;

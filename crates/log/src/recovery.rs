@@ -27,7 +27,7 @@ use crate::replay::{load_snapshot, replay_producers};
 use crate::segment::{FileLens, Placed, Segment};
 use crate::shared::{Published, Shared};
 use crate::sync::Loose;
-use crate::verify::{Visit, verify};
+use crate::verify::{Span, Visit, verify};
 
 /// What the directory knows about a log that is opened.
 #[derive(Debug, Clone)]
@@ -272,7 +272,7 @@ impl Opening<'_> {
         let file = self.disk.open(path, false).context("open", path)?;
         let len = file.len().context("measure", path)?;
         let mut last = None;
-        verify(&*file, path, 0, len, &mut Vec::new(), &|_| {}, |batch| {
+        verify(&*file, path, Span::new(0, len), &mut Vec::new(), &|_| {}, |batch| {
             last = Some(batch.header.last_offset());
             Visit::Good
         })?;
@@ -471,8 +471,13 @@ impl Opening<'_> {
         let clean_end = trust.recovery_point.filter(|_| trust.clean);
         let beyond = |header: &BatchHeader| clean_end.is_some_and(|end| header.next_offset() > end);
         let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
-        let mut outcome =
-            verify(&*file, segment.path(), from, size, &mut self.buffer, self.progress, |batch| {
+        let mut outcome = verify(
+            &*file,
+            segment.path(),
+            Span::new(from, size),
+            &mut self.buffer,
+            self.progress,
+            |batch| {
                 let header = &batch.header;
                 if header.last_offset_delta < 0 {
                     return Visit::Wrong;
@@ -515,7 +520,8 @@ impl Opening<'_> {
                     segment.note(&placed, interval);
                 }
                 Visit::Good
-            })?;
+            },
+        )?;
         if let Some((position, before)) = suspect {
             (outcome.end, next) = (position, before);
             first = first.filter(|first| *first < before);

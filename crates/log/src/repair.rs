@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::ReadError;
 use crate::log::Log;
 use crate::segment::{Placed, Segment};
-use crate::verify::{Visit, verify};
+use crate::verify::{Span, Visit, verify};
 
 impl Log {
     /// Rebuilds the indexes that readers have found to be wrong; returns how many segments that
@@ -44,8 +44,8 @@ impl Log {
         let (mut from, mut buffer) = (0, Vec::new());
         let mut fault = None;
         while from < size {
-            let outcome =
-                verify(&*file, segment.path(), from, size, &mut buffer, &|_| {}, &mut note)?;
+            let span = Span::new(from, size);
+            let outcome = verify(&*file, segment.path(), span, &mut buffer, &|_| {}, &mut note)?;
             let known = segment.damage_from(outcome.end);
             let known = known.filter(|damage| damage.position <= outcome.end);
             match (outcome.fault, known) {

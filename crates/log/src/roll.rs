@@ -32,7 +32,7 @@ impl Log {
                 // Half a segment must not stay: the next batch may be small enough for the old
                 // one, which would then reach beyond the base of the new one.
                 if let Err(second) = self.remove_files_of(next) {
-                    self.failed.get_or_insert(format!("{error}; then {second}"));
+                    self.failed.get_or_insert_with(|| format!("{error}; then {second}"));
                 }
                 return Err(error);
             }

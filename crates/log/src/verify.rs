@@ -9,6 +9,30 @@ use crate::error::{Context, StorageError};
 
 /// How much is read at once; a larger batch is read whole.
 const CHUNK_LEN: usize = 1 << 20;
+const CHUNK_LEN_MIN: usize = 16 << 10;
+
+/// The bytes to be verified.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// How much is read at once.
+    chunk: usize,
+}
+
+impl Span {
+    /// All bytes between two positions.
+    pub(crate) const fn new(from: u64, to: u64) -> Self {
+        Self { from, to, chunk: CHUNK_LEN }
+    }
+
+    /// The visitor will probably have enough after so many bytes.
+    pub(crate) fn expecting(mut self, bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(CHUNK_LEN);
+        self.chunk = bytes.clamp(CHUNK_LEN_MIN, CHUNK_LEN);
+        self
+    }
+}
 
 /// A batch that has been verified.
 #[derive(Debug)]
@@ -37,16 +61,16 @@ pub(crate) struct Outcome {
     pub(crate) fault: Option<BatchError>,
 }
 
-/// Walks the batches from `from` to `to`, checks each and hands it to `visit`, which judges it. `progress` is told how many bytes each step was.
+/// Walks the batches of a span, checks each and hands it to `visit`, which judges it. `progress` is told how many bytes each step was.
 pub(crate) fn verify(
     file: &dyn DiskFile,
     path: &Path,
-    from: u64,
-    to: u64,
+    span: Span,
     buffer: &mut Vec<u8>,
     progress: &dyn Fn(u64),
     mut visit: impl FnMut(&Verified) -> Visit,
 ) -> Result<Outcome, StorageError> {
+    let Span { from, to, chunk } = span;
     // `buffer[..filled]` holds the file from `base` on; batches before `at` are done.
     let (mut base, mut filled, mut at) = (from, 0usize, 0usize);
     loop {
@@ -65,7 +89,7 @@ pub(crate) fn verify(
             }
             progress(at as u64);
             // A header's length is believed only as far as the file goes.
-            let want = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_LEN.max(needed));
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.max(needed));
             if buffer.len() < want {
                 buffer.resize(want, 0);
             }
