@@ -228,8 +228,8 @@ fn cordon(broker: &BrokerImage, cordoned: &[Uuid], changes: &mut Changes<'_>) {
         dirs.sort_unstable();
         dirs
     };
-    let before = broker.cordoned_log_dirs.as_deref().unwrap_or_default();
-    if sorted(before) == sorted(cordoned) {
+    // The first word counts, also that there are none.
+    if broker.cordoned_log_dirs.as_ref().is_some_and(|before| sorted(before) == sorted(cordoned)) {
         return;
     }
     let record = BrokerRegistrationChangeRecord {
