@@ -114,11 +114,13 @@ impl Fetch {
         let (session, feed, targets) = match plan {
             Ok(SessionPlan::Sessionless) => (None, None, named),
             Ok(SessionPlan::Session { session, full }) => {
-                let held = lock(&session);
+                let mut held = lock(&session);
                 let feed = (replica >= 0 && by_id).then(|| held.feed());
                 let targets = match feed {
                     // What has waited longest comes first, what has just been served last.
-                    Some(_) if !full => [held.changed(), named].concat(),
+                    Some(_) if !full && !held.is_full_look_due(node.now()) => {
+                        [held.changed(), named].concat()
+                    }
                     _ => held.targets(),
                 };
                 drop(held);

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use naru_model::Uuid;
+use naru_model::{Timestamp, Uuid};
 
 use crate::partition::Feed;
+
+/// How often a follower's fetch looks at all it follows, to be sure that no news gets lost.
+const FULL_LOOK_EVERY_MS: i64 = 1000;
 
 /// A topic as the client names it: by id from v13 on, by name before.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,6 +54,8 @@ pub(crate) struct Session {
     index: HashMap<(TopicKey, i32), usize>,
     /// What a follower's session has to look at.
     feed: Arc<Feed>,
+    /// When all of it was looked at.
+    looked: Option<Timestamp>,
 }
 
 impl Session {
@@ -62,6 +67,7 @@ impl Session {
             followed: Vec::new(),
             index: HashMap::new(),
             feed: Arc::default(),
+            looked: None,
         };
         session.set(targets);
         session
@@ -129,6 +135,15 @@ impl Session {
 
     pub(crate) fn feed(&self) -> Arc<Feed> {
         Arc::clone(&self.feed)
+    }
+
+    /// Whether it is time to look at everything, whatever the feed says; notes that it is done.
+    pub(crate) fn is_full_look_due(&mut self, now: Timestamp) -> bool {
+        let due = self.looked.is_none_or(|at| !(0..FULL_LOOK_EVERY_MS).contains(&(now.0 - at.0)));
+        if due {
+            self.looked = Some(now);
+        }
+        due
     }
 
     /// What the feed has news of, in its order, as far as it is followed.

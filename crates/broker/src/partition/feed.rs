@@ -5,6 +5,7 @@
 //! with its session: partitions hold it weakly.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use naru_model::BrokerId;
@@ -12,8 +13,10 @@ use naru_replication::PartitionKey;
 use tokio::sync::Notify;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Feed {
+    /// Later feeds have higher numbers.
+    number: u64,
     changed: Mutex<Changed>,
     news: Notify,
 }
@@ -23,6 +26,16 @@ pub(crate) struct Feed {
 struct Changed {
     order: VecDeque<PartitionKey>,
     known: HashSet<PartitionKey>,
+}
+
+/// The number of the last feed.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+impl Default for Feed {
+    fn default() -> Self {
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        Self { number, changed: Mutex::default(), news: Notify::new() }
+    }
 }
 
 impl Feed {
@@ -62,10 +75,16 @@ impl Feed {
 pub(super) struct Feeds(Vec<(BrokerId, Weak<Feed>)>);
 
 impl Feeds {
-    /// Tells `feed` from now on, and no other of the same follower.
+    /// Tells `feed` from now on, and no earlier one of the same follower: a request whose
+    /// connection is gone may still be waiting, and must not take the news of the one that came
+    /// after it.
     pub(super) fn subscribe(&mut self, replica: BrokerId, feed: &Arc<Feed>) {
         match self.0.iter_mut().find(|(known, _)| *known == replica) {
-            Some((_, known)) => *known = Arc::downgrade(feed),
+            Some((_, known)) => {
+                if known.upgrade().is_none_or(|known| known.number < feed.number) {
+                    *known = Arc::downgrade(feed);
+                }
+            }
             None => self.0.push((replica, Arc::downgrade(feed))),
         }
     }
@@ -117,6 +136,7 @@ mod tests {
         let mut feeds = Feeds::default();
         feeds.subscribe(BrokerId(2), &old);
         feeds.subscribe(BrokerId(2), &new);
+        feeds.subscribe(BrokerId(2), &old);
         feeds.tell(key(1));
         assert_eq!((old.take(), new.take()), (vec![], vec![key(1)]));
         drop(new);
