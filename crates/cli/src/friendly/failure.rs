@@ -79,6 +79,7 @@ const fn exit_code_of(code: ErrorCode) -> i32 {
         | ErrorCode::UnknownTopicId
         | ErrorCode::GroupIdNotFound
         | ErrorCode::ResourceNotFound
+        | ErrorCode::BrokerIdNotRegistered
         | ErrorCode::TransactionalIdNotFound => NOT_FOUND,
         ErrorCode::TopicAuthorizationFailed
         | ErrorCode::GroupAuthorizationFailed

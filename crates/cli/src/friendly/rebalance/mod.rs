@@ -271,12 +271,11 @@ fn summary(moves: &[Move]) -> String {
     }
     let bytes = moves.iter().map(|one| one.bytes).sum();
     let order = moves.iter().filter(|one| is_order_only(one)).count();
-    format!(
-        "{} partitions change, {} of them only their preferred leader; {} are copied",
-        moves.len(),
-        order,
-        size(bytes)
-    )
+    let changes = match moves.len() {
+        1 => "1 partition changes".to_owned(),
+        count => format!("{count} partitions change"),
+    };
+    format!("{changes}, {order} of them only the preferred leader; {} are copied", size(bytes))
 }
 
 /// Whether the same brokers stay, in another order.
@@ -340,7 +339,7 @@ mod tests {
         let swapped = Move { to: vec![2, 1], bytes: 0, ..one.clone() };
         assert_eq!(
             summary(&[one, swapped]),
-            "2 partitions change, 1 of them only their preferred leader; 1.5 KiB are copied"
+            "2 partitions change, 1 of them only the preferred leader; 1.5 KiB are copied"
         );
     }
 

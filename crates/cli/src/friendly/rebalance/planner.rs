@@ -39,6 +39,8 @@ pub(super) struct Placed {
     pub(super) replicas: Vec<i32>,
     /// Of one replica.
     pub(super) bytes: i64,
+    /// Counts as load, and stays as it is.
+    pub(super) fixed: bool,
 }
 
 /// What is to be even.
@@ -205,7 +207,8 @@ impl<'p> State<'p> {
     /// Whether a replica may go from one broker to another without losing a rack.
     fn may_move(&self, index: usize, from: i32, to: i32) -> bool {
         let replicas = &self.placed[index];
-        replicas.contains(&from)
+        !self.partitions[index].fixed
+            && replicas.contains(&from)
             && !replicas.contains(&to)
             && self.racks_of(&self.exchanged(index, from, to)) >= self.racks_of(replicas)
     }
@@ -235,8 +238,13 @@ impl<'p> State<'p> {
         })
     }
 
+    /// The partitions that may change.
+    fn movable(&self) -> Vec<usize> {
+        (0..self.placed.len()).filter(|index| !self.partitions[*index].fixed).collect()
+    }
+
     fn drain(&mut self) -> Result<(), PlanError> {
-        for index in 0..self.placed.len() {
+        for index in self.movable() {
             let leaving: Vec<i32> =
                 self.placed[index].iter().copied().filter(|id| self.leavers.contains(id)).collect();
             for from in leaving {
@@ -257,7 +265,7 @@ impl<'p> State<'p> {
         if !self.rack_aware {
             return;
         }
-        for index in 0..self.placed.len() {
+        for index in self.movable() {
             while let Some((from, to)) = self.rack_gain(index) {
                 self.shift(index, from, to);
             }
@@ -413,7 +421,8 @@ impl<'p> State<'p> {
         let mut reached: BTreeMap<i32, (usize, i32)> = BTreeMap::new();
         let mut queue = std::collections::VecDeque::from([from]);
         while let Some(at) = queue.pop_front() {
-            let led = (0..self.placed.len()).filter(|i| self.placed[*i].first() == Some(&at));
+            let led = (0..self.placed.len())
+                .filter(|i| self.placed[*i].first() == Some(&at) && !self.partitions[*i].fixed);
             for index in led {
                 for next in self.placed[index].iter().copied().skip(1) {
                     if next == from || reached.contains_key(&next) || !self.takers.contains(&next) {

@@ -14,7 +14,12 @@ fn takers(count: i32) -> Vec<Node> {
 }
 
 fn placed(topic: &str, index: i32, replicas: &[i32], bytes: i64) -> Placed {
-    Placed { partition: TopicPartition::new(topic, index), replicas: replicas.to_vec(), bytes }
+    Placed {
+        partition: TopicPartition::new(topic, index),
+        replicas: replicas.to_vec(),
+        bytes,
+        fixed: false,
+    }
 }
 
 /// The partitions after a plan.
@@ -131,6 +136,17 @@ fn leaders_are_evened_over_a_detour_and_without_copying() {
     let after = load(&applied(&partitions, &moves));
     let leaders: Vec<usize> = (1..=3).map(|id| after[&id].leaders).collect();
     assert_eq!(leaders.iter().max().unwrap() - leaders.iter().min().unwrap(), 1, "{leaders:?}");
+}
+
+#[test]
+fn what_is_fixed_counts_and_stays() {
+    let mut partitions: Vec<Placed> = (0..4).map(|i| placed("other", i, &[1], 10)).collect();
+    partitions.iter_mut().for_each(|p| p.fixed = true);
+    partitions.extend((0..4).map(|i| placed("a", i, &[1 + i % 2], 10)));
+    let moves = plan(&takers(2), &partitions, Goals::ALL).unwrap();
+    assert!(moves.iter().all(|one| one.partition.topic == "a"), "{moves:?}");
+    let after = load(&applied(&partitions, &moves));
+    assert_eq!((after[&1].replicas, after[&2].replicas), (4, 4));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use naru_client::{Admin, Error, TopicPartition};
 use naru_model::ErrorCode;
 
 use super::planner::Move;
-use super::{is_order_only, make_plan, read_plan, show_moves, size, state, summary, told};
+use super::{is_order_only, list, make_plan, read_plan, show_moves, size, state, summary, told};
 use crate::friendly::context::Context;
 use crate::friendly::failure::{Failure, PARTLY};
 use crate::friendly::topic::matches_glob;
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &mut Context) -> Result<i32, Failure> {
     let admin = context.admin()?;
     let under_way = admin.list_partition_reassignments(None).await?;
     if !under_way.is_empty() {
-        return Err(Failure::failed(format!("{} partitions are being moved", under_way.len()))
+        return Err(Failure::failed(format!("{} being moved", partitions_are(under_way.len())))
             .hint("'naru rebalance status' shows them, 'naru rebalance cancel' ends it"));
     }
     let moves = match context.options.rest.first().cloned() {
@@ -54,7 +54,8 @@ pub(super) async fn run(context: &mut Context) -> Result<i32, Failure> {
         show_moves(context, &moves)?;
     }
     context.confirm(&summary(&moves), "move")?;
-    let work = carry_out(&moves, batch, rate, &admin);
+    let everywhere = !context.options.has("topic") && context.options.rest.is_empty();
+    let work = carry_out(&moves, Pace { batch, rate, everywhere }, &admin);
     tokio::select! {
         done = work => done?,
         _ = tokio::signal::ctrl_c() => {
@@ -67,6 +68,10 @@ pub(super) async fn run(context: &mut Context) -> Result<i32, Failure> {
     }
     context.streams.line(format!("done: {}", summary(&moves)));
     Ok(0)
+}
+
+fn partitions_are(count: usize) -> String {
+    if count == 1 { "1 partition is".to_owned() } else { format!("{count} partitions are") }
 }
 
 /// The moves that a file asks for; what is so already is left out.
@@ -108,36 +113,31 @@ fn batches(moves: &[Move], size: usize) -> Vec<Vec<&Move>> {
     all
 }
 
-async fn carry_out(
-    moves: &[Move],
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Partitions at the same time.
     batch: usize,
+    /// Bytes per second.
     rate: Option<i64>,
-    admin: &Admin,
-) -> Result<(), Failure> {
-    let batches = batches(moves, batch);
-    let count = batches.len();
-    let mut throttled: BTreeSet<i32> = BTreeSet::new();
-    let mut topics: BTreeSet<String> = BTreeSet::new();
+    /// At the end every preferred leader is to lead, not only those that are new.
+    everywhere: bool,
+}
+
+async fn carry_out(moves: &[Move], pace: Pace, admin: &Admin) -> Result<(), Failure> {
+    let batches = batches(moves, pace.batch);
+    let mut throttles = Throttles::default();
+    let mut outcome = Ok(());
     for (number, batch) in (1..).zip(&batches) {
-        if let Some(rate) = rate {
-            let replicas = |of: fn(&Move) -> &Vec<i32>| -> BTreeMap<TopicPartition, Vec<i32>> {
-                batch.iter().map(|one| (one.partition.clone(), of(one).clone())).collect()
-            };
-            let limits =
-                throttled_replicas(&[], &replicas(|one| &one.to), &replicas(|one| &one.from));
-            limits.set(rate, admin).await.map_err(told)?;
-            throttled.extend(&limits.brokers);
-            topics.extend(limits.leaders.into_keys());
+        outcome =
+            carry_out_batch(batch, (number, batches.len()), pace.rate, &mut throttles, admin).await;
+        if outcome.is_err() {
+            break;
         }
-        start(batch, admin).await?;
-        wait(batch, number, count, admin).await?;
     }
-    for broker in throttled {
-        clear_broker(broker, admin).await.map_err(told)?;
-    }
-    for topic in topics {
-        clear_topic(&topic, admin).await.map_err(told)?;
-    }
+    // Whatever happened, nothing stays slow without being watched.
+    throttles.lift(admin).await?;
+    outcome?;
     let led: Vec<TopicPartition> = moves
         .iter()
         .filter(|one| one.from.first() != one.to.first())
@@ -145,6 +145,72 @@ async fn carry_out(
         .collect();
     if !led.is_empty() {
         elect(admin, Some(&led)).await?;
+    }
+    if pace.everywhere {
+        // Who cannot lead now is no failure of this plan.
+        admin.elect_leaders(ElectionType::Preferred, None).await?;
+    }
+    Ok(())
+}
+
+/// What has been throttled so far.
+#[derive(Debug, Default)]
+struct Throttles {
+    brokers: BTreeSet<i32>,
+    topics: BTreeSet<String>,
+}
+
+impl Throttles {
+    async fn set(&mut self, batch: &[&Move], rate: i64, admin: &Admin) -> Result<(), Failure> {
+        let replicas = |of: fn(&Move) -> &Vec<i32>| -> BTreeMap<TopicPartition, Vec<i32>> {
+            batch.iter().map(|one| (one.partition.clone(), of(one).clone())).collect()
+        };
+        let limits = throttled_replicas(&[], &replicas(|one| &one.to), &replicas(|one| &one.from));
+        self.brokers.extend(&limits.brokers);
+        self.topics.extend(limits.leaders.keys().cloned());
+        limits.set(rate, admin).await.map_err(told)
+    }
+
+    async fn lift(self, admin: &Admin) -> Result<(), Failure> {
+        for broker in self.brokers {
+            clear_broker(broker, admin).await.map_err(told)?;
+        }
+        for topic in self.topics {
+            clear_topic(&topic, admin).await.map_err(told)?;
+        }
+        Ok(())
+    }
+}
+
+async fn carry_out_batch(
+    batch: &[&Move],
+    place: (usize, usize),
+    rate: Option<i64>,
+    throttles: &mut Throttles,
+    admin: &Admin,
+) -> Result<(), Failure> {
+    if let Some(rate) = rate {
+        throttles.set(batch, rate, admin).await?;
+    }
+    start(batch, admin).await?;
+    wait(batch, place, admin).await?;
+    // It may have been cancelled meanwhile.
+    let topics: BTreeSet<&str> = batch.iter().map(|one| one.partition.topic.as_str()).collect();
+    let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
+    let metadata = admin.cluster().refresh_topics(&topics, false).await?;
+    for one in batch {
+        let TopicPartition { topic, partition } = &one.partition;
+        let known = metadata.partition(topic, *partition);
+        if let Some(known) = known.filter(|known| known.replicas != one.to) {
+            let text = format!(
+                "{} is on {} rather than {}: it was cancelled or changed by somebody else",
+                one.partition,
+                list(&known.replicas),
+                list(&one.to)
+            );
+            return Err(Failure { code: PARTLY, ..Failure::failed(text) }
+                .hint("what comes after it is not moved; run a new plan when you like"));
+        }
     }
     Ok(())
 }
@@ -164,7 +230,11 @@ async fn start(batch: &[&Move], admin: &Admin) -> Result<(), Failure> {
 }
 
 /// Waits until a batch is where it should be.
-async fn wait(batch: &[&Move], number: usize, count: usize, admin: &Admin) -> Result<(), Failure> {
+async fn wait(
+    batch: &[&Move],
+    (number, count): (usize, usize),
+    admin: &Admin,
+) -> Result<(), Failure> {
     let partitions: Vec<TopicPartition> = batch.iter().map(|one| one.partition.clone()).collect();
     let bytes = batch.iter().map(|one| one.bytes).sum();
     let shown = std::io::stderr().is_terminal();
@@ -200,7 +270,10 @@ pub(super) async fn cancel(context: &mut Context) -> Result<i32, Failure> {
         .filter(|partition| wanted(&partition.topic))
         .collect();
     if !partitions.is_empty() {
-        let what = format!("{} partitions stay or go back where they were", partitions.len());
+        let what = match partitions.len() {
+            1 => "1 partition goes back to where it was".to_owned(),
+            count => format!("{count} partitions go back to where they were"),
+        };
         context.confirm(&what, "cancel")?;
         let targets: Vec<(TopicPartition, Option<Vec<i32>>)> =
             partitions.iter().map(|partition| (partition.clone(), None)).collect();
@@ -226,6 +299,7 @@ pub(super) async fn cancel(context: &mut Context) -> Result<i32, Failure> {
     }
     context.streams.line(match partitions.len() {
         0 => "nothing is being moved; throttles of brokers are lifted".to_owned(),
+        1 => "cancelled: 1 partition; throttles are lifted".to_owned(),
         count => format!("cancelled: {count} partitions; throttles are lifted"),
     });
     Ok(0)

@@ -36,7 +36,7 @@ pub(super) async fn sizes(
     Ok(sizes)
 }
 
-/// Reads brokers and the partitions of the topics that are meant.
+/// Reads brokers and partitions; those of topics that are not meant are fixed.
 pub(super) async fn read(
     admin: &Admin,
     topics: &[String],
@@ -62,7 +62,8 @@ pub(super) async fn read(
     let sizes = sizes(admin, &live).await?;
     let wanted = |name: &str| topics.is_empty() || topics.iter().any(|t| matches_glob(t, name));
     let mut partitions = Vec::new();
-    for topic in admin.list_topics().await?.into_iter().filter(|topic| wanted(&topic.name)) {
+    for topic in admin.list_topics().await? {
+        let fixed = !wanted(&topic.name);
         for known in topic.partitions {
             let partition = TopicPartition::new(topic.name.clone(), known.index);
             let bytes = sizes.get(&partition).and_then(|by| by.values().max()).copied();
@@ -70,10 +71,11 @@ pub(super) async fn read(
                 partition,
                 replicas: known.replicas,
                 bytes: bytes.unwrap_or(0),
+                fixed,
             });
         }
     }
-    if partitions.is_empty() && !topics.is_empty() {
+    if partitions.iter().all(|p| p.fixed) && !topics.is_empty() {
         return Err(Failure::failed(format!("no topic is called {}", topics.join(" or "))));
     }
     let absent = partitions.iter().flat_map(|p| p.replicas.iter().copied());
