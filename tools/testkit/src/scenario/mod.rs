@@ -103,6 +103,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_roles,
     },
     Scenario {
+        name: "mixed-voters",
+        about: "one quorum of both programs: leaders of each kind, logs cut; --full: static too",
+        run: cluster::run_voters,
+    },
+    Scenario {
         name: "migration",
         about: "three nodes of Apache Kafka become ours one by one under load, and back",
         run: cluster::run_migration,

@@ -7,6 +7,7 @@ mod grow;
 mod load;
 mod mixed;
 mod tools;
+mod voters;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ pub(super) use grow::run as run_growth;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use mixed::{run_migration, run_roles};
 pub(super) use tools::run as run_tools;
+pub(super) use voters::run as run_voters;
 
 const COPIES: usize = 3;
 const USUAL_ROUNDS: u32 = 4;
