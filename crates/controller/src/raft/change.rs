@@ -9,7 +9,9 @@ use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
-use naru_protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
+use naru_protocol::messages::update_raft_voter_request::{
+    Listener as UpdatedListener, UpdateRaftVoterRequest,
+};
 use naru_protocol::messages::update_raft_voter_response::{CurrentLeader, UpdateRaftVoterResponse};
 
 use super::quorum::{Quorum, Step};
@@ -226,7 +228,11 @@ impl Quorum {
         step: &mut Step<'_>,
         request: &UpdateRaftVoterRequest,
     ) -> UpdateRaftVoterResponse {
-        let error = match self.check_update(step, request) {
+        let checked = self.check_update(step, request);
+        if checked.is_ok() && self.kraft_version() == KraftVersion::Static {
+            self.note_static_voter(request);
+        }
+        let error = match checked {
             Ok(Some(voters)) => {
                 let deadline = step.now.saturating_add(CHANGE_MS_MAX);
                 self.append_voters(step, &voters, None, deadline);
@@ -257,12 +263,7 @@ impl Quorum {
         if request.voter_id < 0 || request.voter_directory_id == Uuid::ZERO {
             return invalid("a voter has an id and a directory id");
         }
-        let endpoints = request.listeners.iter().map(|listener| VoterEndpoint {
-            name: listener.name.clone(),
-            host: listener.host.clone(),
-            port: listener.port,
-        });
-        let endpoints: Vec<VoterEndpoint> = endpoints.collect();
+        let endpoints = endpoints_of(request);
         if !self.has_controller_listener(&endpoints) {
             return invalid("the voter has no endpoint for the controllers' first listener");
         }
@@ -272,7 +273,7 @@ impl Quorum {
             return invalid("no range of kraft.version");
         }
         if self.kraft_version() == KraftVersion::Static {
-            // Static voters listen where the configuration says; there is nothing to write.
+            // Static voters listen where the configuration says: nothing is written.
             let known = self.voters().iter().any(|voter| voter.id == request.voter_id);
             return if known { Ok(None) } else { Err((ErrorCode::VoterNotFound, None)) };
         }
@@ -290,6 +291,31 @@ impl Quorum {
         }
         voter.endpoints = endpoints;
         Ok(Some(voters))
+    }
+
+    /// Keeps what a static voter says of itself, for the day when the quorum becomes dynamic.
+    fn note_static_voter(&mut self, request: &UpdateRaftVoterRequest) {
+        let range = &request.k_raft_version_feature;
+        let voter = Voter {
+            id: request.voter_id,
+            directory_id: request.voter_directory_id,
+            endpoints: endpoints_of(request),
+        };
+        if let Role::Leader(leader) = &mut self.role
+            && (range.min_supported_version..=range.max_supported_version).contains(&1)
+        {
+            leader.reported.insert(voter.id, voter);
+        }
+    }
+
+    /// Makes the quorum dynamic with these voters; gives the offset of their record.
+    pub(super) fn append_dynamic_voters(&mut self, step: &mut Step<'_>, voters: &[Voter]) -> i64 {
+        let (epoch, start) = (self.epoch, step.end());
+        let records = vec![ControlRecord::kraft_version(1), ControlRecord::voters(voters)];
+        let new: Vec<_> = (start..).zip(records.iter().cloned()).collect();
+        self.read_control(&new);
+        step.effects.push(Effect::AppendControl { epoch, records });
+        start.saturating_add(1)
     }
 
     /// Writes new voters; they count at once.
@@ -368,6 +394,15 @@ impl Quorum {
             self.resign(step);
         }
     }
+}
+
+fn endpoints_of(request: &UpdateRaftVoterRequest) -> Vec<VoterEndpoint> {
+    let endpoint = |listener: &UpdatedListener| VoterEndpoint {
+        name: listener.name.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+    };
+    request.listeners.iter().map(endpoint).collect()
 }
 
 /// Longest time that a change may take.

@@ -38,11 +38,13 @@ impl Quorum {
     }
 
     fn wanted_change(&self) -> Option<RaftRequest> {
-        if !self.can_vote
-            || self.listeners.is_empty()
-            || self.kraft_version() == KraftVersion::Static
-        {
+        if !self.can_vote || self.listeners.is_empty() {
             return None;
+        }
+        if self.kraft_version() == KraftVersion::Static {
+            // Once in every leader's epoch, in case the quorum is to become dynamic.
+            let reported = matches!(&self.role, Role::Follower(follower) if follower.reported);
+            return (self.is_voter() && !reported).then(|| self.update_request());
         }
         let cluster_id = Some(self.cluster_id.clone());
         let named: Option<&Voter> = self.voters().iter().find(|voter| voter.id == self.node_id);
@@ -105,6 +107,12 @@ impl Quorum {
             .flatten();
         let leader = messages::known(says.leader_id);
         let error = ErrorCode::from_code(response.error_code);
-        self.take_leadership(step, error, leader, says.leader_epoch, endpoint);
+        let current = self.take_leadership(step, error, leader, says.leader_epoch, endpoint);
+        if let Role::Follower(follower) = &mut self.role
+            && current
+            && error.is_ok()
+        {
+            follower.reported = true;
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Leader {
     pub(super) begin_at: i64,
     /// The voter change under way.
     pub(super) change: Option<Change>,
+    /// What static voters have said of themselves.
+    pub(super) reported: BTreeMap<i32, Voter>,
 }
 
 /// How far a replica is.
@@ -66,11 +68,22 @@ impl Leader {
             parked: Vec::new(),
             begin_at: now,
             change: None,
+            reported: BTreeMap::new(),
         }
     }
 
     pub(super) fn progress(&self, voter: &Voter) -> Option<&Progress> {
         self.replicas.get(&ReplicaKey::of(voter))
+    }
+
+    /// The voters are known with their directories from now on.
+    pub(super) fn know_directories(&mut self, voters: &[Voter]) {
+        for voter in voters {
+            let fixed = ReplicaKey { id: voter.id, directory_id: Uuid::ZERO };
+            if let Some(progress) = self.replicas.remove(&fixed) {
+                self.replicas.insert(ReplicaKey::of(voter), progress);
+            }
+        }
     }
 
     pub(super) fn heard_since(&self, voter: &Voter, since: i64) -> bool {

@@ -34,6 +34,7 @@ mod serve;
 mod serve_snapshot;
 mod snapshot_fetch;
 mod transition;
+mod upgrade;
 mod voter_log;
 mod voters;
 
@@ -42,6 +43,7 @@ pub use api::{
     RaftResponse, ReadPlan, SnapshotRead, Unreachable,
 };
 pub use quorum::Quorum;
+pub use upgrade::KraftUpgradeError;
 pub use voter_log::VoterLog;
 
 pub use crate::quorum::{

@@ -41,6 +41,8 @@ pub(super) struct Follower {
     pub(super) successor: bool,
     /// When it next looks whether the voter set should say something else of it.
     pub(super) update_at: i64,
+    /// The leader has taken what this static voter says of itself.
+    pub(super) reported: bool,
     /// The snapshot being downloaded.
     pub(super) download: Option<Download>,
 }

@@ -97,6 +97,7 @@ impl Quorum {
             suspect: false,
             successor: false,
             update_at: step.now.saturating_add(self.timeouts.fetch_timeout_ms),
+            reported: false,
             download: None,
         };
         self.change_role(step, old_epoch, Role::Follower(follower));

@@ -5,7 +5,7 @@ use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 
 use super::disk::Snapshot;
 use super::world::{Happening, World, directory, endpoint};
-use crate::raft::{Event, LogView, RaftRequest, SnapshotId};
+use crate::raft::{Event, KraftVersion, LogView, RaftRequest, SnapshotId};
 
 impl World {
     fn any_node(&mut self) -> i32 {
@@ -109,6 +109,7 @@ impl World {
             return;
         }
         if let Some(leader) = self.leader() {
+            self.upgrade(leader);
             let core = self.nodes[&leader].core.as_ref().unwrap();
             let voters: Vec<i32> = core.voters().iter().map(|voter| voter.id).collect();
             let id = self.any_node();
@@ -121,6 +122,20 @@ impl World {
         }
         let next = self.random.between(50, 1500);
         self.after(next, Happening::Change);
+    }
+
+    /// A static quorum becomes dynamic, if all voters have said what they are.
+    pub(super) fn upgrade(&mut self, leader: i32) {
+        let node = self.nodes.get_mut(&leader).unwrap();
+        let (disk, core) = (&node.disk, node.core.as_mut().unwrap());
+        if core.kraft_version() == KraftVersion::Dynamic {
+            return;
+        }
+        let mut effects = Vec::new();
+        if core.upgrade_kraft_version(self.now, disk, &mut effects).is_ok() {
+            self.upgraded += 1;
+        }
+        self.execute(leader, effects);
     }
 
     /// A node makes a snapshot of what it has committed, and mostly trims its log.

@@ -93,7 +93,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn nothing_committed_is_lost_and_all_come_together() {
-    let mut met = (0, 0, 0);
+    let mut met = (0, 0, 0, 0);
     for seed in seeds() {
         // Shown when the seed fails.
         println!("seed {seed}: {:?}", settings(seed));
@@ -101,10 +101,14 @@ fn nothing_committed_is_lost_and_all_come_together() {
         met.0 += world.leaderships;
         met.1 += world.installed;
         met.2 += world.truncated;
+        met.3 += world.upgraded;
     }
-    println!("elections {}, snapshots installed {}, truncations {}", met.0, met.1, met.2);
+    println!("elections, snapshots installed, truncations, made dynamic: {met:?}");
     if seeds().end - seeds().start >= 50 {
-        assert!(met.0 > 100 && met.1 > 10 && met.2 > 10, "the runs met too little: {met:?}");
+        assert!(
+            met.0 > 100 && met.1 > 10 && met.2 > 10 && met.3 > 5,
+            "the runs met too little: {met:?}"
+        );
     }
 }
 
@@ -159,6 +163,25 @@ fn a_single_node_grows_to_three_by_itself_and_loses_its_first_voter() {
     world.run_for(1_000);
     assert!(world.judge.committed.len() > before);
     assert_ne!(world.leader(), Some(1));
+}
+
+#[test]
+fn a_static_quorum_becomes_dynamic_while_it_runs() {
+    let fixed = Settings { dynamic: false, ..Settings::calm(3) };
+    let mut world = World::new(9, &fixed);
+    world.run_for(6_000);
+    let leader = world.leader().unwrap();
+    world.upgrade(leader);
+    assert_eq!(world.upgraded, 1);
+    let before = world.judge.committed.len();
+    world.run_for(5_000);
+    assert_eq!(world.leader(), Some(leader), "nothing is interrupted");
+    assert!(world.judge.committed.len() > before + 10);
+    for node in world.nodes.values() {
+        let core = node.core.as_ref().unwrap();
+        let directories: Vec<_> = core.voters().iter().map(|voter| voter.directory_id).collect();
+        assert_eq!(directories, [1, 2, 3].map(super::world::directory));
+    }
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub(in crate::raft) struct World {
     pub(in crate::raft) leaderships: u32,
     pub(in crate::raft) installed: u32,
     pub(in crate::raft) truncated: u32,
+    pub(in crate::raft) upgraded: u32,
 }
 
 pub(super) fn voter(id: i32, directory_id: Uuid) -> Voter {
@@ -145,6 +146,7 @@ impl World {
             leaderships: 0,
             installed: 0,
             truncated: 0,
+            upgraded: 0,
         };
         let voters: Vec<Voter> = (1..=settings.voters).map(|id| voter(id, directory(id))).collect();
         for id in 1..=settings.voters + settings.observers {
