@@ -1,0 +1,88 @@
+//! Reacting to published metadata, as `broker::node::react` does.
+
+use naru_model::ErrorCode;
+use naru_log::Disk as _;
+use naru_replication::PartitionKey;
+
+use super::partition::{RoleChange, partition_state, short};
+use super::{Broker, folder};
+use crate::env::Env;
+use crate::metadata::Reaction;
+use crate::message::Response;
+use crate::trace::note;
+
+impl Broker {
+    /// Brings partitions in line with a new image, then lets answers go that waited for it.
+    pub(crate) fn react(&mut self, env: &mut Env<'_>, reaction: Reaction) {
+        let Reaction { image, delta, done } = reaction;
+        if !delta.brokers_changed.is_empty() {
+            self.learn_brokers(&image);
+        }
+        self.image = image;
+        for id in delta.topics_deleted.keys() {
+            let keys = self.partitions.keys().copied().filter(|key| key.topic == *id);
+            for key in keys.collect::<Vec<_>>() {
+                self.drop_partition(env, key, ErrorCode::UnknownTopicOrPartition);
+            }
+        }
+        for (topic, index) in &delta.partitions_changed {
+            let key = PartitionKey { topic: *topic, partition: *index };
+            let topic = self.image.topic_by_id(*topic);
+            let Some(state) = topic.and_then(|topic| topic.partitions.get(index)) else {
+                continue;
+            };
+            let is_here = state.replicas.contains(&env.node);
+            match (is_here, self.partitions.contains_key(&key)) {
+                (true, true) => self.take_role(env, key),
+                (true, false) => {
+                    match self.open_partition(env, key, None, None, false) {
+                        Ok(()) => self.take_role(env, key),
+                        Err(error) => note!(env, "n{} cannot open: {error}", env.node),
+                    }
+                }
+                (false, true) => self.drop_partition(env, key, ErrorCode::NotLeaderOrFollower),
+                (false, false) => {}
+            }
+        }
+        for (ticket, response) in done {
+            env.answer(ticket, Response::Controller(Ok(response)));
+        }
+        self.pass_on(env);
+    }
+
+    /// Brings one partition in line with its metadata.
+    pub(super) fn take_role(&mut self, env: &mut Env<'_>, key: PartitionKey) {
+        let topic = self.image.topic_by_id(key.topic);
+        let Some(image) = topic.and_then(|topic| topic.partitions.get(&key.partition)) else {
+            return;
+        };
+        let state = partition_state(image);
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        match partition.apply(env, &self.brokers, &state) {
+            RoleChange::Same => {}
+            RoleChange::Leads | RoleChange::Follows(None, _) => self.unfollow(key),
+            RoleChange::Follows(Some(leader), epoch) => self.follow(env, key, leader, epoch),
+        }
+    }
+
+    /// Lets go of a partition that was deleted or moved away.
+    fn drop_partition(&mut self, env: &mut Env<'_>, key: PartitionKey, error: ErrorCode) {
+        self.unfollow(key);
+        let Some(mut partition) = self.partitions.remove(&key) else { return };
+        note!(env, "n{} drops {:?}", env.node, short(key));
+        partition.take_offline(env, error);
+        drop(partition);
+        // The broker renames the folder and removes it later; a crash in between finishes it at
+        // the next start. Here it goes at once.
+        let folder = folder(key);
+        let removed = env.disk.remove_dir_all(&folder).and_then(|()| {
+            folder.parent().map_or(Ok(()), |parent| env.disk.sync_dir(parent))
+        });
+        if let Err(error) = removed {
+            note!(env, "n{} {:?} stays on the disk: {error}", env.node, short(key));
+        }
+        if let Some(judge) = env.judge() {
+            judge.dropped(key);
+        }
+    }
+}

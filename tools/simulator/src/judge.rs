@@ -1,0 +1,435 @@
+//! The invariants. What was promised so far is kept here, and everything that happens is held
+//! against it; the first thing that breaks a promise ends the run.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use naru_controller::Controller;
+use naru_controller::batch::{LogRecord, read_batch};
+use naru_log::LogReader;
+use naru_model::{LeaderEpoch, Offset};
+use naru_replication::PartitionKey;
+
+/// A promise that was broken.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// The invariant's name.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+    /// When, in milliseconds of the run.
+    pub at: i64,
+}
+
+/// One committed record: the epoch it was written in, its producer, its sequence.
+pub(crate) type Fact = (i32, i64, i32);
+
+/// What was promised of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct PartitionFacts {
+    /// Below somebody's high watermark, by offset.
+    pub(crate) committed: Vec<Fact>,
+    leaders: BTreeMap<i32, i32>,
+    /// High watermark of each process, and its leader epoch if it leads.
+    marks: BTreeMap<(i32, u32), i64>,
+    /// The next sequence of each producer.
+    next: BTreeMap<i64, i32>,
+}
+
+/// How much has happened: a run in which nothing happens proves nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Leaders of the quorum.
+    pub quorum_leaders: u64,
+    /// Leaders of partitions.
+    pub partition_leaders: u64,
+    /// Logs cut, of partitions and of metadata.
+    pub cuts: u64,
+    /// Snapshots that replaced a metadata log.
+    pub snapshots: u64,
+    /// Batches acknowledged.
+    pub acked: u64,
+    /// Records read by consumers.
+    pub read: u64,
+    /// Records committed in partitions.
+    pub committed: u64,
+    /// Processes that ended badly.
+    pub crashes: u64,
+    /// ISR changes and elections that metadata holds.
+    pub partition_changes: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// Of whom it is told.
+    pub(crate) node: i32,
+    pub(crate) life: u32,
+    pub(crate) now: i64,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) met: Met,
+    quorum_leaders: BTreeMap<i32, i32>,
+    /// Committed batches of metadata by first offset: the offset behind, epoch, bytes.
+    metadata: BTreeMap<i64, (i64, i32, Bytes)>,
+    pub(crate) metadata_end: i64,
+    metadata_marks: BTreeMap<(i32, u32), i64>,
+    /// What the committed metadata comes to.
+    pub(crate) reference: Controller,
+    pub(crate) partitions: BTreeMap<PartitionKey, PartitionFacts>,
+}
+
+impl Judge {
+    pub(crate) fn new() -> Self {
+        Self {
+            node: 0,
+            life: 0,
+            now: 0,
+            violation: None,
+            met: Met::default(),
+            quorum_leaders: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            metadata_end: 0,
+            metadata_marks: BTreeMap::new(),
+            reference: Controller::new(0, std::sync::Arc::default()),
+            partitions: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn broken(&mut self, invariant: &'static str, what: String) {
+        let at = self.now;
+        self.violation.get_or_insert(Violation { invariant, what, at });
+    }
+
+    /// One leader in each epoch of the quorum, and it has all that is committed.
+    pub(crate) fn leads_quorum(&mut self, node: i32, epoch: i32, end: i64) {
+        self.met.quorum_leaders += 1;
+        let leader = *self.quorum_leaders.entry(epoch).or_insert(node);
+        if leader != node {
+            let what = format!("nodes {leader} and {node} lead the quorum in epoch {epoch}");
+            self.broken("one leader per quorum epoch", what);
+        }
+        if end < self.metadata_end {
+            let what = format!(
+                "node {node} leads epoch {epoch} with metadata up to {end}, committed is {}",
+                self.metadata_end
+            );
+            self.broken("committed metadata is never lost", what);
+        }
+    }
+
+    pub(crate) fn metadata_cut(&mut self, node: i32, offset: i64) {
+        self.met.cuts += 1;
+        let mark = self.metadata_marks.get(&(node, self.life)).copied().unwrap_or(0);
+        if offset < mark {
+            let what = format!("node {node} cuts metadata at {offset}, below its mark {mark}");
+            self.broken("committed metadata is never lost", what);
+        }
+    }
+
+    /// The committed part of the metadata log is the same everywhere.
+    pub(crate) fn metadata_committed(
+        &mut self,
+        node: i32,
+        to: i64,
+        end: i64,
+        batches: &[(i64, i64, i32, Bytes)],
+    ) {
+        if to > end {
+            let what = format!("node {node}: high watermark {to}, metadata ends at {end}");
+            self.broken("high watermark within the log", what);
+            return;
+        }
+        let mark = self.metadata_marks.entry((node, self.life)).or_insert(to);
+        let before = std::mem::replace(mark, to);
+        if to < before {
+            let what = format!("node {node}: metadata high watermark from {before} to {to}");
+            self.broken("high watermark never goes back", what);
+        }
+        for (first, next, epoch, bytes) in batches {
+            match self.metadata.get(first) {
+                Some((known_next, known_epoch, known)) => {
+                    if (known_next, known_epoch, known) != (next, epoch, bytes) {
+                        let what = format!(
+                            "node {node} has another batch at metadata offset {first}: epoch \
+                             {epoch} to {next}, committed was epoch {known_epoch} to {known_next}"
+                        );
+                        return self.broken("metadata logs agree up to the committed offset", what);
+                    }
+                }
+                None if *first == self.metadata_end => {
+                    self.metadata.insert(*first, (*next, *epoch, bytes.clone()));
+                    self.metadata_end = *next;
+                    self.replay(*next, *epoch, bytes);
+                }
+                None => {
+                    let what = format!(
+                        "node {node} has a batch at metadata offset {first}, where none begins"
+                    );
+                    return self.broken("metadata logs agree up to the committed offset", what);
+                }
+            }
+        }
+    }
+
+    fn replay(&mut self, next: i64, epoch: i32, batch: &Bytes) {
+        let records = match read_batch(batch) {
+            Ok((_, records)) => records,
+            Err(error) => return self.broken("committed metadata can be read", error.to_string()),
+        };
+        for record in records {
+            if let LogRecord::Metadata { offset, record } = record
+                && let Err(error) = self.reference.replay(offset, epoch, &record)
+            {
+                return self.broken("committed metadata can be replayed", error.to_string());
+            }
+        }
+        self.reference.advance_to(next, epoch);
+        let published = self.reference.publish();
+        for (topic, index) in &published.delta.partitions_changed {
+            self.met.partition_changes += 1;
+            let topic = published.image.topic_by_id(*topic);
+            let Some(state) = topic.and_then(|topic| topic.partitions.get(index)) else {
+                continue;
+            };
+            let what = || format!("metadata offset {next}: {state:?}");
+            if let Some(stray) = state.isr.iter().find(|id| !state.replicas.contains(id)) {
+                self.broken("ISR within the replicas", format!("{stray} in {}", what()));
+            }
+            if let Some(leader) = state.leader
+                && !state.isr.contains(&leader)
+            {
+                self.broken("the leader is in the ISR", what());
+            }
+        }
+    }
+
+    /// Replaying what is committed gives the same everywhere, and what was decided.
+    pub(crate) fn replayed(&mut self, node: i32, committed: &Controller, active: Option<&Controller>) {
+        let end = committed.image().end_offset();
+        if end == self.reference.image().end_offset() && *committed != self.reference {
+            let what = format!("node {node} at {end}");
+            self.broken("replaying the same metadata gives the same", what);
+        }
+        if let Some(active) = active
+            && active.image().end_offset() == end
+            && active != committed
+        {
+            let what = format!("node {node} at {end}: what was decided is not what is committed");
+            self.broken("replaying the same metadata gives the same", what);
+        }
+    }
+
+    /// A snapshot has taken the place of the metadata log.
+    pub(crate) fn installed(&mut self, node: i32, state: &Controller) {
+        self.met.snapshots += 1;
+        let end = state.image().end_offset();
+        if end > self.metadata_end {
+            let what = format!("node {node}: a snapshot of {end}, committed is {}", self.metadata_end);
+            self.broken("snapshots hold what is committed", what);
+        }
+        self.metadata_marks.insert((node, self.life), end);
+        self.replayed(node, state, None);
+    }
+
+    /// One leader in each epoch of a partition, and it has all that is committed.
+    pub(crate) fn leads_partition(&mut self, key: PartitionKey, epoch: LeaderEpoch, end: Offset) {
+        self.met.partition_leaders += 1;
+        let node = self.node;
+        let facts = self.partitions.entry(key).or_default();
+        let leader = *facts.leaders.entry(epoch.0).or_insert(node);
+        let committed = length(&facts.committed);
+        if leader != node {
+            let what = format!("brokers {leader} and {node} lead {key:?} in epoch {epoch}");
+            self.broken("one leader per partition epoch", what);
+        }
+        if end.0 < committed {
+            let what = format!(
+                "broker {node} leads {key:?} in epoch {epoch} with a log up to {end}, committed \
+                 is {committed}"
+            );
+            self.broken("what is committed is never lost", what);
+        }
+    }
+
+    /// A follower cuts nothing that it knows to be committed.
+    pub(crate) fn partition_cut(&mut self, key: PartitionKey, node: i32, life: u32, end: Offset) {
+        self.met.cuts += 1;
+        let facts = self.partitions.entry(key).or_default();
+        if let Some(mark) = facts.marks.get_mut(&(node, life))
+            && *mark > end.0
+        {
+            let what = format!("broker {node} cuts {key:?} at {end}, below its mark {mark}");
+            *mark = end.0;
+            self.broken("what is committed is never lost", what);
+        }
+    }
+
+    /// High watermarks stay within the log, never go back in a process, and what is below them is
+    /// the same everywhere, once, and in order.
+    pub(crate) fn high_watermark(
+        &mut self,
+        key: PartitionKey,
+        epoch: LeaderEpoch,
+        leads: bool,
+        to: Offset,
+        reader: &LogReader,
+    ) {
+        let node = self.node;
+        if to > reader.log_end() {
+            let what = format!(
+                "broker {node} {key:?} epoch {epoch}: {to}, the log ends at {}",
+                reader.log_end()
+            );
+            return self.broken("high watermark within the log", what);
+        }
+        let facts = self.partitions.entry(key).or_default();
+        let before = facts.marks.insert((node, self.life), to.0).unwrap_or(0);
+        if to.0 < before {
+            let what = format!("broker {node} {key:?} epoch {epoch}: from {before} to {to}");
+            return self.broken("high watermark never goes back", what);
+        }
+        let committed = length(&facts.committed);
+        if !leads && to.0 > committed {
+            let what =
+                format!("broker {node} follows {key:?} with {to}, no leader has passed {committed}");
+            return self.broken("followers follow the high watermark", what);
+        }
+        let from = before.min(committed).max(reader.log_start().0);
+        match facts_of(reader, from, to.0) {
+            Ok(found) => self.agree(key, from, &found),
+            Err(error) => {
+                let what = format!("broker {node} {key:?} from {from} to {to}: {error}");
+                self.broken("what is committed can be read", what);
+            }
+        }
+    }
+
+    /// Holds records from `from` on against what is committed, and takes over what is new.
+    fn agree(&mut self, key: PartitionKey, from: i64, found: &[(i64, Fact)]) {
+        let node = self.node;
+        for (offset, fact) in found.iter().filter(|(offset, _)| *offset >= from) {
+            let facts = self.partitions.entry(key).or_default();
+            let at = usize::try_from(*offset).unwrap_or(usize::MAX);
+            match facts.committed.get(at) {
+                Some(known) if known == fact => {}
+                Some(known) => {
+                    let what = format!(
+                        "broker {node} {key:?} at {offset}: {fact:?}, committed was {known:?}"
+                    );
+                    return self.broken("logs agree up to the high watermark", what);
+                }
+                None if at == facts.committed.len() => {
+                    facts.committed.push(*fact);
+                    let (_, producer, sequence) = *fact;
+                    let next = facts.next.entry(producer).or_insert(0);
+                    let expected = std::mem::replace(next, sequence + 1);
+                    self.met.committed += 1;
+                    if sequence != expected {
+                        let what = format!(
+                            "broker {node} {key:?} at {offset}: producer {producer} sequence \
+                             {sequence}, the next is {expected}"
+                        );
+                        return self.broken("each record once, and in order", what);
+                    }
+                }
+                None => {
+                    let what = format!("broker {node} {key:?}: nothing before {offset}");
+                    return self.broken("logs agree up to the high watermark", what);
+                }
+            }
+        }
+    }
+
+    /// What is acknowledged is committed, where the acknowledgement says.
+    pub(crate) fn acked(&mut self, key: PartitionKey, producer: i64, sequence: i32, count: i32, base: i64) {
+        self.met.acked += 1;
+        let facts = self.partitions.entry(key).or_default();
+        for index in 0..count {
+            let at = usize::try_from(base + i64::from(index)).unwrap_or(usize::MAX);
+            let found = facts.committed.get(at).map(|(_, producer, sequence)| (*producer, *sequence));
+            if found != Some((producer, sequence + index)) {
+                let what = format!(
+                    "{key:?}: producer {producer} sequence {} is acknowledged at {at}, where \
+                     {found:?} is committed of {}",
+                    sequence + index,
+                    facts.committed.len()
+                );
+                return self.broken("what is acknowledged is committed", what);
+            }
+        }
+    }
+
+    /// Readers see what is committed and nothing else.
+    pub(crate) fn consumed(&mut self, key: PartitionKey, from: i64, found: &[(i64, Fact)]) {
+        let facts = self.partitions.entry(key).or_default();
+        let mut next = from;
+        let mut wrong = None;
+        for (offset, fact) in found.iter().filter(|(offset, _)| *offset >= from) {
+            let at = usize::try_from(*offset).unwrap_or(usize::MAX);
+            let known = facts.committed.get(at);
+            if *offset != next || known != Some(fact) {
+                wrong = Some(format!(
+                    "{key:?}: {fact:?} at {offset} instead of {next}; committed is {known:?} of {}",
+                    facts.committed.len()
+                ));
+                break;
+            }
+            next += 1;
+            self.met.read += 1;
+        }
+        if let Some(what) = wrong {
+            self.broken("no reader sees what is not committed", what);
+        }
+    }
+
+    /// A leader sent what its follower cannot append.
+    pub(crate) fn sent_damaged(&mut self, key: PartitionKey, error: &str) {
+        let what = format!("broker {} {key:?}: {error}", self.node);
+        self.broken("leaders send what followers can append", what);
+    }
+
+    /// A broker has given a replica up: what it knew of it is gone.
+    pub(crate) fn dropped(&mut self, key: PartitionKey) {
+        let of = (self.node, self.life);
+        self.partitions.entry(key).or_default().marks.remove(&of);
+    }
+}
+
+fn length(facts: &[Fact]) -> i64 {
+    i64::try_from(facts.len()).unwrap_or(i64::MAX)
+}
+
+/// The records of a log from `from` to `to`.
+pub(crate) fn facts_of(reader: &LogReader, from: i64, to: i64) -> Result<Vec<(i64, Fact)>, String> {
+    const CHUNK: usize = 64 << 10;
+    let mut found = Vec::new();
+    let mut next = from;
+    while next < to {
+        let slice = reader.read(Offset(next), CHUNK, true, Offset(to)).map_err(|e| e.to_string())?;
+        let bytes = slice.read_bytes().map_err(|error| error.to_string())?;
+        let before = next;
+        next = facts_in(&bytes, &mut found)?.unwrap_or(next);
+        if next <= before {
+            return Err(format!("no whole batch at {before}"));
+        }
+    }
+    Ok(found)
+}
+
+/// The records of whole batches, and the offset behind the last one.
+pub(crate) fn facts_in(bytes: &[u8], found: &mut Vec<(i64, Fact)>) -> Result<Option<i64>, String> {
+    let mut next = None;
+    for item in naru_records::batches(bytes) {
+        // The last one may be cut short.
+        let Ok((header, batch)) = item else { break };
+        header.check_crc(batch).map_err(|error| error.to_string())?;
+        let stamp = header.producer().ok_or("a batch without a producer")?;
+        for index in 0..header.record_count {
+            let offset = header.base_offset.0 + i64::from(index);
+            let fact = (header.partition_leader_epoch.0, stamp.id.0, stamp.base_sequence.0 + index);
+            found.push((offset, fact));
+        }
+        next = Some(header.next_offset().0);
+    }
+    Ok(next)
+}
