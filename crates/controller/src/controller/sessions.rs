@@ -30,6 +30,11 @@ impl Default for SessionSettings {
     }
 }
 
+/// A tick this late says that this node stood still.
+const STALL_MS: i64 = 1_000;
+/// Time to read the heartbeats that arrived meanwhile.
+const STALL_GRACE_MS: i64 = 1_000;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerSessions {
@@ -52,6 +57,8 @@ pub(super) struct Session {
     last_contact_ms: i64,
     /// How far it has read the metadata log, the last offset included.
     metadata_offset: i64,
+    /// It was given time once because this node itself had stood still.
+    graced: bool,
     /// The last offset of what moved its leaders away: when the others have read it, it may stop.
     pub(super) shutdown_offset: Option<i64>,
 }
@@ -59,8 +66,13 @@ pub(super) struct Session {
 impl BrokerSessions {
     /// The registration of a broker counts as a contact.
     pub(super) fn register(&mut self, broker: i32, epoch: i64, now_ms: i64) {
-        let session =
-            Session { epoch, last_contact_ms: now_ms, metadata_offset: -1, shutdown_offset: None };
+        let session = Session {
+            epoch,
+            last_contact_ms: now_ms,
+            metadata_offset: -1,
+            graced: false,
+            shutdown_offset: None,
+        };
         self.brokers.insert(broker, session);
     }
 
@@ -72,7 +84,30 @@ impl BrokerSessions {
         if let Some(session) = self.brokers.get_mut(&broker) {
             session.last_contact_ms = session.last_contact_ms.max(now_ms);
             session.metadata_offset = metadata_offset;
+            session.graced = false;
         }
+    }
+
+    /// If the end of a session is noticed much too late, this node has stood still (it was
+    /// stopped, or its machine slept), and what brokers sent meanwhile is yet to be read: each
+    /// session that has ended gets a little more time, once. `broker` is whose session ended
+    /// first of all that count; whether it got more time.
+    pub(super) fn forgive_stall(&mut self, broker: i32, now_ms: i64) -> bool {
+        let timeout_ms = self.settings.session_timeout_ms;
+        let late = |session: &Session| {
+            now_ms.saturating_sub(session.last_contact_ms.saturating_add(timeout_ms))
+        };
+        let first = self.brokers.get(&broker);
+        if !first.is_some_and(|session| late(session) > STALL_MS && !session.graced) {
+            return false;
+        }
+        for session in self.brokers.values_mut() {
+            if late(session) > 0 && !session.graced {
+                session.graced = true;
+                session.last_contact_ms = now_ms.saturating_add(STALL_GRACE_MS) - timeout_ms;
+            }
+        }
+        true
     }
 
     /// Notes what the others have to read before the broker may stop; the first word counts.

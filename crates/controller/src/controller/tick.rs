@@ -20,6 +20,9 @@ impl Controller {
             && expires_at < now_ms
             && let Some(broker) = self.image.broker(id)
         {
+            if sessions.forgive_stall(id, now_ms) {
+                return Decision { records: Vec::new(), response: () };
+            }
             self.fence(broker, &mut changes);
             sessions.end_shutdown(id);
         } else if self.unclean_elections_are_due(sessions, now_ms) {

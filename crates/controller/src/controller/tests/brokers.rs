@@ -312,6 +312,31 @@ fn sessions_end_one_by_one_the_longest_silent_first() {
 }
 
 #[test]
+fn a_controller_that_stood_still_hears_its_brokers_before_it_judges() {
+    let mut live = Live::with_brokers(&[1, 2]);
+    live.now_ms = 60_000;
+    live.tick();
+    assert!(!live.broker(1).fenced && !live.broker(2).fenced);
+    live.beat(2, |_| {});
+    // Broker 1 says nothing, and is given no more.
+    assert_eq!(live.deadline(), Some(61_001));
+    live.now_ms = 63_000;
+    live.tick();
+    assert!(live.broker(1).fenced && !live.broker(2).fenced);
+}
+
+#[test]
+fn a_broker_that_is_long_gone_delays_no_verdict_on_another() {
+    let mut live = Live::with_brokers(&[1, 2]);
+    live.gone(1);
+    live.now_ms = 100_000;
+    live.beat(2, |_| {});
+    live.now_ms += TIMEOUT_MS + 1;
+    live.tick();
+    assert!(live.broker(2).fenced);
+}
+
+#[test]
 fn a_stopping_broker_loses_its_leaders_and_stops_when_the_others_know() {
     let mut live = Live::with_brokers(&[1, 2]);
     live.topic_on("t", &[1, 2], "1");
