@@ -6,21 +6,21 @@
 //! off; damage found in a closed segment after a clean stop is closed to readers instead. Indexes
 //! that are missing, short or wrong are built anew.
 
+mod report;
+mod tail;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use naru_model::{Offset, Timestamp};
+use naru_model::Offset;
 use naru_records::BatchHeader;
 
 use crate::append::Staging;
 use crate::checkpoint::read_if_there;
-use crate::config::LogConfig;
-use crate::damage;
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Context, ReadError, StorageError};
-use crate::examine::{Outside, Stretch, examine};
 use crate::log::{Log, remove_if_there, unless_full};
 use crate::names;
 use crate::replay::{load_snapshot, replay_producers};
@@ -29,94 +29,7 @@ use crate::shared::{Published, Shared};
 use crate::sync::Loose;
 use crate::verify::{Span, Visit, verify};
 
-/// What the directory knows about a log that is opened.
-#[derive(Debug, Clone)]
-pub struct OpenOptions {
-    /// The topic's settings.
-    pub config: LogConfig,
-    /// Whether the directory was shut down cleanly.
-    pub clean: bool,
-    /// From `recovery-point-offset-checkpoint`; everything before it is known to be synced.
-    pub recovery_point: Option<Offset>,
-    /// From `log-start-offset-checkpoint`.
-    pub log_start: Option<Offset>,
-    /// How many bytes before the log end are verified after a clean stop; see [`tail_budget`].
-    pub tail_bytes: u64,
-    /// The clock.
-    pub now: Timestamp,
-}
-
-/// How many bytes of each of `logs` logs a start after a clean stop should verify: a few with
-/// very many logs, a whole young segment with few, and a bounded sum of all.
-pub const fn tail_budget(logs: usize) -> u64 {
-    const ALL: u64 = 256 << 20;
-    const LEAST: u64 = 64 << 10;
-    const MOST: u64 = 16 << 20;
-    let share = ALL / if logs == 0 { 1 } else { logs as u64 };
-    if share < LEAST {
-        LEAST
-    } else if share > MOST {
-        MOST
-    } else {
-        share
-    }
-}
-
-/// Records that were durable once and are gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// The first of them: the log end now.
-    pub from: Offset,
-    /// The offset after the last of them, as the recovery point told.
-    pub upto: Offset,
-    /// After a clean stop nothing but damage can have taken them. After a crash they may also
-    /// have been truncated by a new leader, just before.
-    pub clean: bool,
-}
-
-/// What opening a log has found and done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Recovery {
-    /// Bytes that were verified.
-    pub bytes_verified: u64,
-    /// Bytes that were cut off or deleted because a batch before them was bad.
-    pub bytes_cut: u64,
-    /// Segments that were deleted for that reason.
-    pub segments_removed: usize,
-    /// Segments whose indexes were built anew.
-    pub indexes_rebuilt: usize,
-    /// The folder was not there.
-    pub is_new: bool,
-    /// The log ends before its recovery point. This replica must not lead, nor count as in sync,
-    /// before it has fetched up to there again.
-    pub lost: Option<Lost>,
-    /// Stretches of closed segments that are closed to readers until they are mended.
-    pub damages: usize,
-}
-
-impl Recovery {
-    /// Whether anything had to be mended.
-    pub const fn mended(&self) -> bool {
-        self.bytes_cut > 0
-            || self.segments_removed > 0
-            || self.indexes_rebuilt > 0
-            || self.lost.is_some()
-            || self.damages > 0
-    }
-
-    /// Adds up the reports of several logs; the first loss is kept as an example.
-    pub const fn add(&mut self, other: &Self) {
-        self.bytes_verified += other.bytes_verified;
-        self.bytes_cut += other.bytes_cut;
-        self.segments_removed += other.segments_removed;
-        self.indexes_rebuilt += other.indexes_rebuilt;
-        self.damages += other.damages;
-        self.is_new |= other.is_new;
-        if self.lost.is_none() {
-            self.lost = other.lost;
-        }
-    }
-}
+pub use report::{Lost, OpenOptions, Recovery, tail_budget};
 
 impl Log {
     /// Opens the log in `dir`, or makes an empty one. `progress` is told of every few bytes that
@@ -356,67 +269,6 @@ impl Opening<'_> {
         Ok(Recovered { log_end, synced_end })
     }
 
-    /// Stretches that were found to be damaged before the last stop stay closed to readers, if
-    /// they still are: a crash may have come between mending and forgetting.
-    fn recall_damages(&mut self, segments: &[Arc<Segment>]) -> Result<(), StorageError> {
-        let path = self.dir.join(names::DAMAGES);
-        let Some(bytes) = read_if_there(&*self.disk, &path)? else { return Ok(()) };
-        for known in damage::from_text(&String::from_utf8_lossy(&bytes)) {
-            let at = segments.iter().position(|segment| segment.base == known.segment_base);
-            let Some((at, segment)) = at.and_then(|at| Some((at, segments.get(at)?))) else {
-                continue;
-            };
-            let size = segment.size();
-            let next_base = segments.get(at + 1).map_or(Offset(i64::MAX), |next| next.base);
-            if known.position < size {
-                let outside = Outside { next_base, size, epochs: self.epochs.clone() };
-                let budget = (known.end_position - known.position).max(1);
-                let stretch = Stretch { from: known.position, after: Some(known.first), budget };
-                if let Some(damage) = examine(segment, stretch, &outside)?.damage {
-                    segment.note_damage(damage);
-                }
-            } else if known.position == size && known.last.plus(1) == next_base {
-                segment.note_damage(known);
-            }
-        }
-        Ok(())
-    }
-
-    /// Verifies the end of a closed segment, up to `budget` bytes. What is behind the damage is
-    /// good, so nothing is cut off.
-    fn examine_closed_tail(
-        &mut self,
-        segment: &Arc<Segment>,
-        next_base: Offset,
-        budget: u64,
-    ) -> Result<(), ReadError> {
-        let size = segment.size();
-        if budget == 0 || size == 0 {
-            return Ok(());
-        }
-        let start = size.saturating_sub(budget);
-        let mut from = if start == 0 { 0 } else { segment.sure_boundary_before(start)? };
-        let mut after = None;
-        let outside = Outside { next_base, size, epochs: self.epochs.clone() };
-        while from < size {
-            let stretch = Stretch { from, after, budget: u64::MAX };
-            let examined = examine(segment, stretch, &outside)?;
-            self.report.bytes_verified += examined.end.saturating_sub(from);
-            (self.progress)(examined.end.saturating_sub(from));
-            segment.note_verified(from, examined.end);
-            let Some(damage) = examined.damage else { break };
-            tracing::warn!(
-                path = %segment.path().display(),
-                first = %damage.first,
-                last = %damage.last,
-                "damage behind the mark of a clean stop"
-            );
-            segment.note_damage(damage);
-            (from, after) = (damage.end_position.max(examined.end + 1), Some(damage.last.plus(1)));
-        }
-        Ok(())
-    }
-
     /// Verifies what is not known to be good, cuts the rest off, completes the indexes.
     fn recover_segment(
         &mut self,
@@ -546,20 +398,6 @@ impl Opening<'_> {
         segment.note_verified(from, outcome.end);
         let whole = outcome.fault.is_none() || overlaps;
         Ok(Checked { end: next, whole, dense, first_is_bad: false })
-    }
-
-    /// Where the verification of the active segment begins after a clean stop: so many bytes
-    /// before its end as is allowed, at a batch boundary, at `position` at the latest.
-    fn tail_start(&self, segment: &Segment, position: u64) -> Result<u64, StorageError> {
-        let size = segment.size();
-        if !self.trust.clean {
-            return Ok(position);
-        }
-        let wanted = size.saturating_sub(self.options.tail_bytes);
-        if wanted == 0 {
-            return Ok(0);
-        }
-        Ok(segment.boundary_below(wanted)?.unwrap_or(0).min(position))
     }
 
     /// A segment is verified from the last index entry before the recovery point on.

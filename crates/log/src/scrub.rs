@@ -85,7 +85,7 @@ impl Scrub {
         self.position = examined.end;
         segment.note_verified(from, examined.end);
         if let Some(damage) = examined.damage {
-            step.damage = segment.note_damage(damage).then_some(damage);
+            step.damage = self.note(&segment, damage);
             self.pass(&damage);
         } else if self.position >= segment.size() {
             step.damage = self.missing_end(&look.outside, &segment);
@@ -121,7 +121,13 @@ impl Scrub {
             position: size,
             end_position: size,
         };
-        segment.note_damage(damage).then_some(damage)
+        self.note(segment, damage)
+    }
+
+    /// Closes damage to readers; it if that is news, and anybody could have read it.
+    fn note(&self, segment: &Segment, damage: Damage) -> Option<Damage> {
+        let is_read = damage.last >= self.reader.log_start();
+        (is_read && segment.note_damage(damage)).then_some(damage)
     }
 }
 
@@ -155,7 +161,9 @@ impl LogReader {
     /// The first closed segment from this base on.
     fn closed_from(&self, base: Offset) -> Option<Look> {
         let published = self.shared().lock();
-        let at = published.segments.partition_point(|segment| segment.base < base);
+        // What lies before the log start nobody reads; retention removes it.
+        let oldest = published.segment_at(published.log_start).unwrap_or(0);
+        let at = published.segments.partition_point(|segment| segment.base < base).max(oldest);
         let next = published.segments.get(at + 1)?;
         Some(Look::at(published.segments.get(at)?, next.base, &published))
     }

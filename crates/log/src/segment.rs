@@ -6,6 +6,8 @@
 //! Invariants: index positions are below the size; an offset-index entry names the last offset
 //! of the batch that begins at its position, as Kafka's does.
 
+mod inner;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,7 @@ use crate::entries::Entries;
 use crate::error::{Context, ReadError, StorageError};
 use crate::names;
 use crate::scan::HeaderScan;
+use inner::{Greatest, Inner, position_of, relative_of, time_relative_of, timestamp_of};
 
 /// Lengths of the files of a segment as a folder's listing tells them; none where there is none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,27 +41,6 @@ pub(crate) struct Segment {
     size: AtomicU64,
     inner: Mutex<Inner>,
     integrity: Mutex<Integrity>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    file: Option<Arc<dyn DiskFile>>,
-    offsets: Entries<8>,
-    times: Entries<12>,
-    max: Greatest,
-    /// Max timestamp of the first batch, from which `segment.ms` counts.
-    first_timestamp: Option<Timestamp>,
-    bytes_since_entry: u64,
-    index_is_bad: bool,
-    modified: Timestamp,
-}
-
-/// The greatest timestamp, with the last offset of the batch that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Greatest {
-    /// Not looked up yet: it is the last entry of the time index.
-    InIndex,
-    Known(Option<(Timestamp, Offset)>),
 }
 
 /// What the indexes remember of an appended batch.
@@ -565,103 +547,4 @@ impl Segment {
         // Every change of the inner state is complete before anything can panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Inner {
-    fn greatest(
-        &mut self,
-        disk: &dyn Disk,
-        base: Offset,
-    ) -> Result<Option<(Timestamp, Offset)>, StorageError> {
-        if let Greatest::Known(known) = self.max {
-            return Ok(known);
-        }
-        let last = self.times.last(disk)?;
-        let known = last.map(|e| (timestamp_of(&e), base.plus(i64::from(time_relative_of(&e)))));
-        self.max = Greatest::Known(known);
-        Ok(known)
-    }
-
-    fn append_offset(&mut self, base: Offset, last_offset: Offset, position: u64) {
-        let relative = u32::try_from(last_offset.0 - base.0);
-        let position = u32::try_from(position);
-        // Neither can overflow: the segment rolls first.
-        if let (Ok(relative), Ok(position)) = (relative, position) {
-            let mut entry = [0; 8];
-            entry[..4].copy_from_slice(&relative.to_be_bytes());
-            entry[4..].copy_from_slice(&position.to_be_bytes());
-            self.offsets.append(entry);
-        }
-    }
-
-    /// Appends the greatest timestamp so far, unless the last entry has it.
-    fn append_time(&mut self, disk: &dyn Disk, base: Offset) {
-        let Ok(Some((time, offset))) = self.greatest(disk, base) else { return };
-        let last = self.times.last(disk).unwrap_or(None);
-        if last.is_some_and(|e| timestamp_of(&e) >= time) {
-            return;
-        }
-        if let Ok(relative) = u32::try_from(offset.0 - base.0) {
-            let mut entry = [0; 12];
-            entry[..8].copy_from_slice(&time.0.to_be_bytes());
-            entry[8..].copy_from_slice(&relative.to_be_bytes());
-            self.times.append(entry);
-        }
-    }
-
-    fn write(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
-        self.offsets.write(disk)?;
-        self.times.write(disk)
-    }
-
-    /// Looks at the last two entries of each index only.
-    fn ends_plausibly(&mut self, disk: &dyn Disk, size: u64) -> Result<bool, StorageError> {
-        if let Some(at) = self.offsets.count().checked_sub(1) {
-            let last = self.offsets.entry(disk, at)?;
-            if position_of(&last) >= size || position_of(&last) == 0 {
-                return Ok(false);
-            }
-            if let Some(at) = at.checked_sub(1) {
-                let before = self.offsets.entry(disk, at)?;
-                let rises = relative_of(&before) < relative_of(&last)
-                    && position_of(&before) < position_of(&last);
-                if !rises {
-                    return Ok(false);
-                }
-            }
-        }
-        if let Some(at) = self.times.count().checked_sub(1) {
-            let last = self.times.entry(disk, at)?;
-            if timestamp_of(&last).0 < 0 {
-                return Ok(false);
-            }
-            if let Some(at) = at.checked_sub(1) {
-                let before = self.times.entry(disk, at)?;
-                let rises = timestamp_of(&before) < timestamp_of(&last)
-                    && time_relative_of(&before) <= time_relative_of(&last);
-                if !rises {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn relative_of(entry: &[u8; 8]) -> u32 {
-    u32::from_be_bytes([entry[0], entry[1], entry[2], entry[3]])
-}
-
-fn position_of(entry: &[u8; 8]) -> u64 {
-    u64::from(u32::from_be_bytes([entry[4], entry[5], entry[6], entry[7]]))
-}
-
-fn timestamp_of(entry: &[u8; 12]) -> Timestamp {
-    let [time @ .., _, _, _, _] = *entry;
-    Timestamp(i64::from_be_bytes(time))
-}
-
-fn time_relative_of(entry: &[u8; 12]) -> u32 {
-    let [_, _, _, _, _, _, _, _, relative @ ..] = *entry;
-    u32::from_be_bytes(relative)
 }

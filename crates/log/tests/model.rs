@@ -8,7 +8,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use naru_log::{Disk, Log, LogConfig, NewBatch, OpenOptions, Origin};
+use naru_log::{Disk, Log, LogConfig, NewBatch, OpenOptions, Origin, Scrub};
 use naru_model::{LeaderEpoch, Offset};
 use naru_records::{Compression, HEADER_LEN, batches};
 use proptest::prelude::*;
@@ -114,10 +114,14 @@ impl Life {
         let options = OpenOptions {
             recovery_point: Some(Offset(self.recovery_point)),
             log_start: Some(Offset(self.log_start_checkpoint)),
+            tail_bytes: 1 << 20,
             ..options(&config(), clean)
         };
         let disk: Arc<dyn Disk> = self.disk.clone();
-        self.log = Some(Log::open(disk, &dir(), options, &|_| {}).unwrap().0);
+        let (log, report) = Log::open(disk, &dir(), options, &|_| {}).unwrap();
+        assert_eq!((report.lost, report.damages), (None, 0), "nothing is missed that is there");
+        assert!(!clean || report.bytes_cut == 0, "{report:?}");
+        self.log = Some(log);
     }
 
     fn log(&mut self) -> &mut Log {
@@ -333,6 +337,12 @@ impl Life {
 
     fn check(&mut self) {
         let log = self.log.as_ref().unwrap();
+        let mut scrub = Scrub::new(log.reader());
+        while let step = scrub.step(300).unwrap()
+            && !step.done
+        {
+            assert_eq!(step.damage, None);
+        }
         let offsets = log.offsets();
         assert_eq!((offsets.start.0, offsets.end.0), (self.start, self.end));
         assert!(offsets.synced_end <= offsets.end);
