@@ -11,6 +11,13 @@ def _(story):
     story.sleep(18)
 
 
+@scenario("isolate-controller")
+def _(story):
+    """The active controller, which leads partitions too, is cut off from everybody."""
+    story.cluster.isolate(story.cluster.controller())
+    story.sleep(18)
+
+
 @scenario("minority", usual=True)
 def _(story):
     """The controller is cut off from its peers; clients reach both sides: no split brain."""
