@@ -95,7 +95,8 @@ pub trait LogView {
     fn last_epoch(&self) -> i32;
     /// The largest epoch of the log that is at most `epoch`, and where it ends.
     fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)>;
-    /// Epoch of the record at `offset`; for `start() - 1` that of the snapshot that ends there.
+    /// Epoch of the record at `offset`; for `start() - 1` that of the snapshot that ends there, if
+    /// it is known (for the latest snapshot it need not be said again).
     fn epoch_at(&self, offset: i64) -> Option<i32>;
     /// The newest snapshot, if there is one.
     fn latest_snapshot(&self) -> Option<SnapshotId>;

@@ -7,7 +7,7 @@ use naru_protocol::messages::fetch_request::{
 use naru_protocol::messages::fetch_response::{FetchResponse, PartitionData};
 
 use super::messages::{self, TOPIC, TOPIC_ID};
-use super::quorum::{Quorum, Step};
+use super::quorum::{Quorum, Step, epoch_before};
 use super::requests::Kind;
 use super::role::Role;
 use super::snapshot_fetch::Download;
@@ -276,7 +276,7 @@ fn truncation(step: &Step<'_>, end: i64, epoch: i32, end_offset: i64) -> Option<
         Some((own, own_end)) if own == epoch => own_end.min(end_offset),
         Some((_, own_end)) => own_end,
         // The log begins after a snapshot, of which nothing is given up.
-        None if start > 0 && step.log.epoch_at(start.saturating_sub(1))? > epoch => return None,
+        None if epoch_before(step.log, start).is_some_and(|base| base > epoch) => return None,
         None => start,
     };
     (to >= start && to < end).then_some(to)

@@ -66,7 +66,7 @@ impl Step<'_> {
     /// Epoch of the log's last record.
     pub(super) fn last_epoch(&self) -> i32 {
         match self.truncated {
-            Some(end) => self.log.epoch_at(end.saturating_sub(1)).unwrap_or(0),
+            Some(end) => epoch_before(self.log, end).unwrap_or(0),
             None => self.log.last_epoch(),
         }
     }
@@ -348,6 +348,13 @@ impl Quorum {
             self.voter_log.read_log(*offset, record);
         }
     }
+}
+
+/// Epoch of the record before `offset`, be it in the log or the last of a snapshot.
+pub(super) fn epoch_before(log: &dyn LogView, offset: i64) -> Option<i32> {
+    let last = offset.checked_sub(1).filter(|last| *last >= 0)?;
+    log.epoch_at(last)
+        .or_else(|| log.latest_snapshot().filter(|id| id.end_offset == offset).map(|id| id.epoch))
 }
 
 /// A voter that starts without a leader asks for pre-votes after this long.

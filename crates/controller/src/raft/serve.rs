@@ -9,7 +9,7 @@ use naru_protocol::messages::fetch_response::{
 
 use super::leader::Parked;
 use super::messages;
-use super::quorum::{Quorum, Step};
+use super::quorum::{Quorum, Step, epoch_before};
 use super::role::Role;
 use super::{Effect, LogView, ReadPlan, SnapshotId};
 
@@ -175,7 +175,7 @@ fn position(log: &dyn LogView, offset: i64, epoch: i32) -> Position {
             None => {}
         }
     }
-    let start_epoch = if start > 0 { log.epoch_at(start.saturating_sub(1)) } else { None };
+    let start_epoch = epoch_before(log, start);
     let behind = offset < start || (start > 0 && offset == start && start_epoch != Some(epoch));
     if behind || start_epoch.is_some_and(|first| epoch < first) {
         return snapshot.map_or(Position::OutOfRange, Position::Behind);
@@ -187,7 +187,11 @@ fn position(log: &dyn LogView, offset: i64, epoch: i32) -> Position {
         Some((known, end)) if known == epoch && end >= offset => Position::Valid,
         Some((known, end)) => Position::Diverging(known, end),
         // What the replica has of epochs before the log's is what the snapshot stands for.
-        None => Position::Diverging(start_epoch.unwrap_or(0), start),
+        None => match start_epoch {
+            _ if start == 0 => Position::Diverging(0, 0),
+            Some(first) => Position::Diverging(first, start),
+            None => snapshot.map_or(Position::OutOfRange, Position::Behind),
+        },
     }
 }
 

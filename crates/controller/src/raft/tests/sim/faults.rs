@@ -158,14 +158,17 @@ impl World {
         let control = self.control_at(end);
         let (version, voters) = self.nodes[&id].core.as_ref().unwrap().voters_at(end);
         assert_eq!(super::disk::control_of(version, voters), control, "voters of a snapshot");
-        let trim = self.random.between(0, 3) > 0;
+        let trim = self.random.between(0, 3);
         let node = self.nodes.get_mut(&id).unwrap();
+        let before = node.disk.snapshots.last().map(|snapshot| snapshot.id.end_offset);
         let snapshot = Snapshot { id: SnapshotId { end_offset: end, epoch }, control };
         if node.disk.snapshots.last().is_none_or(|last| last.id < snapshot.id) {
             node.disk.snapshots.push(snapshot);
         }
-        if trim {
-            node.disk.trim_to(end);
+        // All that the snapshot has, or only what the one before it has.
+        let to = if trim == 0 { before.unwrap_or(0) } else { end };
+        if trim < 3 && to > node.disk.start {
+            node.disk.trim_to(to);
         }
     }
 }

@@ -243,7 +243,7 @@ impl World {
             let dir = node.directory_id.0;
             if let Some(&(epoch, candidate)) = node.asked.get(&token) {
                 self.judge.votes(id, dir, epoch, candidate);
-                if !self.calm && self.random.between(0, 9) == 0 {
+                if !self.calm && self.random.between(0, 3) == 0 {
                     let soon = self.random.between(0, 3);
                     self.after(soon, Happening::Flicker { node: id });
                 }
