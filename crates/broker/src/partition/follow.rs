@@ -79,7 +79,17 @@ impl Partition {
         let mut guard = self.log();
         self.check_follows(epoch)?;
         let log = guard.as_mut().ok_or(FollowError::NotFollowing)?;
-        let result = log.append_as_follower(bytes, now);
+        let mut result = log.append_as_follower(bytes, now);
+        if let Err(AppendError::OffsetsOutOfOrder { first, log_end }) = result
+            && first < log_end
+            && self.log_start() == log_end
+        {
+            // The leader's log start, where this empty log begins, lies within a batch: records
+            // before it were deleted. The batch is taken whole; the log start follows.
+            log.truncate_fully_and_start_at(first, now)?;
+            self.step(Event::Truncated);
+            result = log.append_as_follower(bytes, now);
+        }
         let unsynced = log.unsynced_records();
         drop(guard);
         match result {

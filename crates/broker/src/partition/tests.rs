@@ -223,6 +223,21 @@ fn a_former_leader_cuts_off_what_nobody_else_has() {
 }
 
 #[test]
+fn a_new_follower_begins_with_the_batch_that_the_log_start_lies_in() {
+    let (leader, follower) = (place(1, false, 1), place(2, false, 1));
+    leader.partition.apply(&state(1, 3, &[1]));
+    follower.partition.apply(&state(1, 3, &[1]));
+    produce(&leader, 4);
+    leader.partition.log().as_mut().unwrap().advance_log_start(Offset(2)).unwrap();
+    follower.partition.restart_at(LeaderEpoch(3), Offset(2), NOW).unwrap();
+    fetch(&leader, &follower);
+    fetch(&leader, &follower);
+    let ends = follower.partition.reader().offsets();
+    assert_eq!((ends.start, ends.end), (Offset(2), Offset(4)));
+    assert_eq!(follower.partition.high_watermark(), Offset(4));
+}
+
+#[test]
 fn a_leader_without_records_of_its_own_knows_where_older_epochs_end() {
     let leader = place(1, false, 1);
     leader.partition.apply(&state(1, 3, &[1, 2]));
