@@ -90,7 +90,7 @@ async fn describe(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<()
         let mut dirs = dirs.map_err(|error| Failure::of(&error, "describeLogDirs"))?;
         java_grown_order(&mut dirs, |(path, _)| path);
         let dirs: Vec<Value> =
-            dirs.into_iter().map(|(path, dir)| shown(path, dir, &topics)).collect();
+            dirs.into_iter().map(|(path, dir)| shown(&path, dir, &topics)).collect();
         brokers.push(json!({ "broker": id, "logDirs": dirs }));
     }
     streams.line(format!("Received log directory information from brokers {}", commas(&wanted)));
@@ -98,7 +98,7 @@ async fn describe(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<()
     Ok(())
 }
 
-fn shown(path: String, dir: naru_client::Result<LogDir>, topics: &[&str]) -> Value {
+fn shown(path: &str, dir: naru_client::Result<LogDir>, topics: &[&str]) -> Value {
     let (mut replicas, error) = match dir {
         Ok(dir) => (dir.replicas, Value::Null),
         Err(error) => (Vec::new(), Value::String(class(&error))),
@@ -146,10 +146,10 @@ mod tests {
         let expect = "{\"partitions\":[{\"partition\":\"orders-0\",\"size\":5,\"offsetLag\":0,\
                       \"isFuture\":false},{\"partition\":\"orders-1\",\"size\":5,\"offsetLag\":0,\
                       \"isFuture\":false}],\"error\":null,\"logDir\":\"/d1\"}";
-        assert_eq!(shown("/d1".to_owned(), Ok(dir), &["orders"]).to_string(), expect);
+        assert_eq!(shown("/d1", Ok(dir), &["orders"]).to_string(), expect);
         let offline = Err(Error::code_only(ErrorCode::KafkaStorageError));
         let expect = "{\"partitions\":[],\"error\":\
                       \"org.apache.kafka.common.errors.KafkaStorageException\",\"logDir\":\"/d2\"}";
-        assert_eq!(shown("/d2".to_owned(), offline, &[]).to_string(), expect);
+        assert_eq!(shown("/d2", offline, &[]).to_string(), expect);
     }
 }

@@ -123,7 +123,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 /// A failure of the tools in the words of the friendly commands.
-fn told(failure: ToolFailure) -> Failure {
+fn told(failure: &ToolFailure) -> Failure {
     Failure::failed(failure.words())
 }
 
@@ -304,8 +304,8 @@ fn size(bytes: i64) -> String {
 fn read_plan(path: &str) -> Result<BTreeMap<naru_client::TopicPartition, Vec<i32>>, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("{path}: {error}")))?;
-    let plan = parse_plan(&text).map_err(told)?;
-    plan.check().map_err(told)?;
+    let plan = parse_plan(&text).map_err(|failure| told(&failure))?;
+    plan.check().map_err(|failure| told(&failure))?;
     Ok(plan.moves.into_iter().map(|one| (one.partition, one.replicas)).collect())
 }
 

@@ -168,15 +168,15 @@ impl Throttles {
         let limits = throttled_replicas(&[], &replicas(|one| &one.to), &replicas(|one| &one.from));
         self.brokers.extend(&limits.brokers);
         self.topics.extend(limits.leaders.keys().cloned());
-        limits.set(rate, admin).await.map_err(told)
+        limits.set(rate, admin).await.map_err(|failure| told(&failure))
     }
 
     async fn lift(self, admin: &Admin) -> Result<(), Failure> {
         for broker in self.brokers {
-            clear_broker(broker, admin).await.map_err(told)?;
+            clear_broker(broker, admin).await.map_err(|failure| told(&failure))?;
         }
         for topic in self.topics {
-            clear_topic(&topic, admin).await.map_err(told)?;
+            clear_topic(&topic, admin).await.map_err(|failure| told(&failure))?;
         }
         Ok(())
     }
@@ -291,11 +291,11 @@ pub(super) async fn cancel(context: &mut Context) -> Result<i32, Failure> {
     }
     // Also what an interrupted run has left behind.
     for broker in admin.describe_cluster().await?.brokers {
-        clear_broker(broker.id, &admin).await.map_err(told)?;
+        clear_broker(broker.id, &admin).await.map_err(|failure| told(&failure))?;
     }
     let topics: BTreeSet<&str> = partitions.iter().map(|p| p.topic.as_str()).collect();
     for topic in topics {
-        clear_topic(topic, &admin).await.map_err(told)?;
+        clear_topic(topic, &admin).await.map_err(|failure| told(&failure))?;
     }
     context.streams.line(match partitions.len() {
         0 => "nothing is being moved; throttles of brokers are lifted".to_owned(),

@@ -289,19 +289,19 @@ mod tests {
             assert_eq!(actions.len(), votes.len());
             let mut run = Self { supervisor, now: 0 };
             for node in 0..votes.len() {
-                run.step(Event::Ready(node));
+                run.step(&Event::Ready(node));
             }
             run
         }
 
-        fn step(&mut self, event: Event) -> Vec<Action> {
+        fn step(&mut self, event: &Event) -> Vec<Action> {
             let mut actions = Vec::new();
-            self.supervisor.step(self.now, &event, &mut actions);
+            self.supervisor.step(self.now, event, &mut actions);
             actions
         }
 
         fn end(&mut self, node: usize, how: Exit) -> Vec<Action> {
-            self.step(Event::Ended { node, how, last: None })
+            self.step(&Event::Ended { node, how, last: None })
         }
     }
 
@@ -319,9 +319,9 @@ mod tests {
             assert_eq!(told, [Action::Say(expect)]);
             assert_eq!(run.supervisor.next_deadline(), Some(run.now + wait));
             run.now += wait;
-            assert_eq!(run.step(Event::Tick), [Action::Start(1)]);
+            assert_eq!(run.step(&Event::Tick), [Action::Start(1)]);
         }
-        assert_eq!(run.step(Event::Ready(1)), [Action::Say("node 2 serves again".to_owned())]);
+        assert_eq!(run.step(&Event::Ready(1)), [Action::Say("node 2 serves again".to_owned())]);
         run.now += LASTED_MS;
         run.end(1, Exit::Code(1));
         assert_eq!(run.supervisor.next_deadline(), Some(run.now + 1_000));
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn a_stop_goes_node_by_node_and_takes_the_last_majority_at_once() {
         let mut run = Run::new(&[true, true, true, false]);
-        assert_eq!(without_words(run.step(Event::Stop)), [Action::Terminate(3)]);
+        assert_eq!(without_words(run.step(&Event::Stop)), [Action::Terminate(3)]);
         assert_eq!(run.end(3, Exit::Code(0)), [Action::Terminate(2)]);
         assert_eq!(run.end(2, Exit::Code(0)), [Action::Terminate(1), Action::Terminate(0)]);
         assert_eq!(run.end(0, Exit::Code(0)), []);
@@ -340,18 +340,18 @@ mod tests {
     #[test]
     fn who_does_not_stop_is_killed_and_the_exit_code_says_so() {
         let mut run = Run::new(&[true]);
-        run.step(Event::Stop);
+        run.step(&Event::Stop);
         run.now += STOP_PATIENCE_MS;
-        assert_eq!(without_words(run.step(Event::Tick)), [Action::Kill(0)]);
+        assert_eq!(without_words(run.step(&Event::Tick)), [Action::Kill(0)]);
         assert_eq!(without_words(run.end(0, Exit::Signal(9))), [Action::Finish(1)]);
     }
 
     #[test]
     fn asking_again_stops_all_at_once_and_asking_thrice_kills() {
         let mut run = Run::new(&[true, true, true]);
-        run.step(Event::Stop);
-        assert_eq!(run.step(Event::Stop), [Action::Terminate(0), Action::Terminate(1)]);
-        let kills = run.step(Event::Stop);
+        run.step(&Event::Stop);
+        assert_eq!(run.step(&Event::Stop), [Action::Terminate(0), Action::Terminate(1)]);
+        let kills = run.step(&Event::Stop);
         assert_eq!(kills, [Action::Kill(0), Action::Kill(1), Action::Kill(2)]);
     }
 
@@ -374,7 +374,7 @@ mod tests {
     fn a_stop_while_a_node_waits_does_not_start_it() {
         let mut run = Run::new(&[true, true, true]);
         run.end(2, Exit::Code(1));
-        let stopped = without_words(run.step(Event::Stop));
+        let stopped = without_words(run.step(&Event::Stop));
         assert_eq!(stopped, [Action::Terminate(1), Action::Terminate(0)]);
         run.end(1, Exit::Code(0));
         assert_eq!(run.end(0, Exit::Code(0)), [Action::Finish(0)]);

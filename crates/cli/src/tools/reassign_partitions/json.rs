@@ -184,7 +184,7 @@ mod tests {
         let plan = parse_plan(expect).unwrap();
         plan.check().unwrap();
         let manual = TopicPartition::new("manual", 0);
-        assert_eq!(plan.dirs, [((manual.clone(), 1), "/d1".to_owned())]);
+        assert_eq!(plan.dirs, [((manual, 1), "/d1".to_owned())]);
         let dirs = plan.dirs.iter().cloned().collect();
         assert_eq!(format_plan(&plan.replicas(), &dirs), expect);
     }
