@@ -49,6 +49,11 @@ pub(super) fn open_known_partitions(
             places.push((topic, index, partition));
         }
     }
+    node.storage().set_strays_aside(|name, id| {
+        let topic = image.topic_by_id(id).filter(|topic| *topic.name == *name.topic);
+        let partition = topic.and_then(|topic| topic.partitions.get(&name.partition));
+        partition.is_some_and(|partition| partition.replicas.contains(&node.id()))
+    });
     tell_missing(node, &logs);
     let per_dir = node.config().log.recovery_threads_per_data_dir;
     let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);

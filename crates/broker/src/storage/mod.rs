@@ -79,6 +79,27 @@ impl Storage {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(partition)
     }
 
+    /// Sets aside the folders that no partition of this broker belongs to: it was deleted or moved
+    /// away while the node was down. Nothing is deleted that metadata does not say to delete.
+    pub(crate) fn set_strays_aside(&self, is_here: impl Fn(&TopicPartition, Uuid) -> bool) {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (partition, path) in found {
+            let Some(dir) = path.parent().and_then(|parent| self.dir(parent)) else { continue };
+            let aside = match read_partition_metadata(&**dir.disk(), &path) {
+                Ok(Some(id)) if !is_here(&partition, id) => set_aside(dir, &path, id),
+                // Without an id nothing is known of it.
+                Ok(_) => continue,
+                Err(error) => Err(error),
+            };
+            match aside {
+                Ok(()) => {
+                    self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+                }
+                Err(error) => tracing::warn!("{partition} is not looked at: {error}"),
+            }
+        }
+    }
+
     /// The directory and folder of a partition: where it lies, or the emptiest directory.
     ///
     /// A folder of the same name that belongs to another topic id is set aside as stray.
@@ -246,7 +267,7 @@ fn is_metadata(folder: &Folder) -> bool {
 fn set_aside(dir: &LogDir, path: &Path, id: Uuid) -> Result<(), StorageError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let to = dir.path().join(format!("{name}.{:032x}-stray", id.0));
-    tracing::warn!(from = %path.display(), to = %to.display(), "a folder of another topic is set aside");
+    tracing::warn!(from = %path.display(), to = %to.display(), "a folder that belongs to no partition here is set aside");
     dir.disk().rename(path, &to).map_err(|source| StorageError {
         action: "rename",
         path: path.to_path_buf(),
@@ -298,6 +319,25 @@ pub(crate) fn identify(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_partitions_that_are_not_here_are_set_aside() {
+        let temp = tempfile::tempdir().unwrap();
+        let storage = Storage::open(&[temp.path().join("data").display().to_string()]).unwrap();
+        let (here, gone) = (TopicPartition::new("t", 0), TopicPartition::new("u", 0));
+        let dir = &storage.dirs()[0];
+        for (name, id) in [(&here, Uuid(1)), (&gone, Uuid(2))] {
+            let folder = dir.folder_of(name);
+            std::fs::create_dir(&folder).unwrap();
+            naru_log::write_partition_metadata(&**dir.disk(), &folder, id).unwrap();
+        }
+        storage.scan().unwrap();
+        storage.set_strays_aside(|name, id| *name == here && id == Uuid(1));
+        assert!(dir.folder_of(&here).exists() && !dir.folder_of(&gone).exists());
+        assert!(storage.knows(&here) && !storage.knows(&gone));
+        let strays = dir.folders().unwrap();
+        assert!(strays.iter().any(|folder| folder.kind == FolderKind::Stray));
+    }
 
     #[test]
     fn a_deleted_partition_leaves_no_checkpoint_for_the_next_of_its_name() {
