@@ -21,7 +21,7 @@ use super::driver::Input;
 /// How long a look whether a process is there may take.
 const PROBE_MAX: Duration = Duration::from_millis(500);
 /// Pauses between looks at a node whose connection has ended.
-const PROBE_PAUSES_MS: [u64; 6] = [5, 10, 25, 50, 100, 300];
+const PROBE_PAUSES_MS: [u64; 9] = [5, 10, 25, 50, 100, 200, 300, 500, 500];
 /// What a peer's fetch may wait at most, beyond the request timeout.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 

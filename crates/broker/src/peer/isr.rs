@@ -102,9 +102,8 @@ fn answer_all(batch: Vec<Proposed>, answer: Result<AlterPartitionResponse, Error
             Err(error) => IsrAnswer::Refused(again(*error)),
         };
         if let IsrAnswer::Refused(error) = answer {
-            tracing::warn!(
-                partition = %partition.name(), %error, isr = ?proposal.isr, "ISR not changed"
-            );
+            let isr: Vec<i32> = proposal.isr.iter().map(|(id, _)| id.0).collect();
+            tracing::debug!(partition = %partition.name(), %error, ?isr, "ISR not changed");
         }
         partition.step(Event::IsrAnswered { proposal: number, answer });
     }
