@@ -119,7 +119,7 @@ impl Fetch {
                 let targets = match feed {
                     // What has waited longest comes first, what has just been served last.
                     Some(_) if !full && !held.is_full_look_due(node.now()) => {
-                        [held.changed(), named].concat()
+                        once([held.changed(), named].concat())
                     }
                     _ => held.targets(),
                 };
@@ -146,7 +146,7 @@ impl Fetch {
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
             session,
-            targets: once(targets),
+            targets,
             feed,
             bytes_max: size(request.max_bytes).min(node_max),
             bytes_min: size(request.min_bytes).min(node_max),
@@ -354,10 +354,10 @@ impl Fetch {
             let data = self.partition_data(&target, read, &mut ranges);
             push(&mut response.responses, target.topic, data);
         }
-        if let Some((session, _)) = &mut session {
-            if self.feed.is_none() {
-                session.rotate(&served);
-            }
+        if let Some((session, _)) = &mut session
+            && self.feed.is_none()
+        {
+            session.rotate(&served);
         }
         self.name_leaders(&mut response);
         let context = &self.context;
