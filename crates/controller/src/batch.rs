@@ -72,7 +72,7 @@ pub enum LogRecord {
         /// The record.
         record: MetadataRecord,
     },
-    /// For the quorum: [`crate::quorum::VoterLog`].
+    /// For the quorum: [`crate::raft::VoterLog`].
     Control {
         /// Its offset.
         offset: i64,

@@ -1,8 +1,9 @@
 //! The metadata core: what the cluster is, what a request changes, who leads the quorum.
 //!
 //! `controller` decides requests into metadata records and replays records; `image` is what the
-//! records say; `quorum` is the KRaft state machine that places them in the log. Pure: no I/O, no
-//! clock, no randomness; time and random ids are arguments. The shell reads and writes the log.
+//! records say; `raft` is the KRaft state machine that places them in the log, `quorum` what it
+//! writes down. Pure: no I/O, no clock, no randomness; time and random ids are arguments. The shell
+//! reads and writes the log.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

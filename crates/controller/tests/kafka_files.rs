@@ -10,9 +10,9 @@ use naru_controller::batch::{BatchPlace, LogRecord, control_batch, read_batch};
 use naru_controller::controller::{RegisterBroker, SessionSettings, bootstrap_records};
 use naru_controller::image::ConfigResource;
 use naru_controller::quorum::{
-    ControlRecord, KraftVersion, Voter, VoterEndpoint, VoterLog, bootstrap_checkpoint,
-    initial_checkpoint,
+    ControlRecord, KraftVersion, Voter, VoterEndpoint, bootstrap_checkpoint, initial_checkpoint,
 };
+use naru_controller::raft::VoterLog;
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::config::Props;
 use naru_model::{Timestamp, Uuid};
@@ -64,7 +64,7 @@ fn the_metadata_log_of_a_real_node_is_read_whole() {
                     let epoch = header.partition_leader_epoch.0;
                     controller.replay(offset, epoch, &record).unwrap();
                 }
-                LogRecord::Control { record, .. } => voters.read_log(&record),
+                LogRecord::Control { offset, record } => voters.read_log(offset, &record),
             }
         }
         controller.advance_to(header.next_offset().0, header.partition_leader_epoch.0);
