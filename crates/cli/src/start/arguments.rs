@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use tracing::Level;
 
 use super::cluster::{self, parse_nodes};
+use super::join::Join;
 
 const START_HELP: &str = "\
 Starts a node: broker and controller in one process.
 
 Usage: naru start [--config FILE] [--override KEY=VALUE]... [--log-level LEVEL] [--quiet]
        naru start --nodes N [--data FOLDER] [--port PORT] [--log-level LEVEL]
+       naru start --join HOST:PORT [--data FOLDER] [--host NAME] [--port PORT]
 
   --config FILE         Kafka's server.properties; without it one node on localhost:9092 with its
                         data in ~/.local/share/naru, made by itself
@@ -18,8 +20,11 @@ Usage: naru start [--config FILE] [--override KEY=VALUE]... [--log-level LEVEL] 
   --nodes N             a cluster of N processes on this machine, kept in naru-data/node-1 and
                         so on: ports 9092, 9093 and 8080, then 10 more for each node; a node
                         that dies is started again; the same command continues later
-  --data FOLDER         where that cluster is kept, instead of naru-data
-  --port PORT           the first node's Kafka port, instead of 9092
+  --join HOST:PORT      one more node for the cluster that has this broker or controller: it
+                        finds out the rest, writes it to FOLDER/server.properties and starts
+  --data FOLDER         where that cluster or node is kept, instead of naru-data or naru-node
+  --host NAME           how the others reach this node, instead of localhost
+  --port PORT           the (first) node's Kafka port, instead of 9092 or the next free one
   --log-level LEVEL     error, warn, info (default), debug or trace
   --quiet               does not list keys of the file that have no effect here
 
@@ -30,6 +35,7 @@ Examples:
   naru start
   naru start --config config/server.properties --override log.retention.hours=24
   naru start --nodes 3
+  naru start --join kafka1:9092 --host kafka2 --data /var/lib/naru
 ";
 
 const KAFKA_HELP: &str =
@@ -49,6 +55,7 @@ pub(super) struct Arguments {
 pub(super) enum Wanted {
     Start(Arguments),
     Cluster(cluster::Wanted),
+    Join(Join, Arguments),
     Help(String),
 }
 
@@ -62,6 +69,7 @@ impl Arguments {
     pub(super) fn parse_start(args: &[String]) -> Result<Wanted, String> {
         let mut arguments = Self::default();
         let (mut nodes, mut data, mut port) = (None, None, None);
+        let (mut join, mut host) = (None, None);
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let (name, inline) = match arg.split_once('=') {
@@ -86,6 +94,8 @@ impl Arguments {
                 "--quiet" | "-q" => arguments.quiet = true,
                 "--help" | "-h" => return Ok(Wanted::Help(START_HELP.to_owned())),
                 "--nodes" | "-n" => nodes = Some(parse_nodes(&value()?)?),
+                "--join" | "-j" => join = Some(value()?),
+                "--host" => host = Some(value()?),
                 "--data" => data = Some(PathBuf::from(value()?)),
                 "--port" => {
                     let text = value()?;
@@ -96,6 +106,17 @@ impl Arguments {
                 }
                 other => return Err(format!("{other} is not an option; see naru start --help")),
             }
+        }
+        if let Some(address) = join {
+            if nodes.is_some() || arguments.config.is_some() || !arguments.overrides.is_empty() {
+                return Err(
+                    "--join makes its own file: leave out --nodes, --config and --override"
+                        .to_owned(),
+                );
+            }
+            let folder = data.unwrap_or_else(|| PathBuf::from("naru-node"));
+            let host = host.unwrap_or_else(|| "localhost".to_owned());
+            return Ok(Wanted::Join(Join { address, folder, host, port }, arguments));
         }
         if let Some(nodes) = nodes {
             if arguments.config.is_some() || !arguments.overrides.is_empty() {
@@ -110,8 +131,8 @@ impl Arguments {
                 log_level: arguments.log_level.to_string().to_lowercase(),
             }));
         }
-        if data.is_some() || port.is_some() {
-            return Err("--data and --port go with --nodes".to_owned());
+        if data.is_some() || port.is_some() || host.is_some() {
+            return Err("--data, --host and --port go with --nodes or --join".to_owned());
         }
         if arguments.config.is_none() && !arguments.overrides.is_empty() {
             return Err("--override changes a file: name it with --config".to_owned());
@@ -207,6 +228,14 @@ mod tests {
         let other = cluster::Wanted { root: "d".into(), port: 19092, ..expect };
         let args = ["--nodes=3", "--data", "d", "--port", "19092"];
         assert_eq!(start(&args), Ok(Wanted::Cluster(other)));
+    }
+
+    #[test]
+    fn a_node_that_joins_needs_one_address() {
+        let parsed = start(&["--join", "h:9092", "--data", "d"]);
+        let Ok(Wanted::Join(join, _)) = parsed else { panic!("{parsed:?}") };
+        assert_eq!((join.address.as_str(), join.host.as_str()), ("h:9092", "localhost"));
+        assert!(start(&["--join", "h:9092", "--nodes", "3"]).is_err());
     }
 
     #[test]

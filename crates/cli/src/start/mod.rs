@@ -5,6 +5,7 @@
 
 mod arguments;
 mod cluster;
+mod join;
 mod message;
 
 use std::io::Write as _;
@@ -41,6 +42,13 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
     let arguments = match parsed {
         Ok(Wanted::Start(arguments)) => arguments,
         Ok(Wanted::Cluster(wanted)) => return cluster::run(&wanted),
+        Ok(Wanted::Join(wanted, arguments)) => match join::prepare(&wanted) {
+            Ok(config) => Arguments { config: Some(config), ..arguments },
+            Err(message) => {
+                complain(&message);
+                return ExitCode::Config as i32;
+            }
+        },
         Ok(Wanted::Help(text)) => {
             print(&text);
             return 0;

@@ -97,53 +97,97 @@ pub(super) fn grow(
     Ok(nodes)
 }
 
+/// What the `server.properties` of a node says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::start) struct Settings {
+    pub(in crate::start) id: i32,
+    /// What clients and other nodes are told.
+    pub(in crate::start) host: String,
+    pub(in crate::start) port: u16,
+    pub(in crate::start) controller: bool,
+    /// Whether it asks to become a voter.
+    pub(in crate::start) may_join: bool,
+    /// Where the quorum is found.
+    pub(in crate::start) controllers: Vec<String>,
+    /// Brokers of the cluster.
+    pub(in crate::start) brokers: usize,
+    pub(in crate::start) data: PathBuf,
+}
+
+impl Settings {
+    pub(in crate::start) fn text(&self) -> String {
+        let Self { id, host, port, controller, may_join, controllers, brokers, data } = self;
+        let replicas = brokers.min(&3);
+        let min_in_sync = if *brokers >= 3 { 2 } else { 1 };
+        let bound = if host == "localhost" { host.as_str() } else { "" };
+        let controller_port = port + CONTROLLER;
+        let listeners = |host: &str| {
+            let own = format!(",CONTROLLER://{host}:{controller_port}");
+            format!("PLAINTEXT://{host}:{port}{}", if *controller { &own } else { "" })
+        };
+        let roles = if *controller { "broker,controller" } else { "broker" };
+        let join = if *controller { format!("{AUTO_JOIN}={may_join}\n") } else { String::new() };
+        format!(
+            "# Written by `naru start`. Change what you like; the next start takes it over.\n\
+             process.roles={roles}\n\
+             node.id={id}\n\
+             controller.quorum.bootstrap.servers={controllers}\n\
+             {join}\
+             controller.listener.names=CONTROLLER\n\
+             inter.broker.listener.name=PLAINTEXT\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+             listeners={listeners}\n\
+             advertised.listeners={advertised}\n\
+             log.dirs={data}\n\
+             naru.http.listener=localhost:{http}\n\
+             default.replication.factor={replicas}\n\
+             min.insync.replicas={min_in_sync}\n\
+             offsets.topic.replication.factor={replicas}\n\
+             transaction.state.log.replication.factor={replicas}\n\
+             transaction.state.log.min.isr={min_in_sync}\n\
+             share.coordinator.state.topic.replication.factor={replicas}\n\
+             share.coordinator.state.topic.min.isr={min_in_sync}\n",
+            controllers = controllers.join(","),
+            listeners = listeners(bound),
+            advertised = listeners(host),
+            data = data.display(),
+            http = port.saturating_sub(HTTP),
+        )
+    }
+}
+
 /// The `server.properties` of a node in a cluster of `nodes`.
 pub(super) fn properties(node: &Node, nodes: &[Node], may_join: bool) -> String {
-    let count = nodes.len();
-    let replicas = count.min(3);
-    let min_in_sync = if count >= 3 { 2 } else { 1 };
-    let controllers: Vec<String> = nodes
-        .iter()
-        .filter(|node| node.controller)
-        .map(|node| format!("localhost:{}", node.controller_port()))
-        .collect();
-    let (kafka, controller) = (node.kafka(), format!("localhost:{}", node.controller_port()));
-    let (roles, own) = if node.controller {
-        ("broker,controller", format!(",CONTROLLER://{controller}"))
-    } else {
-        ("broker", String::new())
+    let controllers = nodes.iter().filter(|node| node.controller);
+    Settings {
+        id: i32::from(node.id),
+        host: "localhost".to_owned(),
+        port: node.port,
+        controller: node.controller,
+        may_join,
+        controllers: controllers
+            .map(|node| format!("localhost:{}", node.controller_port()))
+            .collect(),
+        brokers: nodes.len(),
+        data: node.data(),
+    }
+    .text()
+}
+
+/// A node's properties after its cluster has grown: lines that nobody has changed become those
+/// of the larger cluster.
+pub(super) fn regrown(text: &str, node: &Node, old: &[Node], new: &[Node]) -> String {
+    let (before, after) = (properties(node, old, false), properties(node, new, true));
+    let changes: Vec<(&str, &str)> = before.lines().zip(after.lines()).collect();
+    let line = |line: &str| {
+        let change = changes.iter().find(|(before, _)| *before == line.trim());
+        change.map_or_else(|| line.to_owned(), |(_, after)| (*after).to_owned()) + "\n"
     };
-    let join = if node.controller { format!("{AUTO_JOIN}={may_join}\n") } else { String::new() };
-    format!(
-        "# Node {id} of a cluster that `naru start --nodes` made. Change what you like; the next\n\
-         # start takes it over.\n\
-         process.roles={roles}\n\
-         node.id={id}\n\
-         controller.quorum.bootstrap.servers={controllers}\n\
-         {join}\
-         controller.listener.names=CONTROLLER\n\
-         inter.broker.listener.name=PLAINTEXT\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-         listeners=PLAINTEXT://{kafka}{own}\n\
-         advertised.listeners=PLAINTEXT://{kafka}{own}\n\
-         log.dirs={data}\n\
-         naru.http.listener=localhost:{http}\n\
-         default.replication.factor={replicas}\n\
-         min.insync.replicas={min_in_sync}\n\
-         offsets.topic.replication.factor={replicas}\n\
-         transaction.state.log.replication.factor={replicas}\n\
-         transaction.state.log.min.isr={min_in_sync}\n\
-         share.coordinator.state.topic.replication.factor={replicas}\n\
-         share.coordinator.state.topic.min.isr={min_in_sync}\n",
-        id = node.id,
-        controllers = controllers.join(","),
-        data = node.data().display(),
-        http = node.http_port(),
-    )
+    text.lines().map(line).collect()
 }
 
 /// Whether a controller that does not vote asks for it.
-pub(super) const AUTO_JOIN: &str = "controller.quorum.auto.join.enable";
+const AUTO_JOIN: &str = "controller.quorum.auto.join.enable";
 
 /// Reads what [`properties`] wrote, also after somebody has changed it.
 pub(super) fn read(id: u16, folder: PathBuf, text: &str) -> Result<Node, String> {
@@ -204,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_takes_over_what_a_larger_cluster_means_and_keeps_what_somebody_wrote() {
+        let (one, three) = (nodes(1), nodes(3));
+        let text = properties(&one[0], &one, false).replace("min.insync.replicas=1", "#mine");
+        let grown = regrown(&(text + "num.partitions=7\n"), &one[0], &one, &three);
+        assert!(grown.contains("\noffsets.topic.replication.factor=3\n"), "{grown}");
+        assert!(grown.contains("\n#mine\n") && grown.contains("\nnum.partitions=7\n"));
+        assert!(grown.contains("auto.join.enable=true\n"));
+        assert!(grown.contains("localhost:9093,localhost:9103,localhost:9113"));
+    }
+
+    #[test]
     fn what_is_written_is_read_back() {
         for node in nodes(4) {
             let text = properties(&node, &nodes(4), false);
@@ -215,6 +270,9 @@ mod tests {
         let servers = "controller.quorum.bootstrap.servers=\
                        localhost:9093,localhost:9103,localhost:9113\n";
         assert!(text.contains(servers) && text.contains("auto.join.enable=true"));
+        let kept = text.replace("default.replication.factor=3", "default.replication.factor=2");
+        let grown = regrown(&kept, &nodes(3)[1], &nodes(3), &nodes(3));
+        assert_eq!(grown, kept);
         assert!(read(1, PathBuf::new(), "node.id=1").unwrap_err().contains("listeners"));
     }
 }

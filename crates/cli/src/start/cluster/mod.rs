@@ -3,8 +3,8 @@
 //! Prepares folders, carries out what the pure [`Supervisor`] decides, says what there is to say.
 
 mod children;
-mod layout;
-mod prepare;
+pub(super) mod layout;
+pub(super) mod prepare;
 mod supervisor;
 
 use std::fmt::Write as _;
@@ -141,9 +141,10 @@ fn started(prepared: &Prepared, root: &Path, took: Duration) -> String {
         _ => " (grown)",
     };
     let mut text = format!(
-        "Naru {}  cluster {cluster_id}  {} nodes\n  data      {}{made}\n",
+        "Naru {}  cluster {cluster_id}  {} node{}\n  data      {}{made}\n",
         env!("CARGO_PKG_VERSION"),
         nodes.len(),
+        if nodes.len() == 1 { "" } else { "s" },
         root.display()
     );
     for node in nodes {

@@ -11,7 +11,7 @@ use naru_controller::quorum::{
 use naru_log::MetaProperties;
 use naru_model::{Timestamp, Uuid};
 
-use super::layout::{AUTO_JOIN, Node, grow, properties, read, voters_of};
+use super::layout::{Node, grow, properties, read, regrown, voters_of};
 
 /// A cluster whose folders are ready.
 #[derive(Debug)]
@@ -42,12 +42,12 @@ pub(super) fn prepare(root: &Path, count: u16, first_port: u16) -> Result<Prepar
     };
     let (there, fresh) = nodes.split_at(old);
     if old > 0 && !fresh.is_empty() {
-        let_join(there)?;
+        let_grow(there, &nodes)?;
     }
     let voters = if old == 0 { first_voters(&nodes, count)? } else { Vec::new() };
     for node in fresh {
         let text = properties(node, &nodes, old > 0);
-        make(node, &text, &cluster_id, &voters)
+        make(&node.folder, i32::from(node.id), &text, &cluster_id, &voters)
             .map_err(|error| format!("{}: {error}", node.folder.display()))?;
     }
     let new = fresh.len();
@@ -68,7 +68,7 @@ fn known_nodes(root: &Path) -> Result<Vec<Node>, String> {
     Ok(nodes)
 }
 
-fn is_free(port: u16) -> bool {
+pub(in crate::start) fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
@@ -80,16 +80,13 @@ fn cluster_id_of(node: &Node) -> Result<String, String> {
     Ok(meta.cluster_id)
 }
 
-/// Controllers that waited for more of them may become voters now.
-fn let_join(nodes: &[Node]) -> Result<(), String> {
-    for node in nodes.iter().filter(|node| node.controller) {
+/// The nodes that are there learn that there are more.
+fn let_grow(there: &[Node], nodes: &[Node]) -> Result<(), String> {
+    for node in there {
         let path = node.properties_file();
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let text = fs::read_to_string(&path).map_err(failed)?;
-        let open = text.replace(&format!("{AUTO_JOIN}=false"), &format!("{AUTO_JOIN}=true"));
-        if open != text {
-            fs::write(&path, open).map_err(failed)?;
-        }
+        write(&path, regrown(&text, node, there, nodes).as_bytes())?;
     }
     Ok(())
 }
@@ -115,15 +112,21 @@ fn first_voters(nodes: &[Node], count: u16) -> Result<Vec<Voter>, String> {
 
 /// Makes a node's folder as `kafka-storage format` does; the properties come last, so that a
 /// start that was interrupted begins anew.
-fn make(node: &Node, text: &str, cluster_id: &str, voters: &[Voter]) -> Result<(), String> {
+pub(in crate::start) fn make(
+    folder: &Path,
+    id: i32,
+    text: &str,
+    cluster_id: &str,
+    voters: &[Voter],
+) -> Result<(), String> {
     let words = |error: std::io::Error| error.to_string();
-    let data = node.data();
+    let data = folder.join("data");
     fs::create_dir_all(&data).map_err(words)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp(i64::try_from(now.as_millis()).unwrap_or(0));
     let bootstrap = bootstrap_checkpoint(now).map_err(|error| error.to_string())?;
     write(&data.join("bootstrap.checkpoint"), &bootstrap)?;
-    let own = voters.iter().find(|voter| voter.id == i32::from(node.id));
+    let own = voters.iter().find(|voter| voter.id == id);
     if own.is_some() {
         let log = data.join("__cluster_metadata-0");
         fs::create_dir_all(&log).map_err(words)?;
@@ -136,11 +139,11 @@ fn make(node: &Node, text: &str, cluster_id: &str, voters: &[Voter]) -> Result<(
     };
     let meta = MetaProperties {
         cluster_id: cluster_id.to_owned(),
-        node_id: i32::from(node.id),
+        node_id: id,
         directory_id: Some(directory_id),
     };
     write(&data.join("meta.properties"), meta.to_text().as_bytes())?;
-    write(&node.properties_file(), text.as_bytes())
+    write(&folder.join("server.properties"), text.as_bytes())
 }
 
 /// Writes a whole file or none.
@@ -185,6 +188,8 @@ mod tests {
         assert_eq!([voters(1), voters(2), voters(3)], [true, false, false]);
         let text = fs::read_to_string(grown.nodes[2].properties_file()).unwrap();
         assert!(text.contains("auto.join.enable=true"), "{text}");
+        let text = fs::read_to_string(grown.nodes[0].properties_file()).unwrap();
+        assert!(text.contains("default.replication.factor=3"), "{text}");
         assert!(prepare(root.path(), 2, 31_000).unwrap_err().contains("--nodes 3 starts it"));
     }
 
