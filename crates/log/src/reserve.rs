@@ -12,6 +12,9 @@ use crate::disk::Disk;
 use crate::error::{Context, StorageError};
 use crate::log::remove_if_there;
 
+/// So much must be free at least before appends are taken again.
+const PROBE_LEN: u64 = 4096;
+
 /// Ours; Kafka looks at folders only.
 const RESERVE: &str = ".naru-reserve";
 
@@ -36,7 +39,7 @@ impl Reserve {
     pub(crate) fn refill(&self, bytes: u64) -> Result<bool, StorageError> {
         let filled = (|| {
             let file = self.disk.open(&self.path, true)?;
-            match file.allocate(bytes.saturating_mul(2)) {
+            match file.allocate(bytes.saturating_mul(2).max(PROBE_LEN)) {
                 // A file system that cannot reserve: then there is no more to be known.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
                 other => other?,

@@ -107,6 +107,10 @@ pub struct LogManagerConfig {
     pub producer_id_expiration_check_interval_ms: u64,
     /// What an acknowledged batch has survived.
     pub durability: Durability,
+    /// Most bytes a second the background check of closed segments reads.
+    pub scrub_bytes_per_second_max: u64,
+    /// Bytes kept free in each directory for what must go on when the disk is full.
+    pub reserve_bytes: u64,
 }
 
 /// The metadata log.
@@ -317,6 +321,8 @@ impl LogManagerConfig {
                 "producer.id.expiration.check.interval.ms",
             )?,
             durability: Durability::of(read.text("naru.durability")?.as_deref()),
+            scrub_bytes_per_second_max: non_negative(read, "naru.scrub.bytes.per.second.max")?,
+            reserve_bytes: non_negative(read, "naru.log.dir.reserve.bytes")?,
         })
     }
 }

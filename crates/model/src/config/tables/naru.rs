@@ -13,6 +13,10 @@ config_rows! {
     "naru.durability": String = "fsync", DURABILITY, ClusterWide, SERVED;
     /// Address of the HTTP listener for the console, metrics and health, as host:port.
     "naru.http.listener": String = null, Any, ReadOnly, SERVED;
+    /// Most bytes a second the background check of closed segments reads; 0 switches it off.
+    "naru.scrub.bytes.per.second.max": Long = "67108864", AtLeast(0), ReadOnly, SERVED;
+    /// Bytes kept free in each data directory for deletions, checkpoints and metadata when the disk is full.
+    "naru.log.dir.reserve.bytes": Long = "8388608", AtLeast(0), ReadOnly, SERVED;
     /// Most bytes one batch may inflate to when the broker has to look inside.
     "naru.decode.inflated.bytes.max": Int = "104857600", AtLeast(1), ReadOnly, SERVED;
 }
