@@ -111,7 +111,7 @@ pub fn start(
         started_at: now(),
         ready: OnceLock::new(),
         producer_ids: tokio::sync::Mutex::default(),
-        link: LinkState::new(link_options(&config)),
+        link: LinkState::new(link_options(&config), lifecycle_max(&config)),
         registration: Registration::new(incarnation_id, previous_epoch),
         identity,
         storage,
@@ -275,6 +275,12 @@ fn bind_http(config: &BrokerConfig) -> (Option<std::net::TcpListener>, Option<St
         Ok(socket) => (Some(socket), None),
         Err(error) => (None, Some(format!("{host}:{port}: {error}"))),
     }
+}
+
+/// A third of a session: a heartbeat that is lost leaves time for others.
+fn lifecycle_max(config: &BrokerConfig) -> Duration {
+    let session = u64::try_from(config.cluster.session_timeout_ms).unwrap_or(0);
+    Duration::from_millis((session / 3).max(1))
 }
 
 fn link_options(config: &BrokerConfig) -> ConnectionOptions {

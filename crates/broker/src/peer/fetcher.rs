@@ -21,6 +21,9 @@ use super::connection::{Connection, ConnectionError};
 use crate::node::Node;
 use crate::partition::Partition;
 
+/// How long a leader may take beyond the wait it was allowed. After a cut network a new connection
+/// is there long before the old one has come back from its retransmissions.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Version of Fetch that is sent: topic ids, replica state.
 const FETCH_VERSION: i16 = 17;
 /// How long a waiting fetch may hold up partitions that were added meanwhile.
@@ -351,8 +354,10 @@ impl Fetcher {
     }
 
     pub(super) fn timeout(&self) -> Duration {
-        let ms = self.node.config().replication.socket_timeout_ms;
-        Duration::from_millis(u64::try_from(ms).unwrap_or(30_000))
+        let config = &self.node.config().replication;
+        let ms = u64::try_from(config.socket_timeout_ms).unwrap_or(30_000);
+        let wait = Duration::from_millis(u64::try_from(config.fetch_wait_max_ms).unwrap_or(0));
+        Duration::from_millis(ms).min(wait + ANSWER_MAX)
     }
 
     async fn connect(&mut self) -> Result<Connection, ConnectionError> {

@@ -31,16 +31,32 @@ const RETRY: Duration = Duration::from_millis(20);
 /// What is kept between requests.
 #[derive(Debug)]
 pub(crate) struct LinkState {
-    options: ConnectionOptions,
     lifecycle: Slot,
     requests: Slot,
 }
 
-type Slot = Mutex<Option<(String, Arc<Connection>)>>;
+/// One connection and how it is made.
+#[derive(Debug)]
+struct Slot {
+    options: ConnectionOptions,
+    open: Mutex<Option<(String, Arc<Connection>)>>,
+}
 
 impl LinkState {
-    pub(crate) fn new(options: ConnectionOptions) -> Self {
-        Self { options, lifecycle: Mutex::default(), requests: Mutex::default() }
+    /// Heartbeats that wait longer than `lifecycle_max` are given up: a session is at stake.
+    pub(crate) fn new(options: ConnectionOptions, lifecycle_max: Duration) -> Self {
+        let lifecycle = ConnectionOptions {
+            connect_timeout: options.connect_timeout.min(lifecycle_max),
+            request_timeout: options.request_timeout.min(lifecycle_max),
+            ..options.clone()
+        };
+        Self { lifecycle: Slot::new(lifecycle), requests: Slot::new(options) }
+    }
+}
+
+impl Slot {
+    fn new(options: ConnectionOptions) -> Self {
+        Self { options, open: Mutex::default() }
     }
 }
 
@@ -89,10 +105,30 @@ impl<'n> ControllerLink<'n> {
             }
             return unframe::<R>(&answer, version).ok_or(ErrorCode::UnknownServerError);
         }
-        let connection = self.connect(slot, &leadership).await?;
-        let version =
-            connection.versions().pick::<R>(i16::MAX).map_err(|_| ErrorCode::UnsupportedVersion)?;
-        call(&connection, &request, version).await
+        self.while_it_leads(&leadership, async {
+            let connection = self.connect(slot, &leadership).await?;
+            let version = connection
+                .versions()
+                .pick::<R>(i16::MAX)
+                .map_err(|_| ErrorCode::UnsupportedVersion)?;
+            call(&connection, &request, version).await
+        })
+        .await
+    }
+
+    /// Gives `asking` up when somebody else leads: the old leader may be cut off, and its answer
+    /// would count for nothing.
+    async fn while_it_leads<T>(
+        &self,
+        leadership: &Leadership,
+        asking: impl Future<Output = Result<T, ErrorCode>>,
+    ) -> Result<T, ErrorCode> {
+        let mut news = self.node.metadata().leadership();
+        let replaced = news.wait_for(|now| now.leader.is_some() && now.leader != leadership.leader);
+        tokio::select! {
+            answer = asking => answer,
+            _ = replaced => Err(ErrorCode::NotController),
+        }
     }
 
     /// Has the active controller answer a client's request, and tries again while there is none.
@@ -133,9 +169,12 @@ impl<'n> ControllerLink<'n> {
             let Decided { answer, not_controller } = deciding.await;
             return if not_controller { Err(ErrorCode::NotController) } else { Ok(answer) };
         }
-        let connection = self.connect(&self.state.requests, leadership).await?;
-        let envelope = envelope(context, body);
-        let response = call(&connection, &envelope, 0).await?;
+        let response = self
+            .while_it_leads(leadership, async {
+                let connection = self.connect(&self.state.requests, leadership).await?;
+                call(&connection, &envelope(context, body), 0).await
+            })
+            .await?;
         match (ErrorCode::from_code(response.error_code), response.response_data) {
             (ErrorCode::None, Some(data)) => Ok(Outgoing::framed(&data)),
             (ErrorCode::None, None) => Err(ErrorCode::UnknownServerError),
@@ -170,14 +209,14 @@ impl<'n> ControllerLink<'n> {
             return Err(ErrorCode::NotController);
         }
         let address = format!("{host}:{port}");
-        let mut slot = slot.lock().await;
-        if let Some((known, open)) = slot.as_ref()
+        let mut open_slot = slot.open.lock().await;
+        if let Some((known, open)) = open_slot.as_ref()
             && *known == address
             && !open.is_closed()
         {
             return Ok(Arc::clone(open));
         }
-        let options = self.state.options.clone();
+        let options = slot.options.clone();
         // A connection's tasks live on the runtime that opened it: not on a network thread's.
         let opening = self.node.background().spawn({
             let address = address.clone();
@@ -188,7 +227,7 @@ impl<'n> ControllerLink<'n> {
             tracing::debug!(%error, "no connection to the active controller");
             ErrorCode::NetworkException
         })?);
-        *slot = Some((address, Arc::clone(&opened)));
+        *open_slot = Some((address, Arc::clone(&opened)));
         Ok(opened)
     }
 }

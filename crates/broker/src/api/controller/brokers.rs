@@ -2,10 +2,11 @@
 //! UnregisterBroker (64), ControllerRegistration (70). KIP-631, 858, 919, 966.
 
 use naru_controller::controller::RegisterBroker;
+use naru_controller::image::{BrokerImage, Endpoint};
 use naru_model::ErrorCode;
 use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
-use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequest;
+use naru_protocol::messages::broker_registration_request::{BrokerRegistrationRequest, Listener};
 use naru_protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 use naru_protocol::messages::controller_registration_request::ControllerRegistrationRequest;
 use naru_protocol::messages::controller_registration_response::ControllerRegistrationResponse;
@@ -28,8 +29,10 @@ pub(crate) async fn register(
             kraft_version: deciding.kraft_version,
             next_offset: deciding.next_offset,
             // This node's own earlier process is gone: this one holds its directories' locks.
+            // So is one whose very address another process listens on now.
             previous_process_is_gone: id == node.id()
-                || node.metadata().has_lost(id, registered),
+                || node.metadata().has_lost(id, registered)
+                || image.broker(id).is_some_and(|before| listens_there(&request, before)),
             now_ms: deciding.now,
         };
         deciding.controller.decide_broker_registration(deciding.sessions, &request, settings)
@@ -42,6 +45,16 @@ pub(crate) async fn register(
         tracing::info!(broker = id, %error, "not registered");
     }
     Ok(response)
+}
+
+/// Whether the request comes from a process that advertises what `before` advertised.
+fn listens_there(request: &BrokerRegistrationRequest, before: &BrokerImage) -> bool {
+    let same = |(new, old): (&Listener, &Endpoint)| {
+        new.name == old.name && new.host == old.host && new.port == old.port
+    };
+    !request.listeners.is_empty()
+        && request.listeners.len() == before.endpoints.len()
+        && request.listeners.iter().zip(&before.endpoints).all(same)
 }
 
 pub(crate) async fn heartbeat(
