@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use naru_log::{DeletedSegments, StorageError};
 
-use super::Node;
+use super::{Node, dirs};
 use crate::partition::Partition;
 
 /// How often it is looked whether anything is due.
 const TICK: Duration = Duration::from_millis(250);
 /// How often closed segments are synced; Kafka does it at each roll.
 const CLOSED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a full disk is looked at.
+const SPACE_EVERY: Duration = Duration::from_secs(1);
 
 /// Something done every so often.
 struct Chore {
@@ -39,6 +42,8 @@ pub(super) fn run(node: &Arc<Node>) {
         chore(log.producer_id_expiration_check_interval_ms, expire_producers),
         Chore { every: CLOSED_EVERY, last: started, run: sync_closed_segments },
         Chore { every: TICK, last: started, run: sync_due },
+        Chore { every: TICK, last: started, run: dirs::give_up_failed },
+        Chore { every: SPACE_EVERY, last: started, run: dirs::tend_space },
     ];
     // Kafka's first look for old segments comes after this delay, not after a whole interval.
     let initial = Duration::from_millis(log.initial_task_delay_ms);

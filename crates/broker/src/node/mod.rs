@@ -4,6 +4,7 @@
 //! each other except as data flows: metadata changes partitions, partitions feed coordinators.
 
 mod chores;
+mod dirs;
 mod error;
 mod join;
 mod open;
@@ -21,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use naru_controller::MetadataImage;
 use naru_coordinators::GroupConfig;
 use naru_log::{LogDir, StorageError};
-use naru_model::{Timestamp, Uuid};
+use naru_model::Timestamp;
 use naru_model::config::{BrokerConfig, Layers, TopicConfig};
 use tokio::sync::watch;
 
@@ -109,17 +110,6 @@ impl Node {
     /// This broker's place in the cluster.
     pub(crate) fn registration(&self) -> &Registration {
         &self.registration
-    }
-
-    /// The ids of the log directories that can be used.
-    pub(crate) fn online_dirs(&self) -> Vec<Uuid> {
-        self.identity.directory_ids.clone()
-    }
-
-    /// The ids of the log directories that have failed.
-    #[expect(clippy::unused_self, reason = "a failed directory is not noted yet")]
-    pub(crate) fn offline_dirs(&self) -> Vec<Uuid> {
-        Vec::new()
     }
 
     /// Whom clients are told to be the controller: any broker passes their requests on.

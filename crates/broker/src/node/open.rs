@@ -17,6 +17,7 @@ pub(super) fn open_known_partitions(
     let image = node.image();
     node.replication().learn_brokers(&image);
     node.set_throttles();
+    node.storage().reserve_space();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {
@@ -73,6 +74,8 @@ pub(super) fn open_known_partitions(
     for (partition, state) in &partitions {
         node.take_role(partition, state);
     }
+    let misplaced = partitions.iter().filter_map(|(one, state)| node.misplaced(one, state));
+    node.assign_dirs(misplaced.collect());
     Ok(recovery)
 }
 

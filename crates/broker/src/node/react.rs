@@ -119,6 +119,8 @@ impl Node {
         for (partition, state) in &partitions {
             self.take_role(partition, state);
         }
+        let misplaced = partitions.iter().filter_map(|(one, state)| self.misplaced(one, state));
+        self.assign_dirs(misplaced.collect());
     }
 
     /// Brings one partition in line with its metadata: it leads, or fetches from its leader.

@@ -3,6 +3,7 @@
 //!
 //! Knows folders and files; what a partition means is `partition`'s. Calls block.
 
+mod health;
 mod recover;
 
 use std::collections::{HashMap, HashSet};
@@ -31,6 +32,7 @@ pub(crate) struct Storage {
     found: Mutex<HashMap<TopicPartition, PathBuf>>,
     /// Held while a checkpoint is written: the later state must win.
     checkpointing: Mutex<()>,
+    told: health::Told,
 }
 
 impl Storage {
@@ -39,7 +41,12 @@ impl Storage {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let open = |path: &String| LogDir::open(Arc::clone(&disk), Path::new(path));
         let dirs = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { dirs, found: Mutex::default(), checkpointing: Mutex::default() })
+        Ok(Self {
+            dirs,
+            found: Mutex::default(),
+            checkpointing: Mutex::default(),
+            told: health::Told::default(),
+        })
     }
 
     pub(crate) fn dirs(&self) -> &[LogDir] {
@@ -134,7 +141,7 @@ impl Storage {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let count =
             |dir: &&LogDir| found.values().filter(|p| p.parent() == Some(dir.path())).count();
-        self.dirs.iter().min_by_key(count).unwrap_or(&self.dirs[0])
+        self.usable().min_by_key(count).unwrap_or(&self.dirs[0])
     }
 
     /// Renames the folders of deleted partitions and forgets their checkpoints, so that a topic
@@ -180,7 +187,7 @@ impl Storage {
         keep: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), StorageError> {
         let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        for dir in &self.dirs {
+        for dir in self.usable() {
             for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
                 let mut offsets = dir.read_checkpoint(which)?;
                 let before = offsets.len();
@@ -196,7 +203,7 @@ impl Storage {
     /// Writes recovery points and log starts of `partitions`.
     pub(crate) fn checkpoint(&self, partitions: &[Arc<Partition>]) -> Result<(), StorageError> {
         let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
-        for dir in &self.dirs {
+        for dir in self.usable() {
             let mut recovery = OffsetCheckpoint::new();
             let mut starts = OffsetCheckpoint::new();
             for partition in partitions.iter().filter(|partition| partition.is_in(dir.path())) {
@@ -224,7 +231,7 @@ impl Storage {
         &self,
         points: &[(Arc<Partition>, Offset)],
     ) -> Result<(), StorageError> {
-        for dir in &self.dirs {
+        for dir in self.usable() {
             let here = || points.iter().filter(|(partition, _)| partition.is_in(dir.path()));
             let name =
                 |partition: &Partition| TopicPartition::new(partition.topic(), partition.index());
@@ -244,7 +251,7 @@ impl Storage {
         &self,
         partitions: &[Arc<Partition>],
     ) -> Result<(), StorageError> {
-        for dir in &self.dirs {
+        for dir in self.usable() {
             let here = partitions.iter().filter(|partition| partition.is_in(dir.path()));
             let marks: OffsetCheckpoint = here
                 .map(|p| (TopicPartition::new(p.topic(), p.index()), p.high_watermark()))
@@ -256,7 +263,7 @@ impl Storage {
 
     /// Leaves the marks of a clean stop.
     pub(crate) fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
-        self.dirs.iter().try_for_each(|dir| dir.mark_clean_shutdown(broker_epoch))
+        self.usable().try_for_each(|dir| dir.mark_clean_shutdown(broker_epoch))
     }
 }
 

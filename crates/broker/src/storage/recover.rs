@@ -89,8 +89,9 @@ fn open(
         tail_bytes,
         now,
     };
-    let (opened, recovery) =
+    let (mut opened, recovery) =
         Log::open(std::sync::Arc::clone(dir.disk()), &folder, options, progress)?;
+    opened.report_to(std::sync::Arc::clone(dir.health()));
     if naru_log::read_partition_metadata(&**dir.disk(), &folder)? != Some(log.topic_id) {
         write_partition_metadata(&**dir.disk(), &folder, log.topic_id)?;
     }

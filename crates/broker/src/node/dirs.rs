@@ -1,0 +1,121 @@
+//! What the node does about its log directories: those that fail take their replicas offline and
+//! the node stays; those that are full are looked at until there is space.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use naru_controller::image::PartitionImage;
+use naru_log::StorageError;
+use naru_model::{ErrorCode, Uuid};
+use naru_protocol::messages::assign_replicas_to_dirs_request::{
+    AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
+};
+
+use super::Node;
+use crate::partition::Partition;
+
+/// Pause before the controller is told again where replicas lie.
+const ASSIGN_AGAIN: Duration = Duration::from_millis(500);
+
+/// A replica and the directory it lies in.
+pub(super) type Placed = (Uuid, i32, Uuid);
+
+impl Node {
+    /// The ids of the log directories that can be used.
+    pub(crate) fn online_dirs(&self) -> Vec<Uuid> {
+        self.dir_ids(false)
+    }
+
+    /// The ids of the log directories that have failed.
+    pub(crate) fn offline_dirs(&self) -> Vec<Uuid> {
+        self.dir_ids(true)
+    }
+
+    fn dir_ids(&self, failed: bool) -> Vec<Uuid> {
+        let ids = self.identity.directory_ids.iter();
+        let wanted = self.log_dirs().iter().zip(ids);
+        let wanted = wanted.filter(|(dir, _)| self.storage.has_failed(dir) == failed);
+        wanted.map(|(_, id)| *id).collect()
+    }
+
+    /// The directory of a partition, if metadata does not know it.
+    pub(super) fn misplaced(
+        &self,
+        partition: &Partition,
+        state: &PartitionImage,
+    ) -> Option<Placed> {
+        let ids = self.identity.directory_ids.iter();
+        let (_, id) =
+            self.log_dirs().iter().zip(ids).find(|(dir, _)| partition.is_in(dir.path()))?;
+        let known = state.directory_of(self.id());
+        (known != *id).then(|| (partition.topic_id(), partition.index(), *id))
+    }
+
+    /// Tells the controller where replicas lie, so that it knows what a failed directory takes.
+    pub(super) fn assign_dirs(self: &Arc<Self>, placed: Vec<Placed>) {
+        if !placed.is_empty() {
+            self.background().spawn(assign(Arc::clone(self), placed));
+        }
+    }
+}
+
+async fn assign(node: Arc<Node>, placed: Vec<Placed>) {
+    let mut by_dir: BTreeMap<Uuid, BTreeMap<Uuid, Vec<PartitionData>>> = BTreeMap::new();
+    for (topic, partition_index, dir) in placed {
+        let topics = by_dir.entry(dir).or_default();
+        topics.entry(topic).or_default().push(PartitionData { partition_index });
+    }
+    let topics = |topics: BTreeMap<Uuid, Vec<PartitionData>>| {
+        topics
+            .into_iter()
+            .map(|(topic_id, partitions)| TopicData { topic_id, partitions })
+            .collect()
+    };
+    let directories: Vec<_> =
+        by_dir.into_iter().map(|(id, all)| DirectoryData { id, topics: topics(all) }).collect();
+    let mut stop = node.stopping();
+    loop {
+        let request = AssignReplicasToDirsRequest {
+            broker_id: node.id(),
+            broker_epoch: node.metadata().broker_epoch(),
+            directories: directories.clone(),
+        };
+        let link = node.controller_link();
+        let error = match link.send(request).await {
+            Ok(response) => ErrorCode::from_code(response.error_code),
+            Err(error) => error,
+        };
+        match error {
+            ErrorCode::None => return,
+            error if error.is_retriable() => {}
+            error => return tracing::error!(%error, "the controller does not take directories"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASSIGN_AGAIN) => {}
+            _ = stop.wait_for(|stopping| *stopping) => return,
+        }
+    }
+}
+
+/// Takes replicas in failed directories offline and has the controller told at once.
+pub(super) fn give_up_failed(node: &Arc<Node>) -> Result<(), StorageError> {
+    let failed = node.storage().newly_failed();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    for partition in node.partitions().all() {
+        if failed.iter().any(|dir| partition.is_in(dir)) {
+            partition.take_offline(ErrorCode::KafkaStorageError);
+            node.fetchers().unfollow(&partition);
+        }
+    }
+    node.registration().hurry();
+    Ok(())
+}
+
+/// Looks after the space of full disks.
+pub(super) fn tend_space(node: &Arc<Node>) -> Result<(), StorageError> {
+    node.storage().tend_space();
+    Ok(())
+}
