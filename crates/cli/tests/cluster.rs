@@ -16,9 +16,10 @@ fn naru() -> Command {
     command
 }
 
-/// A port from which on three nodes have room, below the range of outgoing connections.
-fn free_port() -> u16 {
-    let first = 22_000 + u16::try_from(std::process::id() % 80).unwrap() * 100;
+/// A port from which on three nodes have room, below the range of outgoing connections; each
+/// test has its own `hundred` of them.
+fn free_port(hundred: u16) -> u16 {
+    let first = 22_000 + u16::try_from(std::process::id() % 30).unwrap() * 300 + hundred * 100;
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     (first..first + 90).find(|port| is_free(*port)).unwrap()
 }
@@ -30,12 +31,13 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(root: &Path, port: u16) -> Self {
-        let mut child = naru()
-            .args(["start", "--nodes", "3", "--port", &port.to_string(), "--data"])
-            .arg(root)
-            .spawn()
-            .unwrap();
+    fn start(root: &Path, nodes: u16, port: u16) -> Self {
+        let (nodes, port) = (nodes.to_string(), port.to_string());
+        Self::spawn(naru().args(["start", "--nodes", &nodes, "--port", &port, "--data"]).arg(root))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         while !said.contains("ready in ") {
@@ -100,8 +102,8 @@ fn stdout(output: &Output) -> String {
 #[test]
 fn three_nodes_serve_stop_cleanly_and_continue() {
     let root = tempfile::tempdir().unwrap();
-    let port = free_port();
-    let cluster = Cluster::start(root.path(), port);
+    let port = free_port(0);
+    let cluster = Cluster::start(root.path(), 3, port);
     let servers = cluster.servers();
     assert_eq!(servers.split(',').count(), 3);
     let create = ["kafka-topics", "--create", "--topic", "a", "--replication-factor", "3"];
@@ -117,11 +119,69 @@ fn three_nodes_serve_stop_cleanly_and_continue() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("stopping, node by node"), "{said}");
 
-    let cluster = Cluster::start(root.path(), port);
+    let cluster = Cluster::start(root.path(), 3, port);
     assert_eq!(cluster.servers(), servers);
     let list = ["kafka-topics", "--list", "--bootstrap-server", &servers];
     assert_eq!(stdout(&tool(&list)), "a\n");
     assert_eq!(cluster.stop().0, Some(0));
+}
+
+/// Waits until the quorum has this many voters.
+fn wait_for_voters(servers: &str, count: usize) {
+    let began = Instant::now();
+    let quorum = ["cluster", "quorum", "-b", servers, "-o", "json"];
+    loop {
+        let said = stdout(&tool(&quorum));
+        let votes = |role: &str| said.matches(&format!("\"role\":\"{role}\"")).count();
+        if votes("leader") + votes("voter") == count {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{said}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn one_node_grows_to_three_and_its_replicas_spread() {
+    let root = tempfile::tempdir().unwrap();
+    let port = free_port(1);
+    let alone = Cluster::start(root.path(), 1, port);
+    let servers = alone.servers();
+    stdout(&tool(&["topic", "create", "a", "-p", "6", "-b", &servers]));
+    stdout(&tool(&["produce", "a", "hello", "-b", &servers]));
+    assert_eq!(alone.stop().0, Some(0));
+
+    let cluster = Cluster::start(root.path(), 3, port);
+    let servers = cluster.servers();
+    wait_for_voters(&servers, 3);
+    stdout(&tool(&["rebalance", "run", "--yes", "-b", &servers]));
+    let described = stdout(&tool(&["cluster", "describe", "-b", &servers, "-o", "json"]));
+    assert_eq!(described.matches("\"replicas\":2,").count(), 3, "{described}");
+    let again = stdout(&tool(&["rebalance", "run", "--yes", "-b", &servers]));
+    assert_eq!(again, "nothing to move\n");
+    let read = stdout(&tool(&["consume", "a", "--from", "start", "-e", "-b", &servers]));
+    assert_eq!(read, "hello\n");
+    assert_eq!(cluster.stop().0, Some(0));
+}
+
+#[test]
+fn a_node_joins_by_one_address() {
+    let root = tempfile::tempdir().unwrap();
+    let port = free_port(2);
+    let first = Cluster::start(&root.path().join("first"), 1, port);
+    let servers = first.servers();
+    let folder = root.path().join("second");
+    let own = (port + 10).to_string();
+    let join = ["start", "--join", &servers, "--port", &own, "--data"];
+    let second = Cluster::spawn(naru().args(join).arg(&folder));
+    wait_for_voters(&servers, 2);
+    let (code, said) = second.stop();
+    assert_eq!(code, Some(0), "{said}");
+    // The folder knows the rest.
+    let again = Cluster::spawn(naru().args(join).arg(&folder));
+    assert!(again.said.contains("node 2\n"), "{}", again.said);
+    assert_eq!(again.stop().0, Some(0));
+    assert_eq!(first.stop().0, Some(0));
 }
 
 #[test]

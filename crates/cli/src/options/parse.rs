@@ -42,6 +42,12 @@ impl Parsed {
         self.given.iter().any(|(given, _)| *given == name)
     }
 
+    /// Whether the one option stands behind the other.
+    pub fn is_behind(&self, name: &str, other: &str) -> bool {
+        let place = |name: &str| self.given.iter().position(|(given, _)| *given == name);
+        place(name) > place(other)
+    }
+
     /// All values of an option, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.given.iter().filter(move |(given, _)| *given == name).filter_map(|(_, v)| v.as_deref())

@@ -32,8 +32,31 @@ pub fn message(error: &Error) -> String {
             let words = words_of(*code);
             if words.is_empty() { code.name().to_owned() } else { words.to_owned() }
         }
+        Error::UnsupportedVersion { api, ours, theirs } => {
+            let name = shouted(api.name());
+            match theirs {
+                None => format!("The node does not support {name}"),
+                Some((low, high)) => format!(
+                    "The node does not support {name} with version in range [{},{}]. The supported \
+                     range is [{low},{high}].",
+                    ours.0, ours.1
+                ),
+            }
+        }
         other => other.to_string(),
     }
+}
+
+/// `AlterReplicaLogDirs` as `ALTER_REPLICA_LOG_DIRS`.
+fn shouted(name: &str) -> String {
+    let mut shouted = String::new();
+    for (at, c) in name.chars().enumerate() {
+        if at > 0 && c.is_uppercase() {
+            shouted.push('_');
+        }
+        shouted.extend(c.to_uppercase());
+    }
+    shouted
 }
 
 #[expect(clippy::too_many_lines, reason = "a flat table")]
@@ -272,5 +295,24 @@ const fn words_of(code: ErrorCode) -> &'static str {
         ErrorCode::DuplicateVoter => "The voter is already part of the set of voters.",
         ErrorCode::VoterNotFound => "The voter is not part of the set of voters.",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_protocol::api::ApiKey;
+
+    use super::*;
+
+    #[test]
+    fn an_api_that_is_missing_is_named_as_java_names_it() {
+        let missing = Error::UnsupportedVersion {
+            api: ApiKey::AlterReplicaLogDirs,
+            ours: (1, 2),
+            theirs: None,
+        };
+        let expect = "org.apache.kafka.common.errors.UnsupportedVersionException: The node does not \
+                      support ALTER_REPLICA_LOG_DIRS";
+        assert_eq!(exception(&missing), expect);
     }
 }

@@ -168,7 +168,13 @@ impl Program {
                 Err(self.complain(Some(usage), &words, streams))
             }
             (Some(_), Some(_)) => {
-                let words = format!("argument {controller}: not allowed with argument {server}");
+                // The later one is what is complained of.
+                let (late, early) = if p.is_behind("bootstrap-controller", "bootstrap-server") {
+                    (controller, server)
+                } else {
+                    (server, controller)
+                };
+                let words = format!("argument {late}: not allowed with argument {early}");
                 Err(self.complain(Some(usage), &words, streams))
             }
         }
