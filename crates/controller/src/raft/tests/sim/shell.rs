@@ -104,7 +104,7 @@ impl World {
         node.disk.append(entries);
         let log_end = node.disk.end();
         self.later(id, 0, Event::Appended { log_end });
-        let sync = self.random.between(0, 12);
+        let sync = self.disk_ms();
         self.later(id, sync, Event::Synced { end: log_end });
     }
 
@@ -148,7 +148,7 @@ impl World {
     fn append_fetched(&mut self, id: i32, records: &Bytes) {
         let blob = usize::from_be_bytes(records.as_ref().try_into().unwrap());
         let entries = self.blobs[blob].clone();
-        let wait = self.random.between(0, 12);
+        let wait = self.disk_ms();
         if self.nodes[&id].failing {
             return self.later(id, wait, Event::FetchFailed);
         }
@@ -182,6 +182,12 @@ impl World {
             let what = Happening::Request { from, from_life, to: target, id: request_id, request };
             self.after(delay, what);
         }
+    }
+
+    /// How long a sync takes: now and then much longer.
+    fn disk_ms(&mut self) -> i64 {
+        let slow = !self.calm && self.random.between(0, 7) == 0;
+        self.random.between(0, if slow { 400 } else { 12 })
     }
 
     fn delay(&mut self) -> i64 {
@@ -309,7 +315,7 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         assert!(snapshot.end_offset > node.high_watermark, "a snapshot takes records back");
         node.disk.install(Snapshot { id: snapshot, control: control.clone() });
-        let wait = self.random.between(0, 12);
+        let wait = self.disk_ms();
         self.later(id, wait, Event::SnapshotInstalled { id: snapshot, control });
     }
 
