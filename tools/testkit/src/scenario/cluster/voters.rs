@@ -20,6 +20,8 @@ const OURS: i32 = 2;
 const MOVES_MAX: usize = 10;
 /// Kafka's wait between two tries of a controller to join the voters.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than the leader parks a follower's fetch: what is appended later goes out in no answer.
+const PARKED: Duration = Duration::from_millis(800);
 /// Longer than a follower may take to have a record, shorter than sessions last.
 const APPEND_TIME: Duration = Duration::from_millis(1500);
 
@@ -92,6 +94,7 @@ fn diverge(cluster: &mut Cluster, leader: i32) -> Result<()> {
     for id in &others {
         cluster.pause(*id)?;
     }
+    thread::sleep(PARKED);
     let before = std::fs::metadata(&log)?.len();
     let port = cluster.port(leader);
     let asked = lost.clone();
