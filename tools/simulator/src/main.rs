@@ -77,6 +77,7 @@ fn add(sum: &mut Met, met: &Met) {
     sum.cuts += met.cuts;
     sum.snapshots += met.snapshots;
     sum.acked += met.acked;
+    sum.forgotten += met.forgotten;
     sum.read += met.read;
     sum.committed += met.committed;
     sum.crashes += met.crashes;

@@ -15,7 +15,7 @@ use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequ
 use naru_protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
-use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
+use naru_replication::{FetchRequestPlan, PartitionKey};
 
 /// A node (1 and up) or a client (100 and up).
 pub(crate) type Actor = i32;

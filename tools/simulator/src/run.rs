@@ -96,11 +96,9 @@ impl World {
 
     /// What has not come together yet.
     fn apart(&self) -> Option<String> {
-        let controller = self.active_controller()?;
-        let outstanding = self.clients.outstanding();
-        if outstanding > 0 {
-            return Some(format!("{outstanding} batches are not acknowledged"));
-        }
+        let Some(controller) = self.active_controller() else {
+            return Some("there is no active controller".to_owned());
+        };
         let end = self.judge.metadata_end;
         for node in self.nodes.values() {
             let Some(process) = &node.process else {
@@ -144,6 +142,9 @@ impl World {
                     }
                 }
             }
+        }
+        if let Some((key, sequence)) = self.clients.outstanding() {
+            return Some(format!("{key:?}: the batch from {sequence} on is not acknowledged"));
         }
         for (key, position) in self.clients.positions() {
             let committed = self.judge.partitions.get(&key).map_or(0, |f| f.committed.len());

@@ -177,6 +177,8 @@ impl Partition {
                 Effect::BecameLeader { epoch } => {
                     note!(env, "n{} leads {:?} in epoch {epoch}", env.node, short(self.key));
                     self.leading_since.get_or_insert(epoch);
+                    // They have to be told that their epoch is over.
+                    wake(env, &mut self.followers_parked);
                     let (key, end) = (self.key, self.reader.log_end());
                     if let Some(judge) = env.judge() {
                         judge.leads_partition(key, epoch, end);

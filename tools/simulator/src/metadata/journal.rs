@@ -8,7 +8,7 @@ use bytes::Bytes;
 use naru_controller::batch::{BatchPlace, LogRecord, control_batch, metadata_batch, read_batch};
 use naru_controller::raft::{ControlRecord, ElectionState, LogView, SnapshotId, VoterLog};
 use naru_controller::{Controller, RecordAndVersion};
-use naru_log::{Disk as _, Log, LogConfig, LogReader, NewBatch, OpenOptions, Origin};
+use naru_log::{AppendError, Disk as _, Log, LogConfig, LogReader, NewBatch, OpenOptions, Origin};
 use naru_model::{LeaderEpoch, Offset, Timestamp};
 use naru_protocol::metadata::MetadataRecord;
 
@@ -26,8 +26,17 @@ const TAIL_BYTES: u64 = 64 << 20;
 
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
+/// What begins the reason of an error that is only for want of space.
+const FULL: &str = "full: ";
+
 fn text<E: std::fmt::Display>(error: E) -> String {
     error.to_string()
+}
+
+/// A full disk refuses a change and heals; everything else that keeps the log from being written
+/// does not.
+pub(crate) fn is_full(error: &str) -> bool {
+    error.starts_with(FULL)
 }
 
 /// See the module.
@@ -128,7 +137,8 @@ impl Journal {
         if snapshot.is_none() && log.log_start() > Offset::ZERO {
             return Err("the log begins behind every snapshot".to_owned());
         }
-        let journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot };
+        let mut journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot };
+        journal.begin_at_snapshot(now)?;
         journal.for_each(journal.start(), journal.end(), |item| {
             if let Item::Control(offset, record) = item {
                 voters.read_log(offset, &record);
@@ -178,10 +188,19 @@ impl Journal {
 
     fn append(&mut self, batch: &[u8], epoch: i32, now: Timestamp) -> Result<()> {
         let batch = NewBatch::built(batch).map_err(text)?;
-        self.log
-            .append_one(batch, Origin::Replication, LeaderEpoch(epoch), now)
-            .map(drop)
-            .map_err(text)
+        let appended = self.log.append_one(batch, Origin::Replication, LeaderEpoch(epoch), now);
+        appended.map(drop).map_err(|error| match &error {
+            AppendError::Storage(storage) if storage.is_full() => format!("{FULL}{error}"),
+            _ => text(error),
+        })
+    }
+
+    /// Finishes what a stop in the middle of [`Self::install`] has left.
+    fn begin_at_snapshot(&mut self, now: Timestamp) -> Result<()> {
+        let Some(id) = self.snapshot.filter(|id| id.end_offset > self.end()) else {
+            return Ok(());
+        };
+        self.log.truncate_fully_and_start_at(Offset(id.end_offset), now).map_err(text)
     }
 
     pub(crate) fn append_fetched(

@@ -21,6 +21,7 @@ use naru_controller::{Controller, MetadataDelta, MetadataImage, RecordAndVersion
 use naru_model::{Timestamp, Uuid};
 
 pub(crate) use journal::{Journal, format};
+use journal::is_full;
 
 use crate::env::{Env, NodeEvent};
 use crate::message::{ControllerRequest, ControllerResponse, Response, Rpc, Ticket};
@@ -125,11 +126,6 @@ pub(crate) fn voter(id: i32, directory_id: Uuid) -> Voter {
     Voter { id, directory_id, endpoints: vec![endpoint(id)] }
 }
 
-/// The time of the loop: what `broker::metadata` gives to the cores.
-fn loop_now(env: &Env<'_>) -> i64 {
-    env.wall().0
-}
-
 impl MetadataLoop {
     /// Opens the log and takes up this node's part in the quorum.
     pub(crate) fn start(env: &mut Env<'_>, clean: bool) -> Result<Self, String> {
@@ -158,7 +154,7 @@ impl MetadataLoop {
             },
             auto_join: false,
             seed: env.random.any(),
-            now_ms: loop_now(env),
+            now_ms: env.steady(),
         };
         let mut effects = Vec::new();
         let quorum = Quorum::start(start, &journal, &mut effects).map_err(|e| e.to_string())?;
@@ -241,7 +237,7 @@ impl MetadataLoop {
             Input::BrokerGone { id, epoch } => {
                 let Some(active) = &mut self.active else { return Ok(()) };
                 let decision = active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
-                self.write(env, decision.records)
+                forgive_full(self.write(env, decision.records))
             }
             Input::Resign => self.step(env, Event::Resign),
         }
@@ -250,11 +246,13 @@ impl MetadataLoop {
     /// What is due, then one sync for all that was appended.
     fn end_turn(&mut self, env: &mut Env<'_>) -> Result<(), String> {
         self.step(env, Event::Tick)?;
-        let now = loop_now(env);
+        let now = env.steady();
         if let Some(active) = &mut self.active {
             let decision = active.controller.decide_tick(&mut active.sessions, now);
-            self.write(env, decision.records)?;
+            forgive_full(self.write(env, decision.records))?;
         }
+        // Voters change without a change of leaders, too.
+        self.tell_leadership();
         if self.unsynced {
             self.busy = true;
             let takes = env.random.between(0, env.settings.sync_max_ms);
@@ -289,14 +287,14 @@ impl MetadataLoop {
         let sessions =
             self.active.as_ref().and_then(|a| a.controller.next_deadline(&a.sessions));
         let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
-        let wait = next.map_or(IDLE_MS, |at| at.saturating_sub(loop_now(env)).clamp(0, IDLE_MS));
+        let wait = next.map_or(IDLE_MS, |at| at.saturating_sub(env.steady()).clamp(0, IDLE_MS));
         // A deadline that has passed is looked at in a moment: real loops take time, too.
         self.plan_turn(env, env.now + wait.max(1));
     }
 
     fn step(&mut self, env: &mut Env<'_>, event: Event) -> Result<(), String> {
         let mut effects = Vec::new();
-        self.quorum.step(loop_now(env), &self.journal, event, &mut effects);
+        self.quorum.step(env.steady(), &self.journal, event, &mut effects);
         self.execute(env, effects)
     }
 
@@ -307,7 +305,7 @@ impl MetadataLoop {
         ticket: Ticket,
         request: Box<ControllerRequest>,
     ) -> Result<(), String> {
-        let now = loop_now(env);
+        let now = env.steady();
         let Some(active) = &mut self.active else {
             if self.leading {
                 self.early.push_back((ticket, request));
@@ -327,7 +325,11 @@ impl MetadataLoop {
             random: env.random,
         };
         let (records, response, after_reaction) = decide::decide(&mut deciding, &request);
-        self.write(env, records)?;
+        if let Err(error) = self.write(env, records) {
+            let code = naru_model::ErrorCode::KafkaStorageError;
+            env.answer(ticket, Response::Controller(Err(code)));
+            return forgive_full(Err(error));
+        }
         let end = self.journal.end();
         let committed = self.quorum.high_watermark();
         if after_reaction || committed.is_none_or(|committed| committed < end) {
@@ -365,7 +367,7 @@ impl MetadataLoop {
         let from = self.committed.image().end_offset();
         self.judge_committed(env, from, to)?;
         let policy = &mut self.policy;
-        let now = loop_now(env);
+        let now = env.steady();
         self.journal.replay(&mut self.committed, to, |bytes| {
             policy.record_committed(bytes as u64, now);
         })?;
@@ -444,7 +446,7 @@ impl MetadataLoop {
             leader_imbalance_check_interval_ms: Some(times::BALANCE_MS),
             unclean_election_interval_ms: times::BALANCE_MS,
         };
-        let sessions = controller.start_sessions(settings, loop_now(env));
+        let sessions = controller.start_sessions(settings, env.steady());
         let others = controller.image().brokers().filter(|b| !b.fenced && b.id != env.node);
         self.to_probe.extend(others.map(|broker| (broker.id, broker.epoch)));
         note!(env, "n{} active controller of epoch {}", env.node, self.quorum.epoch());
@@ -502,6 +504,13 @@ impl MetadataLoop {
     /// The time that a record of a snapshot has.
     pub(crate) fn is_active(&self) -> bool {
         self.active.is_some()
+    }
+}
+
+fn forgive_full(written: Result<(), String>) -> Result<(), String> {
+    match written {
+        Err(error) if is_full(&error) => Ok(()),
+        other => other,
     }
 }
 
