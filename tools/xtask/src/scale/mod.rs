@@ -25,8 +25,8 @@ const PARTITIONS: i32 = 3;
 /// Partitions of the run on one node, in topics of [`WIDE`] partitions.
 const MANY: usize = 10_000;
 const WIDE: i32 = 100;
-/// Topics in one CreateTopics request: Apache Kafka refuses more than 10,000 records at once.
-const CREATED_AT_ONCE: usize = 100;
+/// Partitions in one CreateTopics request: Apache Kafka refuses to write 10,000 records at once.
+const CREATED_AT_ONCE: usize = 3_000;
 /// How long one step may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -40,14 +40,15 @@ pub struct Step {
     pub resident_mib: u64,
 }
 
-/// `--system apache|naru` measures one only, `--write` puts the table into docs/benchmarks.md.
+/// `--system apache|naru` measures one only, `--against BINARY` another Naru, `--write` puts the table into docs/benchmarks.md.
 pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
-    let (mut write, mut only) = (false, None);
+    let (mut write, mut only, mut against) = (false, None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
             "--write" => write = true,
             "--system" => only = Some(*words.next().context("--system needs apache or naru")?),
+            "--against" => against = Some(*words.next().context("--against needs a binary")?),
             other => bail!("unknown option {other}"),
         }
     }
@@ -57,7 +58,11 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
         systems.push(System::Apache { libs: tools.kafka_jars()? });
     }
     if only != Some("apache") {
-        systems.push(System::Naru { binary: release_binary(root)? });
+        let binary = match against {
+            Some(binary) => Path::new(binary).canonicalize()?,
+            None => release_binary(root)?,
+        };
+        systems.push(System::Naru { binary });
     }
     let mut steps = Vec::new();
     for system in &systems {
@@ -102,7 +107,8 @@ impl Measure {
     fn create(&mut self, topics: usize, partitions: i32, copies: i16) -> Result<()> {
         let port = self.cluster.port(1);
         let names: Vec<String> = (0..topics).map(|index| format!("scale-{index:04}")).collect();
-        names.chunks(CREATED_AT_ONCE).try_for_each(|chunk| {
+        let topics_at_once = CREATED_AT_ONCE / usize::try_from(partitions)?;
+        names.chunks(topics_at_once).try_for_each(|chunk| {
             create_topics(port, chunk, partitions, copies, PATIENCE)
         })
     }
