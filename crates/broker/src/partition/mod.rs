@@ -9,6 +9,7 @@
 //! follower's log is truncated.
 
 mod append;
+mod damage;
 mod feed;
 mod flusher;
 mod follow;
@@ -76,6 +77,8 @@ pub(crate) struct Partition {
     /// When the oldest append that is not synced came, 0 if there is none (`flush.ms`).
     unsynced_since: AtomicI64,
     offline: OnceLock<ErrorCode>,
+    /// Damage was found that has not been looked at.
+    suspect: AtomicBool,
 }
 
 /// What a partition is made of.
@@ -122,6 +125,7 @@ impl Partition {
             queued: AtomicBool::new(false),
             unsynced_since: AtomicI64::new(0),
             offline: OnceLock::new(),
+            suspect: AtomicBool::new(true),
         });
         if stored < ends.end {
             partition.submit_sync();

@@ -100,6 +100,9 @@ impl Partition {
                 if !matches!(error, ReadError::OutOfRange { .. }) {
                     tracing::error!(partition = %self.name(), "read failed: {error}");
                 }
+                if matches!(error, ReadError::Damaged { .. }) {
+                    self.suspect_damage();
+                }
                 PartitionRead::error(ErrorCode::from(&error))
             }
         }

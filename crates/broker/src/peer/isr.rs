@@ -24,10 +24,11 @@ const TICK_MAX: Duration = Duration::from_millis(500);
 /// No registration to compare with.
 const ANY_EPOCH: i64 = -1;
 
-/// Starts the task that does it.
+/// Starts the tasks that do it, and the one that mends damage.
 pub(crate) fn send_isr_changes(node: &Arc<Node>, proposals: mpsc::UnboundedReceiver<Proposed>) {
     node.background().spawn(send(Arc::clone(node), proposals));
     node.background().spawn(tick(Arc::clone(node)));
+    node.background().spawn(super::mend::run(Arc::clone(node)));
 }
 
 async fn send(node: Arc<Node>, mut proposals: mpsc::UnboundedReceiver<Proposed>) {

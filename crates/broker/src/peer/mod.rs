@@ -6,6 +6,7 @@ mod connection;
 mod fetcher;
 mod fetchers;
 mod isr;
+mod mend;
 mod link;
 mod registration;
 
