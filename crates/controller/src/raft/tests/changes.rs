@@ -201,6 +201,26 @@ fn a_voter_says_where_it_listens_now() {
     assert_eq!(error(&node.ask(fenced)), ErrorCode::FencedLeaderEpoch);
 }
 
+#[test]
+fn a_change_that_is_not_committed_keeps_the_next_one_out_even_when_nobody_waits_for_it() {
+    let mut node = leader();
+    let before = node.log.end();
+    let token = node.ask_later(0, remove(3));
+    sync(&mut node);
+    for _ in 0..61 {
+        node.pass(1000);
+        node.fetched_by(2, before);
+    }
+    assert_eq!(error(&node.answer(token).unwrap()), ErrorCode::RequestTimedOut);
+    assert!(node.core.is_leader());
+    assert_eq!(error(&node.ask(remove(2))), ErrorCode::RequestTimedOut);
+    let end = node.log.end();
+    node.fetched_by(2, end);
+    node.effects.clear();
+    node.ask_later(0, remove(2));
+    assert_eq!(written(&node), Some(voters(&[1])));
+}
+
 fn asked(node: &Node) -> Option<RaftRequest> {
     node.sent().into_iter().map(|(_, _, request)| request.clone()).find(|request| {
         matches!(
