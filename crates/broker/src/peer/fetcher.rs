@@ -334,12 +334,12 @@ impl Fetcher {
                     },
                     one = news.recv() => match one {
                         Some(one) => if self.hear(one) {
-                            interrupt.get_or_insert(Instant::now() + INTERRUPT_AFTER);
+                            interrupt.get_or_insert_with(|| Instant::now() + INTERRUPT_AFTER);
                         },
                         None => break Waited::Stop,
                     },
                     Some(key) = stored.recv() => if self.has_stored(key) {
-                        interrupt.get_or_insert(Instant::now() + INTERRUPT_AFTER);
+                        interrupt.get_or_insert_with(|| Instant::now() + INTERRUPT_AFTER);
                     },
                     () = tokio::time::sleep_until(interrupt.unwrap_or_else(Instant::now)),
                         if interrupt.is_some() => break Waited::Interrupted,

@@ -1,6 +1,7 @@
 //! Who fetches what from whom: one thread for each leader and `num.replica.fetchers`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -98,16 +99,21 @@ impl Inner {
     }
 
     fn fetcher(&mut self, node: &Arc<Node>, key: FetcherKey) -> Option<&Fetcher> {
-        if !self.threads.contains_key(&key) {
-            let (inbox, news) = mpsc::unbounded_channel();
-            let (stored, stored_news) = mpsc::unbounded_channel();
-            let run = fetcher::runner(Arc::clone(node), key.0, key.1, news, stored_news);
-            let name = format!("fetch-{}-{}", key.0, key.1);
-            match std::thread::Builder::new().name(name).spawn(run) {
-                Ok(thread) => drop(self.threads.insert(key, Fetcher { inbox, stored, thread })),
-                Err(error) => tracing::error!("no thread to fetch from broker {}: {error}", key.0),
+        match self.threads.entry(key) {
+            Entry::Occupied(there) => Some(there.into_mut()),
+            Entry::Vacant(place) => {
+                let (inbox, news) = mpsc::unbounded_channel();
+                let (stored, stored_news) = mpsc::unbounded_channel();
+                let run = fetcher::runner(Arc::clone(node), key.0, key.1, news, stored_news);
+                let name = format!("fetch-{}-{}", key.0, key.1);
+                match std::thread::Builder::new().name(name).spawn(run) {
+                    Ok(thread) => Some(place.insert(Fetcher { inbox, stored, thread })),
+                    Err(error) => {
+                        tracing::error!("no thread to fetch from broker {}: {error}", key.0);
+                        None
+                    }
+                }
             }
         }
-        self.threads.get(&key)
     }
 }

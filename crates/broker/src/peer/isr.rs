@@ -68,9 +68,7 @@ fn request(node: &Node, batch: &[Proposed]) -> AlterPartitionRequest {
     AlterPartitionRequest {
         broker_id: node.id(),
         broker_epoch: node.metadata().broker_epoch(),
-        topics: topics
-            .map(|(topic_id, partitions)| TopicData { topic_id, partitions, ..Default::default() })
-            .collect(),
+        topics: topics.map(|(topic_id, partitions)| TopicData { topic_id, partitions }).collect(),
     }
 }
 

@@ -160,8 +160,8 @@ async fn fetch(
         let response =
             connection.ask(&request, FETCH_VERSION, ASK_MAX).await.map_err(unreachable)?;
         let data = response.responses.into_iter().flat_map(|topic| topic.partitions).next();
-        let data =
-            data.ok_or(MendError::Refused(source, ErrorCode::from_code(response.error_code)))?;
+        let data = data
+            .ok_or_else(|| MendError::Refused(source, ErrorCode::from_code(response.error_code)))?;
         let bytes = match data.records {
             Records::Inline(bytes) if data.error_code == 0 && !bytes.is_empty() => bytes,
             _ => return Err(MendError::Refused(source, ErrorCode::from_code(data.error_code))),
