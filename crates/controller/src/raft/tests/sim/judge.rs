@@ -10,27 +10,33 @@ use crate::raft::{LogView, VotedFor};
 pub(super) struct Judge {
     /// The records below anybody's high watermark.
     pub(super) committed: Vec<Entry>,
+    /// In which epoch each was committed.
+    committed_in: Vec<i32>,
     leaders: BTreeMap<i32, i32>,
     votes: BTreeMap<(i32, u128, i32), i32>,
     epochs: BTreeMap<(i32, u128), i32>,
 }
 
 impl Judge {
-    /// One leader an epoch, and it has all that is committed.
+    /// One leader an epoch, and it has all that was committed in epochs before. (One that was
+    /// stopped and learns late that it was elected may lack what a newer one has committed.)
     pub(super) fn leads(&mut self, node: i32, epoch: i32, disk: &Disk) {
         let leader = *self.leaders.entry(epoch).or_insert(node);
         assert_eq!(leader, node, "two leaders in epoch {epoch}");
-        let committed = i64::try_from(self.committed.len()).unwrap();
+        let committed = self.committed_in.iter().take_while(|when| **when < epoch).count();
+        let committed = i64::try_from(committed).unwrap();
         assert!(disk.end() >= committed, "leader {node} of {epoch} lacks what is committed");
         self.agrees(node, disk, disk.start, committed);
     }
 
     /// The committed prefix is the same everywhere, and never changes.
-    pub(super) fn commits(&mut self, node: i32, disk: &Disk, from: i64, to: i64) {
+    pub(super) fn commits(&mut self, node: (i32, i32), disk: &Disk, from: i64, to: i64) {
+        let (node, epoch) = node;
         assert!(to <= disk.end(), "node {node}: high watermark {to} beyond {}", disk.end());
         for offset in i64::try_from(self.committed.len()).unwrap()..to {
             let entry = disk.entry(offset).expect("what is committed first is in the log");
             self.committed.push(entry.clone());
+            self.committed_in.push(epoch);
         }
         self.agrees(node, disk, from, to);
     }

@@ -8,8 +8,8 @@ use super::disk::{Entry, Payload, Snapshot, control_of};
 use super::wire::{pass_request, pass_response};
 use super::world::{Happening, World};
 use crate::raft::{
-    ControlRecord, Destination, Effect, Event, LogView, RaftRequest, RaftResponse, SnapshotId,
-    Unreachable,
+    ControlRecord, Destination, Effect, Event, LogView, Quorum, RaftRequest, RaftResponse,
+    SnapshotId, Unreachable,
 };
 
 /// Length of a simulated snapshot.
@@ -74,7 +74,9 @@ impl World {
                     let node = self.nodes.get_mut(&id).unwrap();
                     assert!(to > node.high_watermark, "the high watermark of {id} goes back");
                     let from = std::mem::replace(&mut node.high_watermark, to);
-                    self.judge.commits(id, &self.nodes[&id].disk, from, to);
+                    let node = &self.nodes[&id];
+                    let epoch = node.core.as_ref().map_or(0, Quorum::epoch);
+                    self.judge.commits((id, epoch), &node.disk, from, to);
                 }
                 Effect::LostLeadership { .. } | Effect::LeaderChanged { .. } => {}
             }
