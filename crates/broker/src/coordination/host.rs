@@ -1,6 +1,7 @@
 //! One shard and what surrounds it: its partition, who waits for it, its timer.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ const LOAD_CHUNK: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct ShardHost {
     partition: Arc<Partition>,
+    leader_epoch: AtomicI32,
     /// `offsets.topic.compression.codec`.
     compression: Compression,
     /// For the tasks that bring back the results of writes.
@@ -55,11 +57,16 @@ struct Core {
 }
 
 impl ShardHost {
-    pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>) -> Arc<Self> {
+    pub(super) fn new(
+        node: &Arc<Node>,
+        partition: Arc<Partition>,
+        leader_epoch: i32,
+    ) -> Arc<Self> {
         let shard = empty_shard(node, &partition);
         let (pending, results) = mpsc::unbounded_channel();
         let host = Arc::new(Self {
             partition,
+            leader_epoch: AtomicI32::new(leader_epoch),
             compression: codec(node.config().offsets.topic_compression_codec),
             node: Arc::downgrade(node),
             core: Mutex::new(Core {
@@ -77,9 +84,11 @@ impl ShardHost {
         host
     }
 
-    /// Whether this is the shard of `partition`.
-    pub(super) fn hosts(&self, partition: &Arc<Partition>) -> bool {
-        Arc::ptr_eq(&self.partition, partition)
+    /// Whether this is the shard of `partition`, which this broker has led without a break up to
+    /// `leader_epoch`: every change of leaders counts the epoch up.
+    pub(super) fn hosts(&self, partition: &Arc<Partition>, leader_epoch: i32) -> bool {
+        let known = self.leader_epoch.swap(leader_epoch, Ordering::AcqRel);
+        Arc::ptr_eq(&self.partition, partition) && leader_epoch - known <= 1
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

@@ -49,15 +49,17 @@ impl Coordination {
                 continue;
             }
             let Ok(led) = node.partitions().by_name(OFFSETS_TOPIC, index) else { continue };
-            // A topic that was deleted and made anew has other partitions under the same numbers.
-            let known = before.get(&index).filter(|host| host.hosts(&led));
+            // A topic that was deleted and made anew has other partitions under the same numbers;
+            // somebody else may have led in between.
+            let epoch = partition.leader_epoch;
+            let known = before.get(&index).filter(|host| host.hosts(&led, epoch));
             let host = match known.cloned() {
                 Some(host) => {
                     before.remove(&index);
                     host
                 }
                 None => {
-                    let host = ShardHost::new(node, led);
+                    let host = ShardHost::new(node, led, epoch);
                     ShardHost::load(&host, node);
                     host
                 }
