@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use naru_controller::image::PartitionImage;
-use naru_log::StorageError;
+use naru_log::{Health, StorageError};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::assign_replicas_to_dirs_request::{
     AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
@@ -39,17 +39,30 @@ impl Node {
         wanted.map(|(_, id)| *id).collect()
     }
 
-    /// The directory of a partition, if metadata does not know it.
+    /// The id of the log directory that a partition lies in.
+    pub(super) fn dir_id_of(&self, partition: &Partition) -> Option<Uuid> {
+        let mut dirs = self.log_dirs().iter().zip(&self.identity.directory_ids);
+        dirs.find(|(dir, _)| partition.is_in(dir.path())).map(|(_, id)| *id)
+    }
+
+    /// Whether a partition lies on a disk that is full.
+    pub(crate) fn is_full(&self, partition: &Partition) -> bool {
+        let dir = self.log_dirs().iter().find(|dir| partition.is_in(dir.path()));
+        dir.is_some_and(|dir| dir.health().now() == Health::Full)
+    }
+
+    /// The directory of a partition, if metadata does not know it. One that is told to be lost is
+    /// `fitness`'s business.
     pub(super) fn misplaced(
         &self,
         partition: &Partition,
         state: &PartitionImage,
     ) -> Option<Placed> {
-        let ids = self.identity.directory_ids.iter();
-        let (_, id) =
-            self.log_dirs().iter().zip(ids).find(|(dir, _)| partition.is_in(dir.path()))?;
+        let id = self.dir_id_of(partition)?;
         let known = state.directory_of(self.id());
-        (known != *id).then(|| (partition.topic_id(), partition.index(), *id))
+        let is_news = known != id && known != Uuid::DIR_LOST;
+        (is_news && !partition.is_wounded() && !self.is_full(partition))
+            .then(|| (partition.topic_id(), partition.index(), id))
     }
 
     /// Tells the controller where replicas lie, so that it knows what a failed directory takes.

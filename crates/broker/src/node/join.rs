@@ -10,7 +10,7 @@ use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use tokio::runtime::Handle;
 
 use super::start::GivenUp;
-use super::{Node, StartError};
+use super::{Node, StartError, fitness};
 use crate::peer::{Registration, State, register_controller};
 
 /// How long one address may take to say who it is.
@@ -150,6 +150,9 @@ pub(super) fn serve(node: &Arc<Node>, patience: &Patience) -> Result<(), StartEr
     if !node.config().roles.broker {
         return Ok(());
     }
+    let reported = fitness::report_before_serving(node);
+    patience.wait("the controller to hear of damaged replicas", reported)?;
+    node.background().spawn(fitness::run(Arc::clone(node)));
     node.registration().serve();
     let mut state = node.registration().state();
     patience.wait("the controller to let this broker in", async {

@@ -6,6 +6,7 @@
 mod chores;
 mod dirs;
 mod error;
+mod fitness;
 mod join;
 mod open;
 mod react;

@@ -1,7 +1,9 @@
 //! Opening the logs of the partitions that metadata places here when the node starts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use naru_controller::image::PartitionImage;
 use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
 use naru_model::TopicPartition;
 
@@ -55,7 +57,7 @@ pub(super) fn open_known_partitions(
         let partition = topic.and_then(|topic| topic.partitions.get(&name.partition));
         partition.is_some_and(|partition| partition.replicas.contains(&node.id()))
     });
-    tell_missing(node, &logs);
+    let missing = tell_missing(node, &logs);
     let per_dir = node.config().log.recovery_threads_per_data_dir;
     let threads = (per_dir * node.log_dirs().len()).min(available_cores()).max(1);
     let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
@@ -68,7 +70,13 @@ pub(super) fn open_known_partitions(
         })?;
         recovery.add(&log.recovery);
         let mark = marks.get(&wanted.partition).copied();
-        partitions.push((node.partition(topic, index, log, mark), state));
+        let lost = log.recovery.lost;
+        let partition = node.partition(topic, index, log, mark);
+        lost.into_iter().for_each(|lost| partition.note_lost(lost));
+        if log_is_gone(state) && missing.contains(&wanted.partition) {
+            partition.note_wiped();
+        }
+        partitions.push((partition, state));
     }
     node.partitions().insert(partitions.iter().map(|(one, _)| Arc::clone(one)).collect());
     for (partition, state) in &partitions {
@@ -81,13 +89,11 @@ pub(super) fn open_known_partitions(
 
 /// Says which partitions have no folder: a crash while a topic was made leaves a few; many mean
 /// that a disk is not mounted or a directory was emptied.
-fn tell_missing(node: &Node, logs: &[LogToOpen]) {
-    let missing: Vec<String> = logs
-        .iter()
-        .filter(|log| !node.storage().knows(&log.partition))
-        .map(|log| log.partition.to_string())
-        .collect();
-    if let Some(first) = missing.first() {
+fn tell_missing(node: &Node, logs: &[LogToOpen]) -> HashSet<TopicPartition> {
+    let names = logs.iter().map(|log| &log.partition);
+    let missing: HashSet<TopicPartition> =
+        names.filter(|name| !node.storage().knows(name)).cloned().collect();
+    if let Some(first) = missing.iter().next() {
         tracing::warn!(
             "{} of {} partitions ({first}, ...) have no folder in any data directory and begin \
              empty; if that is not expected, stop the node and look at its disks",
@@ -95,4 +101,11 @@ fn tell_missing(node: &Node, logs: &[LogToOpen]) {
             logs.len()
         );
     }
+    missing
+}
+
+/// Whether a partition without a folder must have had one: a partition that has just been made
+/// has had one leader, and one replica has nothing to fetch from.
+fn log_is_gone(state: &PartitionImage) -> bool {
+    state.leader_epoch > 0 && state.replicas.len() > 1
 }

@@ -11,6 +11,7 @@
 mod append;
 mod damage;
 mod feed;
+mod fitness;
 mod flusher;
 mod follow;
 mod read;
@@ -79,6 +80,8 @@ pub(crate) struct Partition {
     offline: OnceLock<ErrorCode>,
     /// Damage was found that has not been looked at.
     suspect: AtomicBool,
+    /// The offset after the records that were lost; see `fitness`.
+    lost_upto: AtomicI64,
 }
 
 /// What a partition is made of.
@@ -126,6 +129,7 @@ impl Partition {
             unsynced_since: AtomicI64::new(0),
             offline: OnceLock::new(),
             suspect: AtomicBool::new(true),
+            lost_upto: AtomicI64::new(fitness::NOTHING_LOST),
         });
         if stored < ends.end {
             partition.submit_sync();
