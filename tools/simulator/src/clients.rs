@@ -13,7 +13,7 @@ use naru_model::{
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
 
-use crate::judge::facts_in;
+use crate::judge::{Fact, facts_in, facts_of};
 use crate::message::{
     Actor, ControllerResponse, FIRST_CLIENT, Failed, FetchAsk, Fetched, Lane, ProduceAsk, Request,
     Response, Rpc,
@@ -85,6 +85,8 @@ pub(crate) struct Clients {
     consumers: BTreeMap<Actor, Consumer>,
     /// The administrator's requests.
     pub(crate) admin_rpc: Rpc,
+    /// The newest leader epoch that each client has heard of.
+    epochs: BTreeMap<(Actor, PartitionKey), i32>,
     /// Whether producers still write something new.
     pub(crate) writing: bool,
 }
@@ -109,6 +111,7 @@ impl Clients {
             producers: (0..settings.producers).map(producer).collect(),
             consumers: (0..1).map(consumer).collect(),
             admin_rpc: 0,
+            epochs: BTreeMap::new(),
             writing: true,
         }
     }
@@ -132,6 +135,7 @@ impl Clients {
 
 impl World {
     /// The partitions of the topics that clients use, with their leaders, as a node knows them.
+    /// As Kafka's clients, they never go back to an earlier leader epoch.
     fn known_partitions(&mut self, actor: Actor) -> Vec<(PartitionKey, Option<i32>)> {
         let nodes: Vec<i32> = self.running().into_iter().collect();
         let Some(id) = self.random.pick(&nodes) else { return Vec::new() };
@@ -144,7 +148,10 @@ impl World {
         let mut found = Vec::new();
         for topic in process.metadata.image.topics() {
             for (index, state) in topic.partitions.iter() {
-                found.push((PartitionKey { topic: topic.id, partition: *index }, state.leader));
+                let key = PartitionKey { topic: topic.id, partition: *index };
+                let newest = self.clients.epochs.entry((actor, key)).or_insert(state.leader_epoch);
+                *newest = state.leader_epoch.max(*newest);
+                found.push((key, state.leader.filter(|_| state.leader_epoch == *newest)));
             }
         }
         found
@@ -219,9 +226,10 @@ impl World {
             batch.rpc = Some(producer.next_rpc);
             batch.sent_first = place == 0;
             producer.sent.insert(producer.next_rpc, (key, batch.sequence));
-            requests.push((producer.next_rpc, batch.bytes.clone()));
+            requests.push((producer.next_rpc, batch.sequence, batch.bytes.clone()));
         }
-        for (rpc, bytes) in requests {
+        for (rpc, sequence, bytes) in requests {
+            note!(self, "c{actor} sends {sequence} to n{leader}, rpc {rpc}");
             let ask = Box::new(Request::Produce(ProduceAsk { key, batch: bytes }));
             self.send(actor, 0, leader, Lane::Client, rpc, ask, times::CLIENT_TIMEOUT_MS);
         }
@@ -273,18 +281,38 @@ impl World {
             Ok(answer) => {
                 let first = place == 0 && out.batches.front().is_some_and(|b| b.sent_first);
                 if first && answer.error == ErrorCode::OutOfOrderSequenceNumber {
-                    note!(self, "c{actor} {sequence} is out of order");
-                    if self.judge.out_of_order(key, id, sequence) {
+                    note!(self, "c{actor} {sequence} is out of order, rpc {rpc}");
+                    let is_there = self.leader_holds(key, id, sequence);
+                    let Some(out) = self.outgoing(actor, key) else { return };
+                    if is_there {
                         // It is in the log, and the leader has forgotten: Kafka's snapshots of
                         // producers remember one batch each.
                         out.batches.pop_front();
+                        self.judge.met.forgotten += 1;
                         return self.send_batches(actor, key);
                     }
+                    let what = format!(
+                        "{key:?}: producer {id} sequence {sequence} follows what is acknowledged, \
+                         and is refused as out of order"
+                    );
+                    self.judge.broken("what is acknowledged is never lost", what);
                 }
                 self.send_again(actor, key, rpc);
             }
             Err(_) => self.send_again(actor, key, rpc),
         }
+    }
+
+    /// Whether a leader's log has what it refused as out of order.
+    fn leader_holds(&self, key: PartitionKey, producer: i64, sequence: i32) -> bool {
+        let processes = self.nodes.values().filter_map(|node| node.process.as_ref());
+        let mut partitions = processes.filter_map(|p| p.broker.partitions.get(&key));
+        partitions.any(|partition| {
+            let ends = partition.reader.offsets();
+            let facts = facts_of(&partition.reader, ends.start.0, ends.end.0).unwrap_or_default();
+            let same = |fact: &(i64, Fact)| (fact.1.1, fact.1.2) == (producer, sequence);
+            partition.replica.is_leader() && facts.iter().any(same)
+        })
     }
 
     /// A batch has failed: it is sent again, alone, and so are those behind it.

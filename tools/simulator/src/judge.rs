@@ -361,23 +361,6 @@ impl Judge {
         }
     }
 
-    /// A batch that follows what is acknowledged was refused as out of order. Whether it is
-    /// committed; otherwise what was before it is gone.
-    pub(crate) fn out_of_order(&mut self, key: PartitionKey, producer: i64, sequence: i32) -> bool {
-        let facts = self.partitions.entry(key).or_default();
-        let next = facts.next.get(&producer).copied().unwrap_or(0);
-        if next > sequence {
-            self.met.forgotten += 1;
-            return true;
-        }
-        let what = format!(
-            "{key:?}: producer {producer} sequence {sequence} follows what is acknowledged, and \
-             is refused as out of order"
-        );
-        self.broken("what is acknowledged is never lost", what);
-        false
-    }
-
     /// Readers see what is committed and nothing else.
     pub(crate) fn consumed(&mut self, key: PartitionKey, from: i64, found: &[(i64, Fact)]) {
         let facts = self.partitions.entry(key).or_default();

@@ -287,10 +287,12 @@ impl Partition {
         let (end, base_offset) = match appended {
             Ok(appended) => (appended.last_offset.plus(1), appended.first_offset.0),
             Err(error) => {
+                note!(env, "n{} {:?} refuses rpc {}: {error}", env.node, short(self.key), ticket.rpc);
                 let answer = ProduceAnswer { error, base_offset: -1 };
                 return env.answer(ticket, Response::Produce(answer));
             }
         };
+        note!(env, "n{} {:?} appends rpc {} at {base_offset}", env.node, short(self.key), ticket.rpc);
         let early = env.settings.has(Mutation::AckBeforeHighWatermark);
         if early {
             let answer = ProduceAnswer { error: ErrorCode::None, base_offset };
