@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use naru_log::Health;
 use naru_model::ErrorCode;
 use naru_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use naru_protocol::messages::describe_log_dirs_response::{
@@ -35,13 +36,23 @@ pub(crate) fn describe(
         })
         .collect();
     let dirs = context.node.log_dirs().iter().map(|dir| {
+        let log_dir = dir.path().display().to_string();
+        if dir.health().now() == Health::Failed {
+            return DescribeLogDirsResult {
+                error_code: ErrorCode::KafkaStorageError.code(),
+                log_dir,
+                total_bytes: -1,
+                usable_bytes: -1,
+                ..Default::default()
+            };
+        }
         let here: Vec<_> =
             wanted.iter().filter(|partition| partition.is_in(dir.path())).copied().collect();
         let space = rustix::fs::statvfs(dir.path()).ok();
         let bytes = |blocks: u64, size: u64| i64::try_from(blocks * size).unwrap_or(i64::MAX);
         DescribeLogDirsResult {
             error_code: ErrorCode::None.code(),
-            log_dir: dir.path().display().to_string(),
+            log_dir,
             topics: topics(&here),
             total_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_blocks, vfs.f_frsize)),
             usable_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_bavail, vfs.f_frsize)),

@@ -52,6 +52,8 @@ pub(super) enum Input {
     BrokerGone { id: i32, epoch: i64 },
     /// Hand leadership over: the node is about to stop.
     Resign,
+    /// The directory of the metadata log has failed: vouch for nothing any more.
+    GiveUp(String),
     /// Close the log and end. Whether everything is on the disk.
     Stop(std::sync::mpsc::Sender<bool>),
 }
@@ -66,6 +68,10 @@ pub(crate) struct Deciding<'a> {
     pub(crate) next_offset: i64,
     /// The finalized `kraft.version`.
     pub(crate) kraft_version: i16,
+    /// Whether the quorum could become dynamic.
+    pub(crate) quorum: &'a Quorum,
+    /// Set if the quorum is to become dynamic before this is answered.
+    pub(crate) raise_kraft_version: bool,
     /// The ids of the quorum's voters.
     pub(crate) voters: &'a [i32],
 }
@@ -262,6 +268,7 @@ impl Driver {
                 self.write_or_wait(&decision.records)
             }
             Input::Resign => self.step(Event::Resign),
+            Input::GiveUp(reason) => Err(JournalError::storage(&reason)),
             Input::Stop(_) => Ok(()),
         }
     }
@@ -492,21 +499,39 @@ impl Driver {
             return Ok(());
         }
         let voters: Vec<i32> = self.quorum.voters().iter().map(|voter| voter.id).collect();
-        let (records, done) = (job.run)(&mut Deciding {
+        let mut deciding = Deciding {
             voters: &voters,
             controller: &active.controller,
             sessions: &mut active.sessions,
             now: self.clock.now(),
             next_offset: self.journal.end(),
             kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
-        });
+            quorum: &self.quorum,
+            raise_kraft_version: false,
+        };
+        let (records, done) = (job.run)(&mut deciding);
+        let raise = deciding.raise_kraft_version;
         let written = self.write(&records);
-        let code = written.as_ref().err().map(|error| error.code);
+        let code = match &written {
+            Ok(()) if raise => self.raise_kraft_version()?,
+            Ok(()) => None,
+            Err(error) => Some(error.code),
+        };
         match code {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
         }
         forgive_full(written)
+    }
+
+    /// Makes a static quorum dynamic; what is in the way, if anything is.
+    fn raise_kraft_version(&mut self) -> Result<Option<ErrorCode>, JournalError> {
+        let mut effects = Vec::new();
+        let now = self.clock.now();
+        match self.quorum.upgrade_kraft_version(now, &self.journal, &mut effects) {
+            Ok(_) => self.execute(effects).map(|()| None),
+            Err(error) => Ok(Some((&error).into())),
+        }
     }
 
     /// Writes what the controller has decided by itself. On a full disk it will decide so again.

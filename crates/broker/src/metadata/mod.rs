@@ -346,6 +346,14 @@ impl MetadataHost {
         let _ = self.inbox.send(Input::Resign);
     }
 
+    /// The node cannot go on: the metadata log's directory has failed, or there is none left for
+    /// partitions.
+    pub(crate) fn give_up(&self, reason: String) {
+        self.shared.fail(reason.clone());
+        // The loop has ended already.
+        let _ = self.inbox.send(Input::GiveUp(reason));
+    }
+
     /// Ends the loop and closes the metadata log. Whether everything is on the disk.
     pub(crate) fn close(&self) -> bool {
         let (sender, stopped) = channel();

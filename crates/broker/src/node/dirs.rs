@@ -2,6 +2,7 @@
 //! the node stays; those that are full are looked at until there is space.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,15 @@ pub(super) fn give_up_failed(node: &Arc<Node>) -> Result<(), StorageError> {
         }
     }
     node.registration().hurry();
+    let metadata_dir = Path::new(&node.config().metadata_log.dir);
+    if failed.iter().any(|dir| dir == metadata_dir) || node.online_dirs().is_empty() {
+        let reasons: Vec<&str> =
+            node.log_dirs().iter().filter_map(|dir| dir.health().failure()).collect();
+        node.metadata().give_up(format!(
+            "the log directory of the metadata, or the last one, has failed: {}",
+            reasons.join("; ")
+        ));
+    }
     Ok(())
 }
 

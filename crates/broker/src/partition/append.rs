@@ -139,7 +139,7 @@ impl Partition {
                 {
                     self.fail(storage);
                 }
-                return Err(Refused::from(&error));
+                return Err(self.refused(&error));
             }
         };
         self.after_append(unsynced, now);
@@ -150,6 +150,21 @@ impl Partition {
             log_start: appended.log_start.0,
             epoch,
         })
+    }
+
+    /// What the client is told: KAFKA_STORAGE_ERROR makes clients look for another leader and try
+    /// again.
+    fn refused(&self, error: &AppendError) -> Refused {
+        let mut refused = Refused::from(error);
+        if let AppendError::Storage(storage) = error
+            && storage.is_full()
+        {
+            refused.message = Some(format!(
+                "no space left on {}: records are taken again when there is",
+                self.dir.display()
+            ));
+        }
+        refused
     }
 
     /// Moves the high watermark or asks for the sync that will.

@@ -1,5 +1,7 @@
 //! What a follower does with what its leader has answered for a partition.
 
+use std::time::Instant;
+
 use naru_log::AppendError;
 use naru_model::{ErrorCode, LeaderEpoch, Offset};
 use naru_protocol::Records;
@@ -70,12 +72,18 @@ impl Fetcher {
             Err(FollowError::NotFollowing) => self.plan.hold(key),
             Err(FollowError::Append(error)) => {
                 let Some(following) = self.following.get(&key) else { return };
-                let partition = following.partition.name();
+                let (partition, metrics) =
+                    (following.partition.name(), following.partition.metrics());
                 match &error {
                     AppendError::Damaged { .. } | AppendError::OffsetsOutOfOrder { .. } => {
                         tracing::error!(partition, "the leader sent something damaged: {error}");
                     }
-                    _ => tracing::error!(partition, "not stored: {error}"),
+                    // A full disk refuses for as long as it is full: once in a while is enough.
+                    _ => {
+                        if let Some(left_out) = metrics.storage_failures.note(Instant::now()) {
+                            tracing::error!(partition, left_out, "not stored: {error}");
+                        }
+                    }
                 }
                 if self.go_on(key) {
                     let backoff = self.node.config().replication.fetch_backoff_ms;
