@@ -294,16 +294,21 @@ impl MetadataHost {
         });
     }
 
-    /// Lets `node` react to every change on a thread of its own, until the node stops.
+    /// Lets `node` react to every change on a thread of its own, until the node stops. Changes up
+    /// to `known`, the end offset of the image that its partitions were opened with, are part of
+    /// that already: to react to them would be to go back in time.
     pub(crate) fn start_reacting(
         &self,
         node: &Arc<Node>,
+        known: i64,
     ) -> std::io::Result<std::thread::JoinHandle<()>> {
         let taken = self.reactions.lock().unwrap_or_else(PoisonError::into_inner).take();
         let node = Arc::clone(node);
         std::thread::Builder::new().name("reactions".to_owned()).spawn(move || {
             for Reaction { image, delta, done } in taken.into_iter().flatten() {
-                node.react(&image, &delta);
+                if image.end_offset() > known {
+                    node.react(&image, &delta);
+                }
                 done.into_iter().for_each(|done| done(Ok(())));
             }
         })

@@ -86,6 +86,8 @@ impl MetadataHost {
             read_snapshot(&mut committed, &folder, &log).map_err(&failed)?;
         let mut journal = Journal::new(log, folder.clone(), snapshot);
         journal.begin_at_snapshot().map_err(|error| failed(error.to_string()))?;
+        // The quorum counts what is here as stored; a crash may have left it in the page cache.
+        journal.sync().map_err(|error| failed(error.to_string()))?;
         let voter_log = read_voters(voter_log, &journal).map_err(&failed)?;
         shared.publish_first(committed.publish().image);
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use naru_controller::image::PartitionImage;
+use naru_controller::MetadataImage;
 use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
 use naru_model::TopicPartition;
 
@@ -14,10 +15,10 @@ use crate::storage::{LogToOpen, open_all};
 /// Opens the logs of every partition that metadata places here, and begins to lead or follow.
 pub(super) fn open_known_partitions(
     node: &Arc<Node>,
+    image: &MetadataImage,
     progress: Progress<'_>,
 ) -> Result<Recovery, StartError> {
-    let image = node.image();
-    node.replication().learn_brokers(&image);
+    node.replication().learn_brokers(image);
     node.set_throttles();
     node.storage().reserve_space();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {

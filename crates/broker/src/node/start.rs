@@ -128,7 +128,8 @@ pub fn start(
     let joined = join::join(&node, incarnation_id, &patience);
 
     let began = Instant::now();
-    let recovery = joined.and_then(|()| super::open::open_known_partitions(&node, progress))?;
+    let image = node.image();
+    let recovery = joined.and_then(|()| super::open::open_known_partitions(&node, &image, progress))?;
     let recovery_ms = began.elapsed().as_millis();
     // What a crash left of deleted topics must not be taken for topics to come.
     node.storage
@@ -136,7 +137,7 @@ pub fn start(
     node.remove_later(deleted_before, 0);
     // Coordinators load in the background; clients are told so meanwhile.
     node.coordination.adopt(&node, &node.image());
-    let reactions = node.metadata.start_reacting(&node)?;
+    let reactions = node.metadata.start_reacting(&node, image.end_offset())?;
     join::serve(&node, &patience)?;
 
     let summary = Summary {
