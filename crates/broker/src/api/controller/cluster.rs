@@ -3,6 +3,7 @@
 
 use naru_controller::Decision;
 use naru_controller::controller::UpdateFeatures;
+use naru_controller::raft::KraftUpgradeError;
 use naru_model::ErrorCode;
 use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 use naru_protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
@@ -81,19 +82,21 @@ pub(crate) async fn update_features(
         let Decision { records, response } =
             deciding.controller.decide_update_features(&request, settings);
         if response.kraft_version.is_some() {
-            return Decision { records: Vec::new(), response: refuse_kraft_version() };
+            if let Err(error) = deciding.quorum.check_kraft_version_upgrade() {
+                let response = refuse_kraft_version(&error);
+                return Decision { records: Vec::new(), response };
+            }
+            deciding.raise_kraft_version = true;
         }
         Decision { records, response: response.response }
     });
     decided.await
 }
 
-fn refuse_kraft_version() -> UpdateFeaturesResponse {
-    let message = "kraft.version cannot be raised while the quorum runs: format the controllers \
-                   with --standalone or --initial-controllers instead of controller.quorum.voters";
+fn refuse_kraft_version(error: &KraftUpgradeError) -> UpdateFeaturesResponse {
     UpdateFeaturesResponse {
-        error_code: ErrorCode::FeatureUpdateFailed.code(),
-        error_message: Some(message.to_owned()),
+        error_code: ErrorCode::from(error).code(),
+        error_message: Some(format!("kraft.version is not raised: {error}")),
         ..Default::default()
     }
 }
