@@ -187,7 +187,7 @@ fn a_wrong_configuration_is_one_message() {
         ("log.retention.hours=soon", "log.retention.hours"),
         ("num.partitions=0", "num.partitions"),
         ("process.roles=broker", "process.roles"),
-        ("controller.quorum.voters=1@a:1,2@b:2", "not served yet"),
+        ("controller.quorum.voters=2@b:2", "controller.quorum.voters"),
         ("naru.durability=maybe", "naru.durability"),
     ] {
         let output = start(&properties(temp.path(), free_port(), line));

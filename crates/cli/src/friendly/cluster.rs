@@ -64,6 +64,28 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// `naru quorum`.
+pub const QUORUM_COMMANDS: &[Command] = &[
+    Command {
+        name: "status",
+        aliases: &["describe", "ls"],
+        about: "Shows who votes on the metadata, who leads, and how far each is.",
+        usage: "quorum status",
+        rows: &[BOOTSTRAP, BOOTSTRAP_SERVER, OUTPUT, TIMEOUT, HELP],
+        examples: &["naru quorum status", "naru quorum status -o json"],
+        work: |context| Box::pin(quorum(context)),
+    },
+    Command {
+        name: "remove",
+        aliases: &["rm"],
+        about: "Takes a controller out of the voters. (One that joins adds itself.)",
+        usage: "quorum remove ID [--yes]",
+        rows: &[BOOTSTRAP, BOOTSTRAP_SERVER, TIMEOUT, YES, HELP],
+        examples: &["naru quorum remove 3", "naru quorum remove 3 --yes"],
+        work: |context| Box::pin(remove_voter(context)),
+    },
+];
+
 /// A line for people; nothing where programs read.
 fn title(context: &mut Context, text: &str) -> Result<(), Failure> {
     if context.form()? == Form::Table && std::io::stdout().is_terminal() {
@@ -246,6 +268,26 @@ async fn quorum(context: &mut Context) -> Result<i32, Failure> {
     let names = quorum.voters.iter().chain(&quorum.observers).map(|replica| replica.id.to_string());
     let names: Vec<String> = names.collect();
     context.show(&table, names, json)?;
+    Ok(0)
+}
+
+async fn remove_voter(context: &mut Context) -> Result<i32, Failure> {
+    let names = context.names("controller")?;
+    let [name] = names.as_slice() else {
+        return Err(Failure::usage("one controller at a time can be removed"));
+    };
+    let parsed = name.parse::<i32>();
+    let id = parsed.map_err(|_| Failure::usage(format!("'{name}' is not a node's id")))?;
+    let admin = context.admin()?;
+    let quorum = admin.describe_quorum().await?;
+    let voter = quorum.voters.iter().find(|voter| voter.id == id);
+    let Some(voter) = voter else {
+        return Err(Failure::not_found("voter", name, ErrorCode::VoterNotFound, None));
+    };
+    let left = quorum.voters.len() - 1;
+    context.confirm(&format!("node {id} votes no more, {left} voters are left"), name)?;
+    admin.remove_raft_voter(id, voter.directory_id).await?;
+    context.streams.line(format!("node {id} is no voter any more"));
     Ok(0)
 }
 
