@@ -57,11 +57,7 @@ struct Core {
 }
 
 impl ShardHost {
-    pub(super) fn new(
-        node: &Arc<Node>,
-        partition: Arc<Partition>,
-        leader_epoch: i32,
-    ) -> Arc<Self> {
+    pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>, leader_epoch: i32) -> Arc<Self> {
         let shard = empty_shard(node, &partition);
         let (pending, results) = mpsc::unbounded_channel();
         let host = Arc::new(Self {
@@ -184,6 +180,7 @@ impl ShardHost {
         command: Command,
     ) -> Result<oneshot::Receiver<Reply>, ErrorCode> {
         let now = self.now()?;
+        self.check_contact()?;
         let mut core = self.core();
         core.loaded?;
         if core.waiting.len() >= WAITING_MAX {
@@ -200,6 +197,18 @@ impl ShardHost {
             self.timer_moved.notify_one();
         }
         Ok(receiver)
+    }
+
+    /// A broker that the controller has not heard for a session is coordinator no longer: another
+    /// may have gone on from what this one knows.
+    fn check_contact(&self) -> Result<(), ErrorCode> {
+        let node = self.node.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let session = u64::try_from(node.config().cluster.session_timeout_ms).unwrap_or(0);
+        if node.registration().is_in_contact(Duration::from_millis(session)) {
+            Ok(())
+        } else {
+            Err(ErrorCode::NotCoordinator)
+        }
     }
 
     fn now(&self) -> Result<Timestamp, ErrorCode> {

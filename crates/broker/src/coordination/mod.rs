@@ -9,8 +9,8 @@ mod host;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub(crate) use naru_controller::topic_name::CONSUMER_OFFSETS as OFFSETS_TOPIC;
 use naru_controller::MetadataImage;
+pub(crate) use naru_controller::topic_name::CONSUMER_OFFSETS as OFFSETS_TOPIC;
 use naru_coordinators::{Command, Reply, partition_for};
 use naru_model::ErrorCode;
 

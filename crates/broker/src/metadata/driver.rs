@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use naru_controller::batch::snapshot;
 use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
 use naru_controller::raft::{
-    ControlRecord, Destination, Effect, Event, KraftVersion, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
-    SnapshotPolicy, Unreachable,
+    ControlRecord, Destination, Effect, Event, KraftVersion, LogView as _, Quorum, RaftRequest,
+    RaftResponse, SnapshotId, SnapshotPolicy, Unreachable,
 };
 use naru_controller::topic_name::CONSUMER_OFFSETS;
 use naru_controller::{Controller, RecordAndVersion};
@@ -264,7 +264,8 @@ impl Driver {
             Input::PeerGone { id } => self.step(Event::PeerGone { id }),
             Input::BrokerGone { id, epoch } => {
                 let Some(active) = &mut self.active else { return Ok(()) };
-                let decision = active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
+                let decision =
+                    active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
                 self.write_or_wait(&decision.records)
             }
             Input::Resign => self.step(Event::Resign),
@@ -564,7 +565,9 @@ impl Driver {
             for (index, record) in records.iter().enumerate() {
                 // What the controller has decided it can replay; otherwise state and log differ.
                 active.controller.replay(place.after(index), epoch, &record.record).map_err(
-                    |error| JournalError::storage(&format!("a decision cannot be replayed: {error}")),
+                    |error| {
+                        JournalError::storage(&format!("a decision cannot be replayed: {error}"))
+                    },
                 )?;
             }
         }
@@ -613,7 +616,11 @@ impl Driver {
     fn activate(&mut self) -> Result<(), JournalError> {
         let controller = self.committed.clone();
         let records = controller.decide_activate(&self.bootstrap, self.settings.bootstrap);
-        let sessions = controller.start_sessions(self.settings.sessions, self.clock.now());
+        // A living broker is heard as soon as it knows of this controller; one that was cut off
+        // with the last controller has been silent for as long as the election took.
+        let head_start = self.settings.sessions.session_timeout_ms / 3;
+        let heard = self.clock.now().saturating_sub(head_start);
+        let sessions = controller.start_sessions(self.settings.sessions, heard);
         let brokers: Vec<_> = controller
             .image()
             .brokers()
@@ -649,10 +656,7 @@ impl Driver {
         self.shared.tell(Leadership {
             leader: self.quorum.leader(),
             epoch: self.quorum.epoch(),
-            endpoint: self
-                .quorum
-                .leader_endpoint()
-                .map(|(host, port)| (host.to_owned(), port)),
+            endpoint: self.quorum.leader_endpoint().map(|(host, port)| (host.to_owned(), port)),
             active_here: self.active.is_some(),
             voters: self.quorum.voters().len(),
             kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),

@@ -1,7 +1,7 @@
 //! This broker's place in the cluster: registration, heartbeats, controlled shutdown (KIP-631).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use naru_controller::controller::FEATURES;
@@ -38,6 +38,8 @@ pub(crate) struct Registration {
     previous_epoch: i64,
     /// -1 before the first registration.
     epoch: AtomicI64,
+    /// When the last heartbeat was sent that a controller has answered.
+    last_contact: Mutex<Instant>,
 }
 
 /// What this broker wants.
@@ -74,12 +76,20 @@ impl Registration {
             state: watch::Sender::default(),
             previous_epoch,
             epoch: AtomicI64::new(-1),
+            last_contact: Mutex::new(Instant::now()),
         }
     }
 
     /// This process's registration; -1 before it has one.
     pub(crate) fn epoch(&self) -> i64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether the controller cannot have given this broker up yet. Without contact for a whole
+    /// session others have taken over, and what is known here may be old.
+    pub(crate) fn is_in_contact(&self, session: Duration) -> bool {
+        let last = *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner);
+        last.elapsed() < session
     }
 
     /// Asks to be unfenced: everything that a leader needs is there.
@@ -173,6 +183,7 @@ impl Registration {
             let wait = match node.controller_link().send_lifecycle(request).await {
                 Ok(response) => match ErrorCode::from_code(response.error_code) {
                     ErrorCode::None => {
+                        *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner) = began;
                         let settled = self.take(&response, wish);
                         if settled { every } else { EAGER }
                     }
