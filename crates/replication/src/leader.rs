@@ -24,6 +24,8 @@ pub struct FollowerInfo {
     pub caught_up_ms: i64,
     /// Its registration as told by its last fetch.
     pub broker_epoch: Option<BrokerEpoch>,
+    /// Its log directory is lost.
+    is_lost: bool,
     last_fetch_ms: i64,
     /// This log's end at its last fetch; none until it has fetched.
     leader_end_at_last_fetch: Option<Offset>,
@@ -37,6 +39,7 @@ impl FollowerInfo {
             log_start: None,
             caught_up_ms,
             broker_epoch: None,
+            is_lost: false,
             last_fetch_ms: 0,
             leader_end_at_last_fetch: None,
         }
@@ -60,11 +63,13 @@ impl FollowerInfo {
         self.end == Some(leader_end) || now_ms - self.caught_up_ms <= lag_time_max_ms
     }
 
-    /// Whether its process is registered, unfenced, staying, and the one that fetches.
+    /// Whether its process is registered, unfenced, staying, and the one that fetches, and its
+    /// directory there.
     fn is_eligible(&self, brokers: &dyn Brokers) -> bool {
-        brokers.broker(self.id).is_some_and(|broker| {
+        let is_there = brokers.broker(self.id).is_some_and(|broker| {
             broker.active && self.broker_epoch.is_none_or(|epoch| epoch == broker.epoch)
-        })
+        });
+        is_there && !self.is_lost
     }
 }
 
@@ -123,10 +128,12 @@ impl Leader {
         let others = state.replicas.iter().filter(|id| **id != self.here);
         self.followers = others
             .map(|id| {
-                known.iter().find(|follower| follower.id == *id).cloned().unwrap_or_else(|| {
+                let known = known.iter().find(|follower| follower.id == *id).cloned();
+                let follower = known.unwrap_or_else(|| {
                     // A member of the ISR gets the whole time to show up.
                     FollowerInfo::new(*id, if state.isr.contains(id) { now_ms } else { 0 })
-                })
+                });
+                FollowerInfo { is_lost: state.lost.contains(id), ..follower }
             })
             .collect();
     }

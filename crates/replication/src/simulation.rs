@@ -92,6 +92,7 @@ impl World {
             partition_epoch: 0,
             replicas: all.clone(),
             isr: all,
+            lost: Vec::new(),
         };
         let node = |at: usize| Node {
             replica: Replica::new(id(at), settings(min_isr), Offset(0)),

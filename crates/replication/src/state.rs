@@ -17,6 +17,8 @@ pub struct PartitionState {
     pub replicas: Vec<BrokerId>,
     /// In-sync replicas, as committed.
     pub isr: Vec<BrokerId>,
+    /// Replicas whose log directory is lost: they cannot join the ISR.
+    pub lost: Vec<BrokerId>,
 }
 
 /// The ends of this replica's log at one moment.

@@ -59,6 +59,7 @@ impl Bench {
             partition_epoch: version,
             replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
             isr: ids(isr),
+            lost: Vec::new(),
         };
         self.step(Event::Metadata(&state))
     }
@@ -100,6 +101,33 @@ fn proposed(effects: &[Effect]) -> Option<(u64, Vec<i32>)> {
         }
         _ => None,
     })
+}
+
+#[test]
+fn a_follower_with_a_lost_directory_is_neither_waited_for_nor_added() {
+    let mut bench = Bench::leading(1, &[1, 2, 3]);
+    bench.log(5);
+    bench.fetch(2, 5);
+    bench.fetch(3, 5);
+    assert_eq!(bench.high_watermark(), 5);
+    bench.log(9);
+    bench.fetch(2, 9);
+    assert_eq!(bench.high_watermark(), 5);
+    let mut state = PartitionState {
+        leader: Some(HERE),
+        leader_epoch: bench.replica.epoch(),
+        partition_epoch: 100,
+        replicas: ids(&[1, 2, 3]),
+        isr: ids(&[1, 2]),
+        lost: ids(&[3]),
+    };
+    bench.step(Event::Metadata(&state));
+    assert_eq!(bench.high_watermark(), 9);
+    assert_eq!(proposed(&bench.fetch(3, 9)), None);
+    state.partition_epoch += 1;
+    state.lost.clear();
+    bench.step(Event::Metadata(&state));
+    assert_eq!(proposed(&bench.fetch(3, 9)).map(|(_, isr)| isr), Some(vec![1, 2, 3]));
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Node {
 
     /// Brings one partition in line with its metadata: it leads, or fetches from its leader.
     pub(super) fn take_role(self: &Arc<Self>, partition: &Arc<Partition>, state: &PartitionImage) {
-        match partition.apply(&partition_state(state)) {
+        match partition.apply(&partition_state(state, &self.image())) {
             RoleChange::Same => {}
             RoleChange::Leads => self.fetchers().unfollow(partition),
             RoleChange::Follows(Some(leader), epoch) => {

@@ -10,6 +10,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use naru_controller::MetadataImage;
 use naru_controller::image::PartitionImage;
 use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
 use naru_replication::{
@@ -75,7 +76,7 @@ pub(crate) enum RoleChange {
 }
 
 /// A partition of the image as the state machine takes it.
-pub(crate) fn partition_state(image: &PartitionImage) -> PartitionState {
+pub(crate) fn partition_state(image: &PartitionImage, cluster: &MetadataImage) -> PartitionState {
     let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
     PartitionState {
         leader: image.leader.map(BrokerId),
@@ -83,6 +84,16 @@ pub(crate) fn partition_state(image: &PartitionImage) -> PartitionState {
         partition_epoch: image.partition_epoch,
         replicas: ids(&image.replicas),
         isr: ids(&image.isr),
+        lost: image
+            .replicas
+            .iter()
+            .filter(|id| {
+                let broker = cluster.broker(**id);
+                broker.is_some_and(|broker| !broker.has_online_dir(image.directory_of(**id)))
+            })
+            .copied()
+            .map(BrokerId)
+            .collect(),
     }
 }
 

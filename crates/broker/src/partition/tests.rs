@@ -76,6 +76,7 @@ fn state(leader: i32, epoch: i32, isr: &[i32]) -> PartitionState {
         partition_epoch: epoch * 10,
         replicas: vec![BrokerId(1), BrokerId(2)],
         isr: isr.iter().copied().map(BrokerId).collect(),
+        lost: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn partition_state(image: &PartitionImage) -> PartitionState {
         partition_epoch: image.partition_epoch,
         replicas: ids(&image.replicas),
         isr: ids(&image.isr),
+        lost: Vec::new(),
     }
 }
 
@@ -328,9 +329,25 @@ impl Partition {
         let batch = NewBatch::built(bytes).map_err(|error| ErrorCode::from(&error))?;
         let epoch = self.replica.epoch();
         self.log.append_one(batch, Origin::Client, epoch, env.wall()).map_err(|error| {
+            if let AppendError::OutOfOrderSequence { producer_id, request, .. } = &error {
+                self.judge_refusal(env, producer_id.0, request.0);
+            }
             self.note_failure(env, &error);
             ErrorCode::from(&error)
         })
+    }
+
+    /// A batch that the log has is refused as out of order: the leader has forgotten.
+    fn judge_refusal(&self, env: &mut Env<'_>, producer: i64, sequence: i32) {
+        let (start, end) = (self.reader.log_start().0, self.reader.log_end().0);
+        let facts = crate::judge::facts_of(&self.reader, start, end).unwrap_or_default();
+        let same = |(_, fact): &(i64, crate::judge::Fact)| (fact.1, fact.2) == (producer, sequence);
+        if facts.iter().any(same) {
+            let key = self.key;
+            if let Some(judge) = env.judge() {
+                judge.forgotten.insert((key, producer, sequence));
+            }
+        }
     }
 
     fn check_follows(&self, epoch: LeaderEpoch) -> Result<(), FollowError> {
