@@ -8,6 +8,8 @@ use crate::raft::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub(super) epoch: i32,
+    /// It begins a batch: batches are kept, and sent, whole.
+    pub(super) begins: bool,
     pub(super) payload: Payload,
 }
 
@@ -84,7 +86,10 @@ impl Disk {
 
     /// The disk after a crash that kept `kept` of the records that were not synced.
     pub(super) fn crash(&mut self, kept: i64) {
-        let end = (self.synced_end + kept).min(self.end());
+        let mut end = (self.synced_end + kept).min(self.end());
+        while self.entry(end).is_some_and(|entry| !entry.begins) {
+            end -= 1;
+        }
         self.truncate(end);
         self.synced_end = end;
     }

@@ -52,8 +52,13 @@ impl World {
                     self.reply(id, token, &RaftResponse::FetchSnapshot(response));
                 }
                 Effect::AppendControl { epoch, records } => {
-                    let entry = |record| Entry { epoch, payload: Payload::Control(record) };
-                    self.append(id, &records.into_iter().map(entry).collect::<Vec<_>>());
+                    let records = records.into_iter().enumerate();
+                    let entry = |(place, record)| Entry {
+                        epoch,
+                        begins: place == 0,
+                        payload: Payload::Control(record),
+                    };
+                    self.append(id, &records.map(entry).collect::<Vec<_>>());
                 }
                 Effect::AppendFetched { records } => self.append_fetched(id, &records),
                 Effect::TruncateTo { offset } => {
@@ -122,7 +127,7 @@ impl World {
             let count = self.random.between(1, 4);
             let first = self.next_data;
             self.next_data += count.unsigned_abs();
-            let entry = |data| Entry { epoch, payload: Payload::Data(data) };
+            let entry = |data| Entry { epoch, begins: true, payload: Payload::Data(data) };
             self.append(id, &(first..self.next_data).map(entry).collect::<Vec<_>>());
         }
     }
@@ -142,7 +147,9 @@ impl World {
     fn read(&mut self, id: i32, from: i64) -> Bytes {
         let disk = &self.nodes[&id].disk;
         let entries = (from..disk.end()).map(|at| (at, disk.entry(at).unwrap().clone()));
-        let entries = entries.take(FETCH_RECORDS).collect();
+        let enough =
+            |(place, (_, entry)): &(usize, (i64, Entry))| *place < FETCH_RECORDS || !entry.begins;
+        let entries = entries.enumerate().take_while(enough).map(|(_, entry)| entry).collect();
         self.blobs.push(entries);
         Bytes::copy_from_slice(&(self.blobs.len() - 1).to_be_bytes())
     }
