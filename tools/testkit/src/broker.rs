@@ -60,6 +60,7 @@ impl System {
 pub struct Broker {
     system: System,
     port: u16,
+    controller_port: u16,
     // Dropped before the folder: a running broker would put files back while they are removed.
     process: Option<Process>,
     folder: TempDir,
@@ -77,14 +78,14 @@ impl Broker {
     pub fn prepare(system: &System, properties: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("naru-broker-").tempdir()?;
         let (port, controller_port) = (probe::free_port()?, probe::free_port()?);
-        let broker = Self { system: system.clone(), port, process: None, folder };
-        let text = broker.properties(controller_port, properties);
+        let broker = Self { system: system.clone(), port, controller_port, process: None, folder };
+        let text = broker.properties(properties);
         fs::write(broker.properties_file(), text)?;
         Ok(broker)
     }
 
-    fn properties(&self, controller_port: u16, extra: &[(&str, &str)]) -> String {
-        let (port, data) = (self.port, self.data_dir());
+    fn properties(&self, extra: &[(&str, &str)]) -> String {
+        let (port, controller_port, data) = (self.port, self.controller_port, self.data_dir());
         let mut text = format!(
             "process.roles=broker,controller\nnode.id={NODE_ID}\n\
              controller.quorum.voters={NODE_ID}@127.0.0.1:{controller_port}\n\
@@ -189,6 +190,10 @@ impl Broker {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    pub fn controller_port(&self) -> u16 {
+        self.controller_port
     }
 
     pub fn bootstrap(&self) -> String {

@@ -45,16 +45,22 @@ impl ElectionError {
             Self::TooManyRecords => ErrorCode::PolicyViolation,
         }
     }
+}
 
-    /// Kafka says something of its own only about what does not exist.
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::UnknownTopic(_) | Self::UnknownPartition(..) | Self::TooManyRecords => {
-                Some(self.to_string())
-            }
-            Self::NotNeeded | Self::NoPreferredLeader | Self::NoEligibleLeader => None,
-        }
-    }
+/// The answer to an election of no kind.
+fn unknown_kind(request: &ElectLeadersRequest) -> ElectLeadersResponse {
+    let error_code = ErrorCode::InvalidRequest.code();
+    let message = format!("Unknown election type {}", request.election_type);
+    let results = request.topic_partitions.iter().flatten().map(|topic| {
+        let refused = topic.partitions.iter().map(|partition| PartitionResult {
+            partition_id: *partition,
+            error_code,
+            error_message: Some(message.clone()),
+        });
+        ReplicaElectionResult { topic: topic.topic.clone(), partition_result: refused.collect() }
+    });
+    let replica_election_results = results.collect();
+    ElectLeadersResponse { error_code, replica_election_results, ..Default::default() }
 }
 
 impl Controller {
@@ -67,11 +73,7 @@ impl Controller {
             0 => Election::Preferred,
             1 => Election::Unclean,
             _ => {
-                let response = ElectLeadersResponse {
-                    error_code: ErrorCode::InvalidRequest.code(),
-                    ..ElectLeadersResponse::default()
-                };
-                return Decision { records: Vec::new(), response };
+                return Decision { records: Vec::new(), response: unknown_kind(request) };
             }
         };
         let mut changes = Changes::new(self);
@@ -87,7 +89,7 @@ impl Controller {
                 partition_result.push(PartitionResult {
                     partition_id: partition,
                     error_code: error.as_ref().map_or(0, |error| error.code().code()),
-                    error_message: error.and_then(|error| error.text()),
+                    error_message: error.map(|error| error.to_string()),
                 });
             }
             results.push(ReplicaElectionResult { topic: topic.to_owned(), partition_result });

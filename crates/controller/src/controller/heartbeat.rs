@@ -118,7 +118,11 @@ impl Controller {
         let record = UnregisterBrokerRecord { broker_id: id, broker_epoch: broker.epoch };
         changes.add(self.versioned(record));
         sessions.forget(id);
-        Decision { records: changes.records, response: UnregisterBrokerResponse::default() }
+        // An empty text, not none: so Kafka answers.
+        let error_message = Some(String::new());
+        let response =
+            UnregisterBrokerResponse { error_message, ..UnregisterBrokerResponse::default() };
+        Decision { records: changes.records, response }
     }
 
     fn state(&self, sessions: &BrokerSessions, broker: &BrokerImage) -> BrokerState {

@@ -65,6 +65,11 @@ impl ReassignmentError {
             Self::TooManyRecords => ErrorCode::PolicyViolation,
         }
     }
+
+    /// Kafka leaves out a text that says no more than the code.
+    fn text(&self) -> Option<String> {
+        if *self == Self::NotInProgress { None } else { Some(self.to_string()) }
+    }
 }
 
 impl Controller {
@@ -81,7 +86,7 @@ impl Controller {
                 ReassignablePartitionResponse {
                     partition_index: asked.partition_index,
                     error_code: error.as_ref().map_or(0, |error| error.code().code()),
-                    error_message: error.map(|error| error.to_string()),
+                    error_message: error.and_then(|error| error.text()),
                 }
             });
             let partitions = partitions.collect();
@@ -90,6 +95,8 @@ impl Controller {
         let responses = responses.collect();
         let response = AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: may_resize,
+            // An empty text, not none, to who asks for nothing: so Kafka answers.
+            error_message: request.topics.is_empty().then(String::new),
             responses,
             ..AlterPartitionReassignmentsResponse::default()
         };
@@ -173,36 +180,38 @@ impl Controller {
         request: &ListPartitionReassignmentsRequest,
     ) -> ListPartitionReassignmentsResponse {
         let mut topics: Vec<OngoingTopicReassignment> = Vec::new();
-        let mut list = |topic: &TopicImage, index: i32| {
-            let Some(partition) = topic.partitions.get(&index).filter(|p| in_progress(p)) else {
-                return;
-            };
-            let ongoing = OngoingPartitionReassignment {
+        let ongoing = |topic: &TopicImage, index: i32| {
+            let partition = topic.partitions.get(&index).filter(|p| in_progress(p))?;
+            Some(OngoingPartitionReassignment {
                 partition_index: index,
                 replicas: partition.replicas.clone(),
                 adding_replicas: partition.adding_replicas.clone(),
                 removing_replicas: partition.removing_replicas.clone(),
-            };
-            match topics.last_mut().filter(|last| last.name == *topic.name) {
-                Some(last) => last.partitions.push(ongoing),
-                None => topics.push(OngoingTopicReassignment {
-                    name: topic.name.to_string(),
-                    partitions: vec![ongoing],
-                }),
-            }
+            })
         };
         match &request.topics {
             Some(asked) => {
-                for topic in asked {
-                    if let Some(image) = self.image.topic(&topic.name) {
-                        topic.partition_indexes.iter().for_each(|index| list(image, *index));
+                // A topic that is asked for twice is told twice.
+                for asked in asked {
+                    let Some(topic) = self.image.topic(&asked.name) else { continue };
+                    let indexes = asked.partition_indexes.iter();
+                    let partitions: Vec<_> = indexes.filter_map(|i| ongoing(topic, *i)).collect();
+                    if !partitions.is_empty() {
+                        let name = topic.name.to_string();
+                        topics.push(OngoingTopicReassignment { name, partitions });
                     }
                 }
             }
             None => {
                 for (topic_id, index) in self.index.reassigning() {
-                    if let Some(topic) = self.image.topic_by_id(topic_id) {
-                        list(topic, index);
+                    let Some(topic) = self.image.topic_by_id(topic_id) else { continue };
+                    let Some(partition) = ongoing(topic, index) else { continue };
+                    match topics.last_mut().filter(|last| last.name == *topic.name) {
+                        Some(last) => last.partitions.push(partition),
+                        None => topics.push(OngoingTopicReassignment {
+                            name: topic.name.to_string(),
+                            partitions: vec![partition],
+                        }),
                     }
                 }
             }

@@ -59,9 +59,9 @@ pub enum FeatureError {
     #[error("Unsupported metadata.version downgrade from {from} to {to}. {reason}")]
     MetadataDowngrade {
         /// The finalized version.
-        from: &'static str,
+        from: i16,
         /// The version asked for.
-        to: &'static str,
+        to: i16,
         /// A sentence.
         reason: &'static str,
     },
@@ -167,6 +167,8 @@ impl Controller {
             updates
                 .map(|update| UpdatableFeatureResult {
                     feature: update.feature.clone(),
+                    // What Kafka's code for no error is called.
+                    error_message: Some("NONE".to_owned()),
                     ..UpdatableFeatureResult::default()
                 })
                 .collect()
@@ -222,6 +224,8 @@ impl Controller {
             // The log shows that something happened; the level itself is in control records.
             let raised = level > current;
             return Ok(raised.then(|| self.versioned(NoOpRecord {})));
+        } else if !FEATURES.iter().any(|known| known.name == feature) {
+            return refuse(format!("Feature {feature} not found."));
         } else if feature == ELR_VERSION
             && level > 0
             && proposed.get(METADATA_VERSION).is_none_or(|mv| *mv < METADATA_VERSION_OF_ELR)
@@ -308,12 +312,10 @@ impl Controller {
 }
 
 fn check_metadata_version(from: i16, to: i16, upgrade_type: i8) -> Result<(), FeatureError> {
-    let entry = |level: i16| {
-        let index = usize::try_from(level - METADATA_VERSION_MIN).ok()?;
-        METADATA_VERSIONS.get(index)
+    let changes = |level: i16| {
+        let index = usize::try_from(level - METADATA_VERSION_MIN).ok();
+        index.and_then(|index| METADATA_VERSIONS.get(index)).is_some_and(|(_, changes)| *changes)
     };
-    let name = |level| entry(level).map_or("unknown", |(name, _)| name);
-    let changes = |level: i16| entry(level).is_some_and(|(_, changes)| *changes);
     if to >= from || !(to + 1..=from).any(changes) {
         return Ok(());
     }
@@ -322,5 +324,5 @@ fn check_metadata_version(from: i16, to: i16, upgrade_type: i8) -> Result<(), Fe
     } else {
         "Unsafe metadata downgrade is not supported in this version."
     };
-    Err(FeatureError::MetadataDowngrade { from: name(from), to: name(to), reason })
+    Err(FeatureError::MetadataDowngrade { from, to, reason })
 }

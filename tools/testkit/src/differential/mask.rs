@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use naru_protocol::api::ApiKey;
+
 use super::session::{Answer, Entry};
 use super::tree::Tree;
 
@@ -21,17 +23,29 @@ const NUMBERS: &[&str] = &[
     // An offset of the metadata log.
     "finalized_features_epoch",
 ];
+/// The same for DescribeQuorum, where offsets are those of the metadata log.
+const QUORUM_NUMBERS: &[&str] = &[
+    "high_watermark",
+    "leader_epoch",
+    "log_end_offset",
+    "last_fetch_timestamp",
+    "last_caught_up_timestamp",
+];
 const ID_LENGTH: usize = 22;
 
 /// Masks a transcript in place, then puts lists in order.
 pub fn mask(entries: &mut [Entry], port: u16, data_dir: &str) {
     let mut names = Names::default();
     for entry in entries {
+        let is_quorum = entry.api == ApiKey::DescribeQuorum;
         let Answer::Message(tree) = &mut entry.answer else { continue };
         // First by the names that are the same everywhere, so that ids are met in one order.
         tree.sort();
         tree.leaves(&mut |field, text| mask_leaf(field, text, port, data_dir, &mut names));
         tree.leaves(&mut |_, text| names.replace_in(text));
+        if is_quorum {
+            tree.leaves(&mut |field, text| mask_number(QUORUM_NUMBERS, field, text));
+        }
         tree.sort();
     }
 }
@@ -67,10 +81,7 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
         }
         return;
     }
-    if NUMBERS.contains(&field) && text.parse::<i64>().is_ok_and(|number| number > 0) {
-        *text = format!("<{field}>");
-        return;
-    }
+    mask_number(NUMBERS, field, text);
     if !text.starts_with('"') {
         return;
     }
@@ -78,6 +89,12 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
     mask_after(text, "127.0.0.1:", "<port>");
     mask_after(text, "should be within [", "<time>");
     mask_after(text, "should be within [<time>, ", "<time>");
+}
+
+fn mask_number(fields: &[&str], field: &str, text: &mut String) {
+    if fields.contains(&field) && text.parse::<i64>().is_ok_and(|number| number > 0) {
+        *text = format!("<{field}>");
+    }
 }
 
 /// Numbers behind `word`: the ports that a test broker got, the limits of times around now.
@@ -106,7 +123,6 @@ pub fn shown(tree: &Tree) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use naru_protocol::api::ApiKey;
 
     fn entry(fields: &[(&str, &str)]) -> Entry {
         let fields =

@@ -36,6 +36,9 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("auto.create.topics.enable", "true"),
     ("group.initial.rebalance.delay.ms", "500"),
     ("group.min.session.timeout.ms", "1000"),
+    // Records of the tests are old; nobody deletes them meanwhile.
+    ("log.initial.task.delay.ms", "86400000"),
+    ("log.retention.check.interval.ms", "86400000"),
 ];
 
 /// Versions of each API that Naru serves.
@@ -66,9 +69,9 @@ fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
         .map(|(key, low, high)| (key, (if key == ApiKey::Produce.key() { 3 } else { low }, high)))
         .collect();
     let mut entries = Vec::new();
-    session::warm_up(broker.port()).context("warming up")?;
+    session::warm_up(&broker).context("warming up")?;
     for scenario in cases::SCENARIOS.iter().filter(|scenario| scenario.name.contains(only)) {
-        let mut session = Session::new(scenario.name, broker.port());
+        let mut session = Session::new(scenario.name, &broker);
         (scenario.run)(&mut session);
         entries.extend(session.into_entries());
     }

@@ -22,6 +22,7 @@ use naru_protocol::messages::metadata_response::MetadataResponseTopic;
 use naru_protocol::{Message as _, Request};
 
 use super::tree::Tree;
+use crate::broker::Broker;
 
 /// How long an answer may take before a broker counts as silent.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const MAX_ANSWER: usize = 64 << 20;
 /// The connection of requests that name none.
 const USUAL: &str = "usual";
+/// The connection to the controller listener.
+pub const CONTROLLER: &str = "controller";
 
 /// What a broker did with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,7 @@ enum Received {
 pub struct Session {
     scenario: &'static str,
     port: u16,
+    controller_port: u16,
     links: BTreeMap<String, TcpStream>,
     /// Who a request in flight was from: its connection, with version.
     pending: BTreeMap<String, i16>,
@@ -67,9 +71,10 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(scenario: &'static str, port: u16) -> Self {
+    pub fn new(scenario: &'static str, broker: &Broker) -> Self {
         let (links, pending) = (BTreeMap::new(), BTreeMap::new());
-        Self { scenario, port, links, pending, entries: Vec::new() }
+        let (port, controller_port) = (broker.port(), broker.controller_port());
+        Self { scenario, port, controller_port, links, pending, entries: Vec::new() }
     }
 
     pub fn into_entries(self) -> Vec<Entry> {
@@ -221,8 +226,13 @@ impl Session {
 
     /// A request that is not part of the transcript.
     pub fn quiet<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.quiet_on("quiet", version, request)
+    }
+
+    /// Like [`Self::quiet`] on a connection of that name.
+    pub fn quiet_on<R: Request>(&mut self, link: &str, version: i16, request: &R) -> R::Response {
         let before = self.entries.len();
-        let message = self.ask_on::<R>("quiet", "", version, request);
+        let message = self.ask_on::<R>(link, "", version, request);
         self.entries.truncate(before);
         message
     }
@@ -234,8 +244,9 @@ impl Session {
     }
 
     fn write(&mut self, link: &str, bytes: &[u8]) {
+        let port = if link == CONTROLLER { self.controller_port } else { self.port };
         if !self.links.contains_key(link)
-            && let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port))
+            && let Ok(stream) = TcpStream::connect(("127.0.0.1", port))
         {
             let _ = stream.set_nodelay(true);
             self.links.insert(link.to_owned(), stream);
@@ -287,8 +298,8 @@ fn read_answer<R: Request>(bytes: &Bytes, version: i16) -> (Answer, R::Response)
 }
 
 /// Waits until the group coordinator answers, so that no scenario meets one that is loading.
-pub fn warm_up(port: u16) -> Result<()> {
-    let mut session = Session::new("", port);
+pub fn warm_up(broker: &Broker) -> Result<()> {
+    let mut session = Session::new("", broker);
     let request = FindCoordinatorRequest { key: "g".to_owned(), ..Default::default() };
     let began = Instant::now();
     while session.quiet(2, &request).node_id < 0 {

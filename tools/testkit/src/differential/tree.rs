@@ -25,6 +25,7 @@ const NAMING: &[&str] = &[
     "key",
     "partition_index",
     "partition",
+    "partition_id",
     "index",
     "broker_id",
     "node_id",

@@ -58,13 +58,32 @@ pub(crate) async fn describe(
     context: RequestContext,
     request: DescribeQuorumRequest,
 ) -> Result<DescribeQuorumResponse, ErrorCode> {
-    let response = ask_describe(context, request).await;
+    let version = context.version;
+    let mut response = ask_describe(context, request).await;
     let partition = response.topics.first().and_then(|topic| topic.partitions.first());
     let inner = partition.map_or(0, |partition| partition.error_code);
     if is_elsewhere(response.error_code) || is_elsewhere(inner) {
         return Err(ErrorCode::NotController);
     }
+    if version >= 2 {
+        put_texts(&mut response);
+    }
     Ok(response)
+}
+
+/// Kafka's words for what the core says with codes alone; nothing wrong is an empty text.
+fn put_texts(response: &mut DescribeQuorumResponse) {
+    let text = |code: i16| match ErrorCode::from_code(code) {
+        ErrorCode::None => String::new(),
+        ErrorCode::UnknownTopicOrPartition => {
+            "This server does not host this topic-partition.".to_owned()
+        }
+        other => other.name().to_owned(),
+    };
+    response.error_message = Some(text(response.error_code));
+    for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        partition.error_message = Some(text(partition.error_code));
+    }
 }
 
 pub(crate) async fn add_voter(

@@ -83,6 +83,7 @@ fn levels_go_up_and_down_and_are_checked() {
         "Invalid update version 1 for feature nope. Local controller 1 does not support this \
          feature.",
     );
+    refused(("nope", 0, 2), "Invalid update version 0 for feature nope. Feature nope not found.");
     refused(
         ("transaction.version", 1, 1),
         "Invalid update version 1 for feature transaction.version. Can't downgrade the version \
@@ -90,12 +91,12 @@ fn levels_go_up_and_down_and_are_checked() {
     );
     refused(
         ("metadata.version", 29, 2),
-        "Unsupported metadata.version downgrade from 4.3-IV0 to 4.2-IV1. Refusing to perform \
+        "Unsupported metadata.version downgrade from 30 to 29. Refusing to perform \
          the requested downgrade because it might delete metadata information.",
     );
     refused(
         ("metadata.version", 29, 3),
-        "Unsupported metadata.version downgrade from 4.3-IV0 to 4.2-IV1. Unsafe metadata \
+        "Unsupported metadata.version downgrade from 30 to 29. Unsafe metadata \
          downgrade is not supported in this version.",
     );
     assert_eq!(live.update(&[("transaction.version", 1, 2)], true).error_code, 0);

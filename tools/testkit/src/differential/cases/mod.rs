@@ -1,12 +1,15 @@
 //! The scenarios, by what they are about.
 
 mod configs;
+mod features;
 mod fetch;
 mod frames;
 mod groups;
 mod metadata;
 mod offsets;
+mod placement;
 mod produce;
+mod quorum;
 mod reading;
 mod topics;
 mod values;
@@ -49,4 +52,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "static-members", run: groups::static_members },
     Scenario { name: "offsets", run: offsets::run },
     Scenario { name: "group-admin", run: offsets::admin },
+    Scenario { name: "quorum", run: quorum::run },
+    Scenario { name: "features", run: features::run },
+    // These know of a second broker for a while: what follows would meet it.
+    Scenario { name: "elections", run: placement::elections },
+    Scenario { name: "reassignments", run: placement::reassignments },
+    Scenario { name: "taken-back", run: placement::taken_back },
+    Scenario { name: "unregistered", run: placement::unregistered },
+    Scenario { name: "raised-quorum", run: quorum::raised },
 ];
