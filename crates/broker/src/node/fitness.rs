@@ -87,11 +87,12 @@ fn look(node: &Node) -> (Report, bool) {
         if partition.is_offline() {
             continue;
         }
-        let told = state.directory_of(me) == Uuid::DIR_LOST;
+        let known = state.directory_of(me);
+        let told = known == Uuid::DIR_LOST;
         let another_leads = state.leader.is_some_and(|leader| leader != me);
         partition.settle_lost(another_leads && !state.elr.contains(&me));
         let dir = match trouble(node, &partition) {
-            None if !told => continue,
+            None if serves_from(known, node.dir_id_of(&partition)) => continue,
             None => node.dir_id_of(&partition),
             Some(trouble) => {
                 all_fit = false;
@@ -106,6 +107,12 @@ fn look(node: &Node) -> (Report, bool) {
         }
     }
     (report, all_fit)
+}
+
+/// Whether the controller takes the replica for one that serves: in its directory, or in one that
+/// was never told.
+fn serves_from(known: Uuid, dir: Option<Uuid>) -> bool {
+    [Uuid::DIR_UNASSIGNED, Uuid::DIR_MIGRATING].contains(&known) || Some(known) == dir
 }
 
 fn trouble(node: &Node, partition: &Partition) -> Option<Trouble> {
@@ -199,6 +206,8 @@ mod tests {
     fn a_replica_gives_up_its_place_only_if_another_can_take_it() {
         use Trouble::{Full, Wiped, Wounded};
         assert!(has_stand_in(&state(Some(2), &[2], &[]), 1, Full));
+        assert!(serves_from(Uuid(11), Some(Uuid(11))) && serves_from(Uuid::DIR_MIGRATING, None));
+        assert!(!serves_from(Uuid(10), Some(Uuid(11))) && !serves_from(Uuid::DIR_LOST, None));
         assert!(has_stand_in(&state(Some(1), &[1, 2], &[]), 1, Full));
         assert!(!has_stand_in(&state(Some(1), &[1], &[]), 1, Wounded));
         assert!(!has_stand_in(&state(None, &[1], &[]), 1, Wounded));
