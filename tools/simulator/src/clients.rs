@@ -13,7 +13,7 @@ use naru_model::{
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
 
-use crate::judge::{Fact, facts_in, facts_of};
+use crate::judge::facts_in;
 use crate::message::{
     Actor, ControllerResponse, FIRST_CLIENT, Failed, FetchAsk, Fetched, Lane, ProduceAsk, Request,
     Response, Rpc,
@@ -229,7 +229,8 @@ impl World {
             requests.push((producer.next_rpc, batch.sequence, batch.bytes.clone()));
         }
         for (rpc, sequence, bytes) in requests {
-            note!(self, "c{actor} sends {sequence} to n{leader}, rpc {rpc}");
+            let (topic, index) = crate::broker::short(key);
+            note!(self, "c{actor} sends ({topic}, {index}) {sequence} to n{leader}, rpc {rpc}");
             let ask = Box::new(Request::Produce(ProduceAsk { key, batch: bytes }));
             self.send(actor, 0, leader, Lane::Client, rpc, ask, times::CLIENT_TIMEOUT_MS);
         }
@@ -272,7 +273,7 @@ impl World {
             Ok(answer) if answer.error == ErrorCode::None => {
                 out.acked_any = true;
                 if let Some(batch) = out.batches.remove(place) {
-                    note!(self, "c{actor} acked {sequence}+{} at {}", batch.count, answer.base_offset);
+                    note!(self, "c{actor} rpc {rpc} acked {sequence}+{} at {}", batch.count, answer.base_offset);
                     let base = answer.base_offset;
                     self.judge.acked(key, id, sequence, batch.count, base);
                 }
@@ -282,7 +283,7 @@ impl World {
                 let first = place == 0 && out.batches.front().is_some_and(|b| b.sent_first);
                 if first && answer.error == ErrorCode::OutOfOrderSequenceNumber {
                     note!(self, "c{actor} {sequence} is out of order, rpc {rpc}");
-                    let is_there = self.leader_holds(key, id, sequence);
+                    let is_there = self.judge.forgotten.contains(&(key, id, sequence));
                     let Some(out) = self.outgoing(actor, key) else { return };
                     if is_there {
                         // It is in the log, and the leader has forgotten: Kafka's snapshots of
@@ -301,18 +302,6 @@ impl World {
             }
             Err(_) => self.send_again(actor, key, rpc),
         }
-    }
-
-    /// Whether a leader's log has what it refused as out of order.
-    fn leader_holds(&self, key: PartitionKey, producer: i64, sequence: i32) -> bool {
-        let processes = self.nodes.values().filter_map(|node| node.process.as_ref());
-        let mut partitions = processes.filter_map(|p| p.broker.partitions.get(&key));
-        partitions.any(|partition| {
-            let ends = partition.reader.offsets();
-            let facts = facts_of(&partition.reader, ends.start.0, ends.end.0).unwrap_or_default();
-            let same = |fact: &(i64, Fact)| (fact.1.1, fact.1.2) == (producer, sequence);
-            partition.replica.is_leader() && facts.iter().any(same)
-        })
     }
 
     /// A batch has failed: it is sent again, alone, and so are those behind it.

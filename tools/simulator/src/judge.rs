@@ -1,7 +1,7 @@
 //! The invariants. What was promised so far is kept here, and everything that happens is held
 //! against it; the first thing that breaks a promise ends the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use naru_controller::Controller;
@@ -78,6 +78,8 @@ pub(crate) struct Judge {
     /// What the committed metadata comes to.
     pub(crate) reference: Controller,
     pub(crate) partitions: BTreeMap<PartitionKey, PartitionFacts>,
+    /// Batches that leaders have, but refused as out of order when they were sent again.
+    pub(crate) forgotten: BTreeSet<(PartitionKey, i64, i32)>,
 }
 
 impl Judge {
@@ -94,6 +96,7 @@ impl Judge {
             metadata_marks: BTreeMap::new(),
             reference: Controller::new(0, std::sync::Arc::default()),
             partitions: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
         }
     }
 

@@ -144,9 +144,9 @@ impl Process {
             if !self.broker.open {
                 let image = std::sync::Arc::clone(&self.metadata.image);
                 self.broker.open_known(env, &image)?;
-                while let Some(reaction) = self.metadata.reactions.pop_front() {
-                    self.broker.react(env, reaction);
-                }
+                // What was published before is in the image that was opened.
+                let end = image.end_offset();
+                self.metadata.reactions.retain(|reaction| reaction.image.end_offset() > end);
                 self.broker.wish_to_serve(env);
             }
         }

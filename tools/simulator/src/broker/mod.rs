@@ -25,6 +25,7 @@ use fetcher::Fetcher;
 use membership::Registration;
 pub(crate) use membership::State;
 use partition::Partition;
+pub(crate) use partition::short;
 use serve::{Parked, Session};
 
 /// Longest time between two looks at what followers do, as in the broker.
@@ -207,7 +208,14 @@ impl Broker {
         let folder = folder(key);
         let (log, _) = Log::open(Arc::new(env.disk.clone()), &folder, options, &|_| {})
             .map_err(|error| error.to_string())?;
-        note!(env, "n{} opens {:?} {:?}", env.node, partition::short(key), log.offsets());
+        note!(
+            env,
+            "n{} opens {:?} {:?} {:?}",
+            env.node,
+            short(key),
+            log.offsets(),
+            log.producers().len()
+        );
         let instance = self.number();
         let partition = Partition::new(env, key, instance, log, mark);
         self.partitions.insert(key, partition);

@@ -46,6 +46,8 @@ pub(crate) struct Journal {
     log: Log,
     reader: LogReader,
     snapshot: Option<SnapshotId>,
+    /// The one before it, at which the log was trimmed.
+    before: Option<SnapshotId>,
 }
 
 /// What the log holds.
@@ -137,7 +139,7 @@ impl Journal {
         if snapshot.is_none() && log.log_start() > Offset::ZERO {
             return Err("the log begins behind every snapshot".to_owned());
         }
-        let mut journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot };
+        let mut journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot, before: None };
         journal.begin_at_snapshot(now)?;
         journal.for_each(journal.start(), journal.end(), |item| {
             if let Item::Control(offset, record) = item {
@@ -195,12 +197,23 @@ impl Journal {
         })
     }
 
-    /// Finishes what a stop in the middle of [`Self::install`] has left.
+    /// Lets the log begin where a snapshot ends: at the older of two, where it was trimmed; at one
+    /// that goes beyond the log if a stop in the middle of [`Self::install`] has left it so.
     fn begin_at_snapshot(&mut self, now: Timestamp) -> Result<()> {
-        let Some(id) = self.snapshot.filter(|id| id.end_offset > self.end()) else {
-            return Ok(());
-        };
-        self.log.truncate_fully_and_start_at(Offset(id.end_offset), now).map_err(text)
+        let Some(newest) = self.snapshot else { return Ok(()) };
+        if newest.end_offset > self.end() {
+            let at = Offset(newest.end_offset);
+            return self.log.truncate_fully_and_start_at(at, now).map_err(text);
+        }
+        self.before = snapshots(&self.disk)?.into_iter().rfind(|id| *id < newest);
+        self.before.map_or(Ok(()), |before| self.trim(before.end_offset))
+    }
+
+    fn trim(&mut self, offset: i64) -> Result<()> {
+        match self.log.trim_to(Offset(offset)).map_err(text)? {
+            Some(deleted) => deleted.remove().map_err(text),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn append_fetched(
@@ -299,12 +312,17 @@ impl Journal {
 
     pub(crate) fn write_snapshot(&mut self, id: SnapshotId, bytes: &[u8]) -> Result<()> {
         self.put_snapshot(id, bytes)?;
-        if let Some(before) = self.snapshot.replace(id)
-            && let Some(deleted) = self.log.trim_to(Offset(before.end_offset)).map_err(text)?
-        {
-            deleted.remove().map_err(text)?;
+        if let Some(before) = self.snapshot.replace(id) {
+            self.before = Some(before);
+            self.trim(before.end_offset)?;
         }
         Ok(())
+    }
+
+    /// The snapshot that ends where the log begins, if it is known.
+    fn base(&self) -> Option<SnapshotId> {
+        let start = self.reader.log_start().0;
+        [self.snapshot, self.before].into_iter().flatten().find(|id| id.end_offset == start)
     }
 
     fn put_snapshot(&self, id: SnapshotId, bytes: &[u8]) -> Result<()> {
@@ -418,15 +436,14 @@ impl LogView for Journal {
 
     fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         let in_log = self.reader.epoch_end(LeaderEpoch(epoch)).map(|end| (end.epoch.0, end.end.0));
-        let below = self
-            .snapshot
-            .filter(|id| id.end_offset == self.start() && id.epoch <= epoch)
-            .map(|id| (id.epoch, id.end_offset));
+        let in_log = in_log.filter(|(found, end)| self.epoch_at(end - 1) == Some(*found));
+        let below = self.base().filter(|id| id.epoch <= epoch).map(|id| (id.epoch, id.end_offset));
         in_log.or(below)
     }
 
     fn epoch_at(&self, offset: i64) -> Option<i32> {
-        self.reader.epoch_at(Offset(offset)).map(|epoch| epoch.0)
+        let below = || self.base().filter(|id| id.end_offset == offset + 1).map(|id| id.epoch);
+        self.reader.epoch_at(Offset(offset)).map(|epoch| epoch.0).or_else(below)
     }
 
     fn latest_snapshot(&self) -> Option<SnapshotId> {
