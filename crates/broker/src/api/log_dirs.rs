@@ -3,6 +3,7 @@
 //! v3 top-level error · v4 bytes of the volume · v5 cordoned flag.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use naru_log::Health;
@@ -36,15 +37,8 @@ pub(crate) fn describe(
         })
         .collect();
     let dirs = context.node.log_dirs().iter().map(|dir| {
-        let log_dir = dir.path().display().to_string();
         if dir.health().now() == Health::Failed {
-            return DescribeLogDirsResult {
-                error_code: ErrorCode::KafkaStorageError.code(),
-                log_dir,
-                total_bytes: -1,
-                usable_bytes: -1,
-                ..Default::default()
-            };
+            return offline(dir.path());
         }
         let here: Vec<_> =
             wanted.iter().filter(|partition| partition.is_in(dir.path())).copied().collect();
@@ -52,14 +46,25 @@ pub(crate) fn describe(
         let bytes = |blocks: u64, size: u64| i64::try_from(blocks * size).unwrap_or(i64::MAX);
         DescribeLogDirsResult {
             error_code: ErrorCode::None.code(),
-            log_dir,
+            log_dir: dir.path().display().to_string(),
             topics: topics(&here),
             total_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_blocks, vfs.f_frsize)),
             usable_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_bavail, vfs.f_frsize)),
             is_cordoned: false,
         }
     });
-    DescribeLogDirsResponse { results: dirs.collect(), ..Default::default() }
+    let unopened = context.node.storage().unopened().iter().map(|dir| offline(dir));
+    DescribeLogDirsResponse { results: dirs.chain(unopened).collect(), ..Default::default() }
+}
+
+fn offline(dir: &Path) -> DescribeLogDirsResult {
+    DescribeLogDirsResult {
+        error_code: ErrorCode::KafkaStorageError.code(),
+        log_dir: dir.display().to_string(),
+        total_bytes: -1,
+        usable_bytes: -1,
+        ..Default::default()
+    }
 }
 
 fn topics(partitions: &[&Arc<Partition>]) -> Vec<DescribeLogDirsTopic> {

@@ -42,6 +42,8 @@ fn node_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition>
     gauge("kafka_controller_kafkacontroller_globalpartitioncount", "In all.", count);
     gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers not fenced.", 1);
     gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Brokers fenced.", 0);
+    let offline_dirs = node.offline_dir_count() as u64;
+    gauge("kafka_log_logmanager_offlinelogdirectorycount", "Directories failed.", offline_dirs);
     gauge("kafka_server_kafkaserver_brokerstate", "3 is running.", 3);
     gauge("kafka_brokers", "Brokers in the cluster.", 1);
     let connections = node.connections().count() as u64;

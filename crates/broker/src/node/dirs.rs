@@ -46,6 +46,20 @@ impl Node {
         dirs.find(|(dir, _)| partition.is_in(dir.path())).map(|(_, id)| *id)
     }
 
+    /// Whether a replica lies in a directory that could not be opened.
+    pub(super) fn lies_in_unopened(&self, state: &PartitionImage) -> bool {
+        let known = state.directory_of(self.id());
+        let reserved = [Uuid::DIR_UNASSIGNED, Uuid::DIR_MIGRATING, Uuid::DIR_LOST];
+        !self.storage.unopened().is_empty()
+            && !reserved.contains(&known)
+            && !self.identity.directory_ids.contains(&known)
+    }
+
+    /// How many log directories cannot be used.
+    pub(crate) fn offline_dir_count(&self) -> usize {
+        self.offline_dirs().len() + self.storage.unopened().len()
+    }
+
     /// Whether a partition lies on a disk that is full.
     pub(crate) fn is_full(&self, partition: &Partition) -> bool {
         let dir = self.log_dirs().iter().find(|dir| partition.is_in(dir.path()));

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use naru_controller::image::PartitionImage;
 use naru_controller::MetadataImage;
+use naru_controller::image::PartitionImage;
 use naru_log::{Checkpoint, OffsetCheckpoint, Recovery, StorageError};
 use naru_model::TopicPartition;
 
@@ -38,7 +38,8 @@ pub(super) fn open_known_partitions(
     for topic in image.topics() {
         let config = node.partition_settings(&topic.name).log.clone();
         for (&index, partition) in topic.partitions.iter() {
-            if !partition.replicas.contains(&node.id()) {
+            let is_here = partition.replicas.contains(&node.id());
+            if !is_here || node.lies_in_unopened(partition) {
                 continue;
             }
             let name = TopicPartition::new(&*topic.name, index);

@@ -83,6 +83,7 @@ impl Node {
             match self.partitions().by_id(*topic_id, *index) {
                 Ok(known) if is_here => self.take_role(&known, state),
                 Ok(known) => gone.push(known),
+                Err(_) if is_here && self.lies_in_unopened(state) => {}
                 Err(_) if is_here => wanted.push((topic, *index, state)),
                 Err(_) => {}
             }

@@ -74,7 +74,7 @@ pub fn start(
     }
     let seed = seed()?;
     let random = AtomicU64::new(seed);
-    let mut storage = Storage::open(&dirs)?;
+    let mut storage = Storage::open(&dirs, &config.metadata_log.dir)?;
     let background = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("background")
@@ -129,7 +129,8 @@ pub fn start(
 
     let began = Instant::now();
     let image = node.image();
-    let recovery = joined.and_then(|()| super::open::open_known_partitions(&node, &image, progress))?;
+    let recovery =
+        joined.and_then(|()| super::open::open_known_partitions(&node, &image, progress))?;
     let recovery_ms = began.elapsed().as_millis();
     // What a crash left of deleted topics must not be taken for topics to come.
     node.storage

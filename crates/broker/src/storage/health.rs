@@ -122,7 +122,7 @@ mod tests {
     fn a_failed_directory_is_told_once_and_used_no_more() {
         let temp = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| temp.path().join(name).display().to_string());
-        let storage = Storage::open(&paths).unwrap();
+        let storage = Storage::open(&paths, "").unwrap();
         let bad = storage.dirs()[0].path().to_path_buf();
         assert!(storage.newly_failed().is_empty());
         storage.dirs()[0].health().note(&failure(&bad, EIO));
@@ -139,9 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_cannot_be_opened_is_left_out_if_others_can_do_without() {
+        let temp = tempfile::tempdir().unwrap();
+        let [good, bad] = ["a", "b"].map(|name| temp.path().join(name).display().to_string());
+        // A folder in the place of a file that is to be read.
+        std::fs::create_dir_all(Path::new(&bad).join("meta.properties")).unwrap();
+        let storage = Storage::open(&[good.clone(), bad.clone()], &good).unwrap();
+        assert_eq!((storage.dirs().len(), storage.unopened().len()), (1, 1));
+        drop(storage);
+        Storage::open(&[good, bad.clone()], &bad).unwrap_err();
+        Storage::open(std::slice::from_ref(&bad), "").unwrap_err();
+    }
+
+    #[test]
     fn a_full_directory_takes_appends_again_when_there_is_space() {
         let temp = tempfile::tempdir().unwrap();
-        let storage = Storage::open(&[temp.path().join("a").display().to_string()]).unwrap();
+        let storage = Storage::open(&[temp.path().join("a").display().to_string()], "").unwrap();
         storage.reserve_space();
         let health = storage.dirs()[0].health();
         health.note(&failure(temp.path(), ENOSPC));

@@ -28,6 +28,8 @@ pub(crate) const METADATA_FOLDER: &str = "__cluster_metadata-0";
 #[derive(Debug)]
 pub(crate) struct Storage {
     dirs: Vec<LogDir>,
+    /// Directories that could not be opened.
+    unopened: Vec<PathBuf>,
     /// Where each partition's log was found when the directories were opened.
     found: Mutex<HashMap<TopicPartition, PathBuf>>,
     /// Held while a checkpoint is written: the later state must win.
@@ -36,13 +38,28 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Opens the directories for this process alone.
-    pub(crate) fn open(paths: &[String]) -> Result<Self, LogDirError> {
+    /// Opens the directories for this process alone. One whose disk does not answer is left out,
+    /// unless it is `needed` or the last one.
+    pub(crate) fn open(paths: &[String], needed: &str) -> Result<Self, LogDirError> {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
-        let open = |path: &String| LogDir::open(Arc::clone(&disk), Path::new(path));
-        let dirs = paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let (mut dirs, mut unopened, mut last) = (Vec::new(), Vec::new(), None);
+        for path in paths {
+            match LogDir::open(Arc::clone(&disk), Path::new(path)) {
+                Ok(dir) => dirs.push(dir),
+                Err(LogDirError::Storage(error)) if path != needed => {
+                    tracing::error!(dir = path, "the log directory is offline: {error}");
+                    unopened.push(PathBuf::from(path));
+                    last = Some(LogDirError::Storage(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let (true, Some(error)) = (dirs.is_empty(), last) {
+            return Err(error);
+        }
         Ok(Self {
             dirs,
+            unopened,
             found: Mutex::default(),
             checkpointing: Mutex::default(),
             told: health::Told::default(),
@@ -51,6 +68,11 @@ impl Storage {
 
     pub(crate) fn dirs(&self) -> &[LogDir] {
         &self.dirs
+    }
+
+    /// Directories that could not be opened when the node started.
+    pub(crate) fn unopened(&self) -> &[PathBuf] {
+        &self.unopened
     }
 
     pub(crate) fn dirs_mut(&mut self) -> &mut [LogDir] {
@@ -330,7 +352,7 @@ mod tests {
     #[test]
     fn folders_of_partitions_that_are_not_here_are_set_aside() {
         let temp = tempfile::tempdir().unwrap();
-        let storage = Storage::open(&[temp.path().join("data").display().to_string()]).unwrap();
+        let storage = Storage::open(&[temp.path().join("data").display().to_string()], "").unwrap();
         let (here, gone) = (TopicPartition::new("t", 0), TopicPartition::new("u", 0));
         let dir = &storage.dirs()[0];
         for (name, id) in [(&here, Uuid(1)), (&gone, Uuid(2))] {
@@ -350,7 +372,7 @@ mod tests {
     fn a_deleted_partition_leaves_no_checkpoint_for_the_next_of_its_name() {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("data");
-        let storage = Storage::open(&[root.display().to_string()]).unwrap();
+        let storage = Storage::open(&[root.display().to_string()], "").unwrap();
         let (old, other) = (TopicPartition::new("t", 0), TopicPartition::new("u", 0));
         let dir = &storage.dirs()[0];
         for name in [&old, &other] {
@@ -371,7 +393,7 @@ mod tests {
         }
         // What a crash leaves is found by the next start.
         drop(storage);
-        let storage = Storage::open(&[root.display().to_string()]).unwrap();
+        let storage = Storage::open(&[root.display().to_string()], "").unwrap();
         assert_eq!(storage.scan().unwrap(), renamed);
     }
 }
