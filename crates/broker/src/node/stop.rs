@@ -20,13 +20,21 @@ const CLOSE_THREADS: usize = 8;
 impl RunningNode {
     /// Stops the node: leaders move away first. Whether everything is on the disk.
     pub fn stop(mut self) -> bool {
-        self.leave_cluster();
+        // A node whose metadata has failed cannot agree on anything: the sooner its connections
+        // close, the sooner others take over.
+        if !self.has_failed() {
+            self.leave_cluster();
+        }
         let http = self.http.take();
         let stopped = self.stop_serving();
         if let Some(http) = http {
             http.stop();
         }
         stopped
+    }
+
+    fn has_failed(&self) -> bool {
+        self.node.metadata().failure().borrow().is_some()
     }
 
     /// Lets others take over what this node leads.
@@ -81,7 +89,9 @@ impl RunningNode {
     }
 
     fn stop_serving(self) -> bool {
-        self.resign();
+        if !self.has_failed() {
+            self.resign();
+        }
         let node = self.node;
         node.stop.send_replace(true);
         // Members that wait for a rebalance would keep their connections open.
