@@ -108,7 +108,9 @@ impl RunningNode {
         let _ = self.reactions.join();
         self.background.shutdown_timeout(BACKGROUND_MAX);
 
-        let partitions = node.partitions().all();
+        let mut partitions = node.partitions().all();
+        // Those in failed directories: nothing can be written there any more.
+        partitions.retain(|partition| !partition.is_offline());
         // The recovery points: what closing has synced.
         let all_closed = AtomicBool::new(true);
         let next = std::sync::atomic::AtomicUsize::new(0);
