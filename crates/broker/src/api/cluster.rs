@@ -12,7 +12,7 @@ use naru_protocol::messages::describe_cluster_response::{
 use crate::dispatch::RequestContext;
 use crate::security::CLUSTER_OPERATIONS;
 
-const BROKERS: i8 = 1;
+pub(crate) const BROKERS: i8 = 1;
 pub(super) const CONTROLLERS: i8 = 2;
 /// "Not asked for."
 pub(super) const OPERATIONS_OMITTED: i32 = i32::MIN;

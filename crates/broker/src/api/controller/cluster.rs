@@ -16,7 +16,7 @@ use naru_protocol::messages::describe_cluster_response::{
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 use naru_protocol::messages::update_features_response::UpdateFeaturesResponse;
 
-use crate::api::cluster::{CONTROLLERS, OPERATIONS_OMITTED};
+use crate::api::cluster::{BROKERS, CONTROLLERS, OPERATIONS_OMITTED};
 use crate::dispatch::{RequestContext, controller_advertised};
 use crate::security::CLUSTER_OPERATIONS;
 
@@ -31,14 +31,26 @@ pub(crate) async fn describe(
     context: RequestContext,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    if request.endpoint_type != CONTROLLERS {
-        let message = "The request was sent to an endpoint of type CONTROLLER, but we wanted an \
-                       endpoint of type BROKER";
-        return DescribeClusterResponse {
-            error_code: ErrorCode::MismatchedEndpointType.code(),
-            error_message: Some(message.to_owned()),
-            ..Default::default()
-        };
+    let refused = |error: ErrorCode, message: &str| DescribeClusterResponse {
+        error_code: error.code(),
+        error_message: Some(message.to_owned()),
+        ..Default::default()
+    };
+    match request.endpoint_type {
+        CONTROLLERS => {}
+        BROKERS => {
+            let message = "The request was sent to an endpoint of type CONTROLLER, but we wanted \
+                           an endpoint of type BROKER";
+            // Version 0 knows no types of endpoints, nor their error.
+            return match context.version {
+                0 => refused(ErrorCode::InvalidRequest, message),
+                _ => refused(ErrorCode::MismatchedEndpointType, message),
+            };
+        }
+        other => {
+            let message = format!("Unsupported endpoint type {other}");
+            return refused(ErrorCode::UnsupportedEndpointType, &message);
+        }
     }
     let node = &context.node;
     let image = node.image();
