@@ -283,14 +283,15 @@ impl World {
                 let first = place == 0 && out.batches.front().is_some_and(|b| b.sent_first);
                 if first && answer.error == ErrorCode::OutOfOrderSequenceNumber {
                     note!(self, "c{actor} {sequence} is out of order, rpc {rpc}");
-                    let is_there = self.judge.forgotten.contains(&(key, id, sequence));
-                    let Some(out) = self.outgoing(actor, key) else { return };
-                    if is_there {
-                        // It is in the log, and the leader has forgotten: Kafka's snapshots of
-                        // producers remember one batch each.
-                        out.batches.pop_front();
+                    if self.judge.is_committed(key, id, sequence) {
+                        // Kafka's snapshots of producers remember one batch each: a leader that
+                        // has started anew cannot tell that it has an earlier one.
                         self.judge.met.forgotten += 1;
+                        out.batches.pop_front();
                         return self.send_batches(actor, key);
+                    }
+                    if self.judge.forgotten.contains(&(key, id, sequence)) {
+                        return self.send_again(actor, key, rpc);
                     }
                     let what = format!(
                         "{key:?}: producer {id} sequence {sequence} follows what is acknowledged, \

@@ -61,6 +61,21 @@ pub struct Met {
     pub partition_changes: u64,
 }
 
+impl std::ops::AddAssign for Met {
+    fn add_assign(&mut self, other: Self) {
+        self.quorum_leaders += other.quorum_leaders;
+        self.partition_leaders += other.partition_leaders;
+        self.cuts += other.cuts;
+        self.snapshots += other.snapshots;
+        self.acked += other.acked;
+        self.forgotten += other.forgotten;
+        self.read += other.read;
+        self.committed += other.committed;
+        self.crashes += other.crashes;
+        self.partition_changes += other.partition_changes;
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Judge {
@@ -362,6 +377,12 @@ impl Judge {
                 return self.broken("what is acknowledged is committed", what);
             }
         }
+    }
+
+    /// Whether this record is committed.
+    pub(crate) fn is_committed(&self, key: PartitionKey, producer: i64, sequence: i32) -> bool {
+        let facts = self.partitions.get(&key);
+        facts.and_then(|facts| facts.next.get(&producer)).is_some_and(|next| *next > sequence)
     }
 
     /// Readers see what is committed and nothing else.

@@ -19,6 +19,7 @@ mod metadata;
 mod network;
 mod node;
 mod random;
+mod regressions;
 mod run;
 mod settings;
 #[path = "../../../crates/log/tests/support/sim_disk.rs"]
@@ -28,5 +29,6 @@ mod trace;
 mod world;
 
 pub use judge::{Met, Violation};
+pub use regressions::REGRESSIONS;
 pub use run::{Outcome, run};
 pub use settings::{Mutation, Settings};
