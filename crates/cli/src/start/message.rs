@@ -46,7 +46,8 @@ fn recovery(summary: &Summary) -> String {
         count => format!("{count} partitions"),
     };
     let report = &summary.recovery;
-    if summary.was_clean && !report.mended() {
+    let nothing_to_recover = summary.was_clean || summary.partitions == 0;
+    if nothing_to_recover && !report.mended() {
         return count;
     }
     let how = if summary.was_clean { "mended" } else { "recovered after an unclean stop" };
