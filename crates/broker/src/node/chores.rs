@@ -43,7 +43,7 @@ pub(super) fn run(node: &Arc<Node>) {
         Chore { every: CLOSED_EVERY, last: started, run: sync_closed_segments },
         Chore { every: TICK, last: started, run: sync_due },
         Chore { every: TICK, last: started, run: dirs::give_up_failed },
-        Chore { every: SPACE_EVERY, last: started, run: dirs::tend_space },
+        Chore { every: SPACE_EVERY, last: started, run: tend_space },
     ];
     // Kafka's first look for old segments comes after this delay, not after a whole interval.
     let initial = Duration::from_millis(log.initial_task_delay_ms);
@@ -66,7 +66,8 @@ pub(super) fn run(node: &Arc<Node>) {
 fn delete_old_segments(node: &Arc<Node>) -> Result<(), StorageError> {
     let mut changed = false;
     for partition in node.partitions().all() {
-        let delay = partition.settings().log.file_delete_delay_ms;
+        let is_full = node.is_full(&partition);
+        let delay = if is_full { 0 } else { partition.settings().log.file_delete_delay_ms };
         if let Some(deleted) = delete_in(&partition, node) {
             partition.note_log_start();
             changed = true;
@@ -82,6 +83,15 @@ fn delete_old_segments(node: &Arc<Node>) -> Result<(), StorageError> {
         }
     }
     if changed { node.storage().checkpoint(&node.partitions().all()) } else { Ok(()) }
+}
+
+/// Looks after the space of full disks. One that has just become full is cleared of old segments
+/// before their time.
+fn tend_space(node: &Arc<Node>) -> Result<(), StorageError> {
+    if node.storage().tend_space(node.config().log.reserve_bytes) {
+        delete_old_segments(node)?;
+    }
+    Ok(())
 }
 
 fn delete_in(partition: &Partition, node: &Node) -> Option<DeletedSegments> {

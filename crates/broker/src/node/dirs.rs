@@ -150,9 +150,3 @@ pub(super) fn give_up_failed(node: &Arc<Node>) -> Result<(), StorageError> {
     }
     Ok(())
 }
-
-/// Looks after the space of full disks.
-pub(super) fn tend_space(node: &Arc<Node>) -> Result<(), StorageError> {
-    node.storage().tend_space();
-    Ok(())
-}

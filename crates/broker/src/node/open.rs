@@ -20,7 +20,6 @@ pub(super) fn open_known_partitions(
 ) -> Result<Recovery, StartError> {
     node.replication().learn_brokers(image);
     node.set_throttles();
-    node.storage().reserve_space();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {

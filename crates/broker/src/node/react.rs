@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
+use naru_log::Health;
 use naru_model::config::ReplicationThrottle;
 use naru_model::{ErrorCode, Offset, TopicPartition};
 
@@ -54,6 +55,11 @@ impl Node {
         if folders.is_empty() {
             return;
         }
+        let dir_of =
+            |folder: &PathBuf| folder.parent().and_then(|parent| self.storage().dir(parent));
+        // A full disk needs the space now.
+        let is_full = folders.iter().filter_map(dir_of).any(|d| d.health().now() == Health::Full);
+        let delay_ms = if is_full { 0 } else { delay_ms };
         let node = Arc::clone(self);
         let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
         self.background().spawn(async move {

@@ -90,6 +90,7 @@ pub fn start(
     let cluster_id = || join::cluster_id_of(&config, &patience);
     let identity =
         identify(&mut storage, config.node_id.0, cluster_id, || super::random_bits(&random))?;
+    storage.reserve_space(config.log.reserve_bytes);
     let deleted_before = storage.scan()?;
     let metadata =
         MetadataHost::open(&storage, &config, props, &identity, background.handle(), seed)?;

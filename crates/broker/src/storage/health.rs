@@ -11,9 +11,6 @@ use naru_log::{Health, LogDir};
 
 use super::Storage;
 
-/// Space set aside in each directory, for what must go on when it is full.
-const RESERVE_BYTES: u64 = 8 << 20;
-
 /// What was told of the directories.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -48,30 +45,34 @@ impl Storage {
     }
 
     /// Sets space aside, gives it up where a disk is full, and finds out when there is space
-    /// again.
-    pub(crate) fn tend_space(&self) {
+    /// again. Whether a disk has become full.
+    pub(crate) fn tend_space(&self, reserve_bytes: u64) -> bool {
+        let mut is_news = false;
         for dir in self.usable() {
             let was_full = dir.health().now() == Health::Full;
-            if was_full
-                && self.note_full(dir.path())
-                && let Err(error) = dir.release_reserve()
-            {
-                tracing::error!("the reserve was not released: {error}");
+            if was_full && self.note_full(dir.path()) {
+                is_news = true;
+                release(dir);
             }
-            if !was_full && !self.is_noted_full(dir.path()) {
-                continue;
+            if was_full || self.is_noted_full(dir.path()) {
+                self.refill(dir, reserve_bytes);
             }
-            self.refill(dir);
         }
+        is_news
     }
 
     /// Sets space aside in each directory at the start.
-    pub(crate) fn reserve_space(&self) {
-        self.usable().for_each(|dir| self.refill(dir));
+    pub(crate) fn reserve_space(&self, bytes: u64) {
+        self.usable().for_each(|dir| self.refill(dir, bytes));
     }
 
-    fn refill(&self, dir: &LogDir) {
-        match dir.refill_reserve(RESERVE_BYTES) {
+    /// Gives the space up that was set aside, for what a stop has to write.
+    pub(crate) fn release_space(&self) {
+        self.usable().for_each(release);
+    }
+
+    fn refill(&self, dir: &LogDir, reserve_bytes: u64) {
+        match dir.refill_reserve(reserve_bytes) {
             Ok(Health::Online) => {
                 let mut full = self.told.full.lock().unwrap_or_else(PoisonError::into_inner);
                 if full.remove(dir.path()) {
@@ -103,6 +104,12 @@ impl Storage {
     }
 }
 
+fn release(dir: &LogDir) {
+    if let Err(error) = dir.release_reserve() {
+        tracing::error!("the reserve was not released: {error}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use naru_log::{Checkpoint, OffsetCheckpoint, StorageError};
@@ -115,6 +122,7 @@ mod tests {
         StorageError { action: "write", path: path.to_path_buf(), source }
     }
 
+    const RESERVE_BYTES: u64 = 1 << 16;
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
 
@@ -155,12 +163,14 @@ mod tests {
     fn a_full_directory_takes_appends_again_when_there_is_space() {
         let temp = tempfile::tempdir().unwrap();
         let storage = Storage::open(&[temp.path().join("a").display().to_string()], "").unwrap();
-        storage.reserve_space();
+        storage.reserve_space(RESERVE_BYTES);
         let health = storage.dirs()[0].health();
         health.note(&failure(temp.path(), ENOSPC));
         assert_eq!(health.now(), Health::Full);
-        storage.tend_space();
+        assert!(storage.tend_space(RESERVE_BYTES));
         assert_eq!(health.now(), Health::Online);
+        assert!(!storage.tend_space(RESERVE_BYTES));
+        storage.release_space();
         assert!(storage.newly_failed().is_empty());
     }
 }
