@@ -99,6 +99,20 @@ impl World {
                     node.disk.cut_at(steps.unsigned_abs());
                 }
             }
+            20 => {
+                // Everybody is killed, and loses power soon after it is back: what nobody has
+                // synced after the restart is gone.
+                for id in 1..=self.settings.nodes {
+                    self.kill(id);
+                    let life = self.nodes.get(&id).map_or(0, |node| node.life);
+                    let wait = self.random.between(0, 30);
+                    self.after(wait, Happening::Restart { id, life });
+                    let wait = wait + self.random.between(1, 1000);
+                    if self.settings.fsync {
+                        self.after(wait, Happening::Snap { id, life: life + 1 });
+                    }
+                }
+            }
             _ => {
                 // A crash and another one right after the restart.
                 self.crash(id);

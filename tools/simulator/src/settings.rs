@@ -94,7 +94,7 @@ impl Settings {
         let nodes = [3, 3, 3, 4, 5][random.below(5)];
         let dynamic = random.percent(60);
         let voters = if nodes > 3 || random.percent(80) { 3 } else { nodes };
-        let replication_factor = if random.percent(85) { 3 } else { 2 };
+        let replication_factor = [3, 3, 3, 3, 3, 2, 1][random.below(7)];
         Self {
             seed,
             nodes,
@@ -108,7 +108,7 @@ impl Settings {
             delay_max_ms: [2, 5, 30][random.below(3)],
             sync_max_ms: [2, 10, 40][random.below(3)],
             segment_bytes: [1 << 20, 4096, 1500][random.below(3)],
-            snapshot_bytes: [1 << 20, 6000, 2500][random.below(3)],
+            snapshot_bytes: [1 << 20, 3000, 1500][random.below(3)],
             storm_ms: 15_000,
             calm_ms: 60_000,
             fault_pause_max_ms: [500, 1500, 3000][random.below(3)],
