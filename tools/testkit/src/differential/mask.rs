@@ -11,8 +11,9 @@ use super::session::{Answer, Entry};
 use super::tree::Tree;
 
 /// Fields whose value is an id.
-const IDS: &[&str] =
-    &["topic_id", "cluster_id", "member_id", "leader", "replica_directory_id", "producer_id"];
+const IDS: &[&str] = &["topic_id", "cluster_id", "member_id", "leader", "producer_id"];
+/// Ids that are not always told: they are not counted, so that those behind keep their names.
+const DIRECTORY: &str = "replica_directory_id";
 /// Fields whose value is a number that depends on the machine or the moment, if it is positive.
 const NUMBERS: &[&str] = &[
     "port",
@@ -79,6 +80,10 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
         if is_number || bare.len() >= ID_LENGTH && bare.chars().any(|c| c != 'A') {
             *text = if is_number { "<producer id>".to_owned() } else { names.of(bare) };
         }
+        return;
+    }
+    if field == DIRECTORY && text.chars().any(|c| c != 'A') {
+        *text = "<directory>".to_owned();
         return;
     }
     mask_number(NUMBERS, field, text);

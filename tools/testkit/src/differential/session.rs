@@ -17,6 +17,9 @@ use naru_protocol::messages::create_topics_request::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use naru_protocol::messages::list_offsets_request::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::messages::metadata_response::MetadataResponseTopic;
 use naru_protocol::{Message as _, Request};
@@ -186,7 +189,31 @@ impl Session {
                 && topic.partitions.len() == usize::try_from(partitions).unwrap_or_default()
                 && topic.partitions.iter().all(|partition| partition.error_code == 0)
         };
-        self.until_topic(name, ready)
+        let id = self.until_topic(name, ready);
+        self.until_led(name, partitions);
+        id
+    }
+
+    /// Apache Kafka tells of a topic shortly before its brokers lead it.
+    fn until_led(&mut self, name: &str, partitions: i32) {
+        let partition = |partition_index| ListOffsetsPartition {
+            partition_index,
+            timestamp: -1,
+            ..ListOffsetsPartition::default()
+        };
+        let partitions = (0..partitions).map(partition).collect();
+        let topic = ListOffsetsTopic { name: name.to_owned(), partitions };
+        let request =
+            ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let answer = self.quiet(7, &request);
+            let mut led = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            if !answer.topics.is_empty() && led.all(|partition| partition.error_code == 0) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until a topic is gone from the metadata.

@@ -53,6 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "offsets", run: offsets::run },
     Scenario { name: "group-admin", run: offsets::admin },
     Scenario { name: "quorum", run: quorum::run },
+    Scenario { name: "controller-listener", run: quorum::listener },
     Scenario { name: "features", run: features::run },
     // These know of a second broker for a while: what follows would meet it.
     Scenario { name: "elections", run: placement::elections },

@@ -3,6 +3,7 @@
 
 use naru_model::Uuid;
 use naru_protocol::messages::add_raft_voter_request::{AddRaftVoterRequest, Listener};
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
 use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use naru_protocol::messages::describe_quorum_request::{
     DescribeQuorumRequest, PartitionData, TopicData,
@@ -38,6 +39,33 @@ pub fn run(s: &mut Session) {
     s.ask("the same twice", 2, &describe(&[(METADATA, &[0, 0])]));
     s.ask("two topics", 2, &describe(&[(METADATA, &[0]), ("nowhere", &[0])]));
     voters(s);
+}
+
+/// What a controller listener tells of itself.
+pub fn listener(s: &mut Session) {
+    let client = ApiVersionsRequest {
+        client_software_name: "a-client".to_owned(),
+        client_software_version: "1.0".to_owned(),
+    };
+    for version in 0..=4 {
+        s.ask_on(CONTROLLER, "named", version, &client);
+    }
+    let unnamed = ApiVersionsRequest::default();
+    s.ask_on(CONTROLLER, "no name", 3, &unnamed);
+    for version in 0..=2 {
+        for endpoint_type in [1, 2, 99] {
+            if version == 0 && endpoint_type != 1 {
+                continue;
+            }
+            let request = DescribeClusterRequest {
+                endpoint_type,
+                include_cluster_authorized_operations: true,
+                ..DescribeClusterRequest::default()
+            };
+            let label = format!("endpoint type {endpoint_type}");
+            s.ask_on(CONTROLLER, &label, version, &request);
+        }
+    }
 }
 
 /// The same questions to a quorum whose voters may change. Nobody comes to be a voter.
