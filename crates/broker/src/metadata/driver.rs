@@ -27,6 +27,7 @@ use super::journal::{Journal, JournalError};
 use super::open::{LogRecords, replay_snapshot};
 use super::transport::Transport;
 use super::{Leadership, Reaction, Shared};
+use crate::metrics::Seldom;
 use crate::node::now;
 
 /// Inputs taken in one turn, which one sync pays for.
@@ -127,6 +128,8 @@ pub(super) struct Driver {
     internal_topics_due: Option<i64>,
     /// The log cannot be trusted any more; nothing is done but to end.
     failed: bool,
+    /// Messages about fetched metadata that the disk refused.
+    not_appended: Seldom,
 }
 
 /// A clock that never goes back, near the time of day it began at: people see it in
@@ -193,6 +196,7 @@ impl Driver {
             clock: parts.clock,
             internal_topics_due: None,
             failed: false,
+            not_appended: Seldom::default(),
         }
     }
 
@@ -431,7 +435,10 @@ impl Driver {
         match appended {
             Ok((end, control)) => self.step(Event::Fetched { end, control }),
             Err(error) => {
-                tracing::error!(%error, "fetched metadata was not appended");
+                // On a full disk it is tried many times a second.
+                if let Some(left_out) = self.not_appended.note(Instant::now()) {
+                    tracing::error!(%error, left_out, "fetched metadata was not appended");
+                }
                 self.step(Event::FetchFailed)
             }
         }

@@ -108,7 +108,6 @@ impl RunningNode {
         let _ = self.reactions.join();
         self.background.shutdown_timeout(BACKGROUND_MAX);
 
-        node.storage.release_space();
         let mut partitions = node.partitions().all();
         // Those in failed directories: nothing can be written there any more.
         partitions.retain(|partition| !partition.is_offline());
