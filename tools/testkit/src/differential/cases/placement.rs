@@ -60,8 +60,11 @@ fn register_second(s: &mut Session) {
     s.quiet_on(CONTROLLER, 4, &request);
 }
 
-fn elect(kind: i8, partitions: Option<&[(&str, &[i32])]>) -> ElectLeadersRequest {
-    let topic = |&(topic, partitions): &(&str, &[i32])| TopicPartitions {
+/// Partitions of a topic.
+type Of<'a> = (&'a str, &'a [i32]);
+
+fn elect(kind: i8, partitions: Option<&[Of<'_>]>) -> ElectLeadersRequest {
+    let topic = |&(topic, partitions): &Of<'_>| TopicPartitions {
         topic: topic.to_owned(),
         partitions: partitions.to_vec(),
     };
@@ -88,7 +91,7 @@ pub fn elections(s: &mut Session) {
             s.ask("an election of negative kind", version, &elect(-1, None));
         }
     }
-    let cases: &[(&str, &[(&str, &[i32])])] = &[
+    let cases: &[(&str, &[Of<'_>])] = &[
         ("no partition", &[("elected", &[])]),
         ("two topics", &[("elected", &[0]), ("elected-2", &[0])]),
         ("one unknown", &[("elected", &[0, 8]), ("nowhere", &[0])]),
@@ -123,8 +126,8 @@ fn alter(topics: &[(&str, &[Move<'_>])]) -> AlterPartitionReassignmentsRequest {
     }
 }
 
-fn list(topics: Option<&[(&str, &[i32])]>) -> ListPartitionReassignmentsRequest {
-    let topic = |&(name, partitions): &(&str, &[i32])| ListPartitionReassignmentsTopics {
+fn list(topics: Option<&[Of<'_>]>) -> ListPartitionReassignmentsRequest {
+    let topic = |&(name, partitions): &Of<'_>| ListPartitionReassignmentsTopics {
         name: name.to_owned(),
         partition_indexes: partitions.to_vec(),
     };
