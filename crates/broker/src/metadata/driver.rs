@@ -209,8 +209,11 @@ impl Driver {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let mut taken = 0;
-            let mut failed = Ok(());
-            while let Some(input) = next {
+            // A node that stood still must learn that it leads no more before it answers anybody.
+            let mut failed = self.tick_if_due();
+            while failed.is_ok()
+                && let Some(input) = next
+            {
                 if let Input::Stop(stopped) = input {
                     // Nobody listens if the stop took too long.
                     let _ = stopped.send(self.close());
@@ -276,6 +279,11 @@ impl Driver {
             Input::GiveUp(reason) => Err(JournalError::storage(&reason)),
             Input::Stop(_) => Ok(()),
         }
+    }
+
+    fn tick_if_due(&mut self) -> Result<(), JournalError> {
+        let due = self.quorum.next_deadline().is_some_and(|at| at <= self.clock.now());
+        if due && !self.failed { self.step(Event::Tick) } else { Ok(()) }
     }
 
     /// What is due, then one sync for all that was appended.
@@ -525,6 +533,9 @@ impl Driver {
             Ok(()) => None,
             Err(error) => Some(error.code),
         };
+        // Writing can end this leadership. Another leader may put other records in these places:
+        // their commit is not the commit of these.
+        let code = code.or_else(|| self.active.is_none().then_some(ErrorCode::NotController));
         match code {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
