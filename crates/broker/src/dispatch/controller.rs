@@ -94,9 +94,7 @@ pub(crate) fn advertised() -> &'static [(ApiKey, i16, i16)] {
 /// Runs a request of the controller listener.
 pub(super) fn handle(context: RequestContext, body: &Bytes) -> Answer {
     match decide(context, body) {
-        Ok(deciding) => {
-            Answer::Later(Box::pin(async move { Answer::Send(deciding.await.answer) }))
-        }
+        Ok(deciding) => Answer::Later(Box::pin(async move { Answer::Send(deciding.await.answer) })),
         Err(refusal) => Answer::Close(refusal),
     }
 }
@@ -124,9 +122,9 @@ where
     let request = decode_request::<R>(&context, body)?;
     let reply = context.reply();
     let answer = handler(context, request);
-    Ok(Box::pin(async move {
-        Decided { answer: reply.frame(&answer.await), not_controller: false }
-    }))
+    Ok(Box::pin(
+        async move { Decided { answer: reply.frame(&answer.await), not_controller: false } },
+    ))
 }
 
 /// Runs a handler that only the active controller can answer.

@@ -151,7 +151,10 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(handover) = admit(&node, &bound.name, bound.is_controller, stream, peer) else { continue };
+                let Some(handover) = admit(&node, &bound.name, bound.is_controller, stream, peer)
+                else {
+                    continue;
+                };
                 turn = (turn + 1) % inboxes.len();
                 if inboxes[turn].send(handover).is_err() {
                     return;

@@ -28,6 +28,8 @@ pub(super) struct Journal {
     folder: Folder,
     /// The newest snapshot that is whole.
     snapshot: Option<SnapshotId>,
+    /// The one before it, at which the log was trimmed.
+    before: Option<SnapshotId>,
 }
 
 /// A change that did not get into the metadata log, or cannot be read from it.
@@ -60,7 +62,7 @@ fn storage<E: std::fmt::Display>(error: E) -> JournalError {
 
 impl Journal {
     pub(super) fn new(log: Log, folder: Folder, snapshot: Option<SnapshotId>) -> Self {
-        Self { reader: log.reader(), log: Some(log), folder, snapshot }
+        Self { reader: log.reader(), log: Some(log), folder, snapshot, before: None }
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -105,7 +107,10 @@ impl Journal {
     }
 
     /// Appends what the leader has sent. The log's end and the control records among it.
-    pub(super) fn append_fetched(&mut self, bytes: &[u8]) -> Result<(i64, Vec<(i64, ControlRecord)>)> {
+    pub(super) fn append_fetched(
+        &mut self,
+        bytes: &[u8],
+    ) -> Result<(i64, Vec<(i64, ControlRecord)>)> {
         let followed = self.log()?.append_as_follower(bytes, now()).map_err(storage)?;
         let mut control = Vec::new();
         self.for_each(followed.from.0, followed.log_end.0, |item| {
@@ -215,9 +220,16 @@ impl Journal {
     pub(super) fn write_snapshot(&mut self, id: SnapshotId, bytes: &[u8]) -> Result<()> {
         self.folder.write_snapshot(id, bytes).map_err(storage)?;
         if let Some(before) = self.snapshot.replace(id) {
+            self.before = Some(before);
             self.trim(before.end_offset)?;
         }
         Ok(())
+    }
+
+    /// The snapshot that ends where the log begins, if it is known.
+    fn base(&self) -> Option<SnapshotId> {
+        let start = self.reader.log_start().0;
+        [self.snapshot, self.before].into_iter().flatten().find(|id| id.end_offset == start)
     }
 
     fn trim(&mut self, offset: i64) -> Result<()> {
@@ -256,7 +268,11 @@ impl Journal {
         let mut options = fs::OpenOptions::new();
         options.write(true);
         // What an earlier, broken fetch left is written over.
-        if position == 0 { options.create(true).truncate(true) } else { options.append(true) };
+        if position == 0 {
+            options.create(true).truncate(true)
+        } else {
+            options.append(true)
+        };
         let mut file = options.open(&path).map_err(storage)?;
         let have = file.metadata().map_err(storage)?.len();
         if i64::try_from(have) != Ok(position) {
@@ -279,14 +295,19 @@ impl Journal {
         self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)
     }
 
-    /// Finishes what a stop in the middle of [`Self::install`] has left: a snapshot that goes
-    /// beyond the log.
+    /// Lets the log begin where a snapshot ends: at the older of two, where it was trimmed; at one
+    /// that goes beyond the log if a stop in the middle of [`Self::install`] has left it so.
+    ///
+    /// What is left of a log before it was trimmed has no epochs any more: it must not be served.
     pub(super) fn begin_at_snapshot(&mut self) -> Result<()> {
-        let Some(id) = self.snapshot.filter(|id| id.end_offset > self.end()) else {
-            return Ok(());
-        };
-        let at = Offset(id.end_offset);
-        self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)
+        let Some(newest) = self.snapshot else { return Ok(()) };
+        if newest.end_offset > self.end() {
+            let at = Offset(newest.end_offset);
+            return self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage);
+        }
+        let known = self.folder.snapshots().map_err(storage)?;
+        self.before = known.into_iter().map(|(id, _)| id).rfind(|id| *id < newest);
+        self.before.map_or(Ok(()), |before| self.trim(before.end_offset))
     }
 
     pub(super) fn close(&mut self) -> Result<()> {
@@ -320,16 +341,17 @@ impl LogView for Journal {
 
     fn end_of_epoch(&self, epoch: i32) -> Option<(i32, i64)> {
         let in_log = self.reader.epoch_end(LeaderEpoch(epoch)).map(|end| (end.epoch.0, end.end.0));
+        // Of an epoch before its first one the log says that it ended where the log begins. Nobody
+        // knows that: it may have ended long before.
+        let in_log = in_log.filter(|(found, end)| self.epoch_at(end - 1) == Some(*found));
         // What is below the log's start is known from the snapshot it starts behind.
-        let below = self
-            .snapshot
-            .filter(|id| id.end_offset == self.start() && id.epoch <= epoch)
-            .map(|id| (id.epoch, id.end_offset));
+        let below = self.base().filter(|id| id.epoch <= epoch).map(|id| (id.epoch, id.end_offset));
         in_log.or(below)
     }
 
     fn epoch_at(&self, offset: i64) -> Option<i32> {
-        self.reader.epoch_at(Offset(offset)).map(|epoch| epoch.0)
+        let below = || self.base().filter(|id| id.end_offset == offset + 1).map(|id| id.epoch);
+        self.reader.epoch_at(Offset(offset)).map(|epoch| epoch.0).or_else(below)
     }
 
     fn latest_snapshot(&self) -> Option<SnapshotId> {

@@ -151,9 +151,7 @@ impl MetadataHost {
                 },
             },
         });
-        driver
-            .begin(effects)
-            .map_err(|error| failed(format!("it cannot be written: {error}")))?;
+        driver.begin(effects).map_err(|error| failed(format!("it cannot be written: {error}")))?;
         std::thread::Builder::new()
             .name("metadata".to_owned())
             .spawn(move || driver.run(&arrivals))?;
@@ -354,7 +352,8 @@ fn read_bootstrap(root: &Path) -> Result<Vec<RecordAndVersion>, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(bootstrap_records()),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    let records = LogRecords::of(&bytes).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    let records =
+        LogRecords::of(&bytes).map_err(|reason| format!("{}: {reason}", path.display()))?;
     Ok(records.metadata.into_iter().map(RecordAndVersion::newest).collect())
 }
 

@@ -137,9 +137,9 @@ pub(super) fn join(
         // The sender lives as long as the node.
         patience.wait("a controller to register with", registered).map(drop)?;
         let epoch = node.registration().epoch();
-        let known = node.metadata().wait_for(|image| {
-            image.broker(node.id()).is_some_and(|broker| broker.epoch >= epoch)
-        });
+        let known = node
+            .metadata()
+            .wait_for(|image| image.broker(node.id()).is_some_and(|broker| broker.epoch >= epoch));
         patience.wait("the cluster's metadata", known)?;
     }
     Ok(())

@@ -28,13 +28,13 @@ impl Node {
             }
             Err(error) => names.iter().map(|_| error).collect(),
         };
-        let there = names.iter().zip(&errors).filter(|(_, error)| {
-            matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists)
-        });
+        let there = names
+            .iter()
+            .zip(&errors)
+            .filter(|(_, error)| matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists));
         let there: Vec<&String> = there.map(|(name, _)| name).collect();
-        let seen = self
-            .metadata
-            .wait_for(|image| there.iter().all(|name| image.topic(name).is_some()));
+        let seen =
+            self.metadata.wait_for(|image| there.iter().all(|name| image.topic(name).is_some()));
         // Whoever looks it up then is told that it is not there yet, and asks again.
         let _ = tokio::time::timeout(SEEN_MAX, seen).await;
         errors

@@ -277,4 +277,3 @@ fn envelope(context: &RequestContext, body: &Bytes) -> EnvelopeRequest {
         client_host_address: address.into(),
     }
 }
-

@@ -6,8 +6,8 @@ mod connection;
 mod fetcher;
 mod fetchers;
 mod isr;
-mod mend;
 mod link;
+mod mend;
 mod registration;
 
 pub(crate) use fetchers::Fetchers;

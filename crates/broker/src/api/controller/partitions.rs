@@ -22,9 +22,10 @@ pub(crate) async fn alter(
     request: AlterPartitionRequest,
 ) -> Result<AlterPartitionResponse, ErrorCode> {
     let version = context.version;
-    let decided = context.node.metadata().decide_only(move |deciding| {
-        deciding.controller.decide_alter_partition(&request, version)
-    });
+    let decided = context
+        .node
+        .metadata()
+        .decide_only(move |deciding| deciding.controller.decide_alter_partition(&request, version));
     decided.await
 }
 
