@@ -140,6 +140,7 @@ impl Process {
         let known = self.metadata.image.broker(env.node).is_some_and(|b| b.epoch >= epoch);
         if registered && known && self.beating != epoch {
             self.beating = epoch;
+            note!(env, "n{} has read of its registration {epoch}", env.node);
             self.broker.begin_heartbeats(env);
             if !self.broker.open {
                 let image = std::sync::Arc::clone(&self.metadata.image);

@@ -12,6 +12,7 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (308, "the same"),
     (1976, "a trimmed metadata log told a wrong end of an epoch before it: a node kept what differed"),
     (1775, "after a restart a trimmed metadata log began at 0 again, without epochs: a node got stuck"),
+    (704, "a decision whose writing ended the leadership was answered when other records were committed"),
     (120, "a batch that was refused, not acknowledged, and lost: the judge was wrong"),
     (626, "the same"),
     (23, "a client that went back to an earlier leader: the judge was wrong"),

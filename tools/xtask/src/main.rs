@@ -5,6 +5,7 @@ mod codegen;
 mod differential;
 mod faults;
 mod scale;
+mod simulate;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -17,13 +18,15 @@ usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
   bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
-  scale [--system apache|naru] [--write]
+  scale [--system apache|naru] [--against BINARY] [--write]
                         1,000 topics x 3 on three nodes, 10,000 partitions on one
   differential [--write] [--only NAME] [--against apache|BINARY]
                         answers of Apache Kafka and of Naru, field by field
   faults [SCENARIO]... [--against apache|BINARY] [--systems naru,apache,..] [--list]
          [--usual] [--quick] [--rate N] [--file-system ext4|xfs] [--transactions]
                         clusters in namespaces: crashes, cuts, power, disks, clocks (root)
+  simulate [--seed N] [--seeds N] [--minutes N] [--trace] [--regressions] [--judge]
+                        clusters on simulated disks, networks and clocks, by seed
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -47,6 +50,7 @@ fn run() -> Result<ExitCode> {
         ["differential", ref options @ ..] => return differential::command(&root, options),
         ["scale", ref options @ ..] => return scale::command(&root, options),
         ["faults", ref options @ ..] => return faults::command(&root, options),
+        ["simulate", ref options @ ..] => return simulate::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,
         ["codegen", "--check"] => codegen::codegen(&root, true)?,

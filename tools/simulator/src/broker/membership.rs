@@ -203,6 +203,7 @@ impl Broker {
                     // The node waits until it has read of it; then heartbeats begin.
                     return;
                 }
+                note!(env, "n{} is not registered: {}", env.node, response.error_code);
                 REFUSED_MS
             }
             _ => RETRY_MS,
@@ -232,6 +233,9 @@ impl Broker {
                         } else {
                             State::Serving
                         };
+                        if self.registration.state != state {
+                            note!(env, "n{} is {state:?} to the controller", env.node);
+                        }
                         self.registration.state = state;
                         let settled = match self.registration.wish {
                             Wish::Fenced => true,

@@ -141,6 +141,8 @@ impl Journal {
         }
         let mut journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot, before: None };
         journal.begin_at_snapshot(now)?;
+        // The quorum counts all of it as being on the disk.
+        journal.sync()?;
         journal.for_each(journal.start(), journal.end(), |item| {
             if let Item::Control(offset, record) = item {
                 voters.read_log(offset, &record);

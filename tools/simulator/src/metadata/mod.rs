@@ -330,6 +330,11 @@ impl MetadataLoop {
             env.answer(ticket, Response::Controller(Err(code)));
             return forgive_full(Err(error));
         }
+        if self.active.is_none() {
+            // Writing has ended this leadership: what is committed in these places may be others'.
+            refuse(env, ticket);
+            return Ok(());
+        }
         let end = self.journal.end();
         let committed = self.quorum.high_watermark();
         if after_reaction || committed.is_none_or(|committed| committed < end) {

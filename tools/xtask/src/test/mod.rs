@@ -43,6 +43,7 @@ const CHECKS: &[Check] = &[
     Check { name: "codegen", about: "generated code is not stale", run: cargo::codegen },
     Check { name: "lints", about: "clippy has nothing to say", run: cargo::lints },
     Check { name: "unit", about: "the crates' own tests", run: cargo::unit },
+    Check { name: "simulation", about: "seeds of the simulator", run: crate::simulate::suite },
 ];
 
 /// The comparison with Apache Kafka, which runs two brokers of its own.
