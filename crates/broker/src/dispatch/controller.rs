@@ -101,7 +101,7 @@ pub(super) fn handle(context: RequestContext, body: &Bytes) -> Answer {
 
 /// Runs a request as the controller.
 pub(crate) fn decide(context: RequestContext, body: &Bytes) -> Result<Deciding, Refusal> {
-    let row = row(context.api).ok_or(Refusal::UnknownApi(context.api.key()))?;
+    let row = row(context.api).ok_or_else(|| Refusal::UnknownApi(context.api.key()))?;
     if !row.versions.contains(&context.version) {
         let (api, version) = (context.api.name(), context.version);
         return Err(Refusal::UnservedVersion { api, version });

@@ -78,12 +78,14 @@ pub(crate) struct Deciding<'a> {
 }
 
 /// Called when a decision is committed, or will not be.
-type Done = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
+pub(super) type Done = Box<dyn FnOnce(Result<(), ErrorCode>) + Send>;
+
+/// Makes a decision: the records, and whom to tell.
+type Run = Box<dyn FnOnce(&mut Deciding<'_>) -> (Vec<RecordAndVersion>, Done) + Send>;
 
 /// A decision to be made.
 pub(super) struct Job {
-    /// Decides: the records, and whom to tell.
-    pub(super) run: Box<dyn FnOnce(&mut Deciding<'_>) -> (Vec<RecordAndVersion>, Done) + Send>,
+    pub(super) run: Run,
     /// Told instead, if it cannot be decided here.
     pub(super) refuse: Box<dyn FnOnce(ErrorCode) + Send>,
     /// Whether the answer waits until this node itself has reacted.

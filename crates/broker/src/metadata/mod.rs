@@ -26,7 +26,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::node::Node;
 pub(crate) use driver::Deciding;
-use driver::{Input, Job};
+use driver::{Done, Input, Job};
 use suspects::{Suspects, VERDICT_MAX};
 
 /// How long clients are told of a broker that has left; see [`MetadataHost::has_just_left`].
@@ -51,10 +51,10 @@ pub(crate) struct Leadership {
 
 /// A new image, what changed since the one before, and answers that go out when this node has
 /// reacted to it.
-pub(crate) struct Reaction {
-    pub(crate) image: Arc<MetadataImage>,
-    pub(crate) delta: MetadataDelta,
-    pub(crate) done: Vec<Box<dyn FnOnce(Result<(), ErrorCode>) + Send>>,
+struct Reaction {
+    image: Arc<MetadataImage>,
+    delta: MetadataDelta,
+    done: Vec<Done>,
 }
 
 /// What the loop and everybody else have in common.

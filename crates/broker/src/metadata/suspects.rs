@@ -32,7 +32,7 @@ impl Suspects {
     pub(super) fn add(&self, image: &MetadataImage, id: i32) {
         let Some(broker) = image.broker(id).filter(|broker| !broker.fenced) else { return };
         let mut brokers = self.brokers();
-        brokers.entry(id).or_insert((broker.epoch, Instant::now()));
+        brokers.entry(id).or_insert_with(|| (broker.epoch, Instant::now()));
         self.count.store(brokers.len(), Ordering::Release);
     }
 

@@ -118,7 +118,7 @@ impl Node {
         let leader = self.metadata.leadership().borrow().leader;
         let image = self.image();
         let is_there = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
-        leader.filter(is_there).unwrap_or(self.id())
+        leader.filter(is_there).unwrap_or_else(|| self.id())
     }
 
     pub(crate) fn coordination(&self) -> &Coordination {

@@ -75,17 +75,8 @@ pub fn start(
     let seed = seed()?;
     let random = AtomicU64::new(seed);
     let mut storage = Storage::open(&dirs, &config.metadata_log.dir)?;
-    let background = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("background")
-        .enable_all()
-        .build()?;
-    let previous_epoch = storage
-        .dirs()
-        .first()
-        .and_then(|dir| dir.clean_shutdown())
-        .and_then(|clean| clean.broker_epoch)
-        .unwrap_or(-1);
+    let background = background()?;
+    let previous_epoch = previous_epoch(&storage);
     let patience = Patience::new(background.handle().clone(), given_up);
     let cluster_id = || join::cluster_id_of(&config, &patience);
     let identity =
@@ -196,6 +187,20 @@ impl RunningNode {
 
 pub(super) fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn background() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()
+}
+
+/// The broker's epoch when it stopped; -1 if any of its directories was not stopped cleanly.
+fn previous_epoch(storage: &Storage) -> i64 {
+    let epochs = storage.dirs().iter().map(|dir| dir.clean_shutdown()?.broker_epoch);
+    epochs.collect::<Option<Vec<i64>>>().and_then(|all| all.into_iter().min()).unwrap_or(-1)
 }
 
 fn seed() -> Result<u64, StartError> {

@@ -57,7 +57,8 @@ pub(crate) async fn describe(
     let listener = &*context.connection.listener;
     let controllers = image.controllers().filter_map(|controller| {
         let endpoints = &controller.endpoints;
-        let endpoint = endpoints.iter().find(|e| e.name == listener).or(endpoints.first())?;
+        let endpoint =
+            endpoints.iter().find(|e| e.name == listener).or_else(|| endpoints.first())?;
         Some(DescribeClusterBroker {
             broker_id: controller.id,
             host: endpoint.host.clone(),
