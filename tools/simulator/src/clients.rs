@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use naru_model::{
-    ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp,
-};
+use naru_model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
 
@@ -273,7 +271,12 @@ impl World {
             Ok(answer) if answer.error == ErrorCode::None => {
                 out.acked_any = true;
                 if let Some(batch) = out.batches.remove(place) {
-                    note!(self, "c{actor} rpc {rpc} acked {sequence}+{} at {}", batch.count, answer.base_offset);
+                    note!(
+                        self,
+                        "c{actor} rpc {rpc} acked {sequence}+{} at {}",
+                        batch.count,
+                        answer.base_offset
+                    );
                     let base = answer.base_offset;
                     self.judge.acked(key, id, sequence, batch.count, base);
                 }
@@ -409,4 +412,3 @@ fn batch(id: i64, sequence: i32, count: i32, time: Timestamp) -> Bytes {
     // Without a codec there is nothing that could fail.
     builder.build(&options).unwrap_or_default().into()
 }
-

@@ -18,30 +18,54 @@ const STEADY_START: i64 = 1 << 40;
 /// What happens at a node.
 #[derive(Debug, Clone)]
 pub(crate) enum NodeEvent {
-    Request { ticket: Ticket, request: Box<Request> },
-    Response { rpc: Rpc, result: Result<Box<Response>, Failed> },
+    Request {
+        ticket: Ticket,
+        request: Box<Request>,
+    },
+    Response {
+        rpc: Rpc,
+        result: Result<Box<Response>, Failed>,
+    },
     /// The metadata loop takes a turn.
     MetadataTurn,
     /// The sync at the end of its turn is done.
     MetadataSynced,
     /// The process of this voter is gone.
-    PeerGone { id: i32 },
+    PeerGone {
+        id: i32,
+    },
     /// The process behind this registration is gone.
-    BrokerGone { id: i32, epoch: i64 },
+    BrokerGone {
+        id: i32,
+        epoch: i64,
+    },
     /// The broker reacts to published metadata.
     React,
     /// Registration or heartbeat is due.
-    Registration { turn: u64 },
+    Registration {
+        turn: u64,
+    },
     /// A thread takes the partition out of the flusher's queue.
-    Flush { key: PartitionKey, instance: u64 },
+    Flush {
+        key: PartitionKey,
+        instance: u64,
+    },
     /// A sync of the flusher is done.
-    Flushed { plan: u64 },
+    Flushed {
+        plan: u64,
+    },
     /// A fetcher looks what to do.
-    Fetcher { source: i32 },
+    Fetcher {
+        source: i32,
+    },
     /// A parked fetch has waited long enough.
-    FetchExpired { parked: u64 },
+    FetchExpired {
+        parked: u64,
+    },
     /// Something that a parked fetch waits for has come.
-    FetchWoken { parked: u64 },
+    FetchWoken {
+        parked: u64,
+    },
     IsrTick,
     Chores,
     /// Stops cleanly, beginning with the leaders.
@@ -53,12 +77,29 @@ pub(crate) enum NodeEvent {
 /// What a process does to the world.
 #[derive(Debug)]
 pub(crate) enum Emit {
-    Later { after: i64, event: NodeEvent },
-    Ask { to: Actor, lane: Lane, rpc: Rpc, request: Box<Request>, timeout: i64 },
-    Answer { ticket: Ticket, response: Box<Response> },
-    HangUp { to: Actor, lane: Lane },
+    Later {
+        after: i64,
+        event: NodeEvent,
+    },
+    Ask {
+        to: Actor,
+        lane: Lane,
+        rpc: Rpc,
+        request: Box<Request>,
+        timeout: i64,
+    },
+    Answer {
+        ticket: Ticket,
+        response: Box<Response>,
+    },
+    HangUp {
+        to: Actor,
+        lane: Lane,
+    },
     /// The process ends by itself.
-    Exit { why: &'static str },
+    Exit {
+        why: &'static str,
+    },
 }
 
 /// See the module.

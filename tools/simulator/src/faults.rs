@@ -14,7 +14,7 @@ use crate::env::NodeEvent;
 use crate::message::{ControllerRequest, FIRST_CLIENT, Request};
 use crate::metadata::{CLUSTER, directory, endpoint};
 use crate::trace::note;
-use crate::world::{Heal, Happening, World};
+use crate::world::{Happening, Heal, World};
 
 impl World {
     fn any_node(&mut self) -> i32 {
@@ -147,8 +147,7 @@ impl World {
         };
         let clients = self.random.percent(50);
         note!(self, "n{id} is cut off, out: {from}, in: {to}, clients: {clients}");
-        let mut others: Vec<i32> =
-            (1..=self.settings.nodes).filter(|other| *other != id).collect();
+        let mut others: Vec<i32> = (1..=self.settings.nodes).filter(|other| *other != id).collect();
         if clients {
             others.extend(FIRST_CLIENT..=ADMIN);
         }
@@ -278,7 +277,10 @@ impl World {
         for _ in 0..count {
             replicas.push(nodes.swap_remove(self.random.below(nodes.len())));
         }
-        note!(self, "administrator moves {name}-{partition_index} to {replicas:?}, or cancels: {cancel}");
+        note!(
+            self,
+            "administrator moves {name}-{partition_index} to {replicas:?}, or cancels: {cancel}"
+        );
         let replicas = (!cancel).then_some(replicas);
         let partition = ReassignablePartition { partition_index, replicas };
         Some(ControllerRequest::Reassign(AlterPartitionReassignmentsRequest {

@@ -224,7 +224,12 @@ impl Judge {
     }
 
     /// Replaying what is committed gives the same everywhere, and what was decided.
-    pub(crate) fn replayed(&mut self, node: i32, committed: &Controller, active: Option<&Controller>) {
+    pub(crate) fn replayed(
+        &mut self,
+        node: i32,
+        committed: &Controller,
+        active: Option<&Controller>,
+    ) {
         let end = committed.image().end_offset();
         if end == self.reference.image().end_offset() && *committed != self.reference {
             let what = format!("node {node} at {end}");
@@ -244,7 +249,8 @@ impl Judge {
         self.met.snapshots += 1;
         let end = state.image().end_offset();
         if end > self.metadata_end {
-            let what = format!("node {node}: a snapshot of {end}, committed is {}", self.metadata_end);
+            let what =
+                format!("node {node}: a snapshot of {end}, committed is {}", self.metadata_end);
             self.broken("snapshots hold what is committed", what);
         }
         self.metadata_marks.insert((node, self.life), end);
@@ -310,8 +316,9 @@ impl Judge {
         }
         let committed = length(&facts.committed);
         if !leads && to.0 > committed {
-            let what =
-                format!("broker {node} follows {key:?} with {to}, no leader has passed {committed}");
+            let what = format!(
+                "broker {node} follows {key:?} with {to}, no leader has passed {committed}"
+            );
             return self.broken("followers follow the high watermark", what);
         }
         let from = before.min(committed).max(reader.log_start().0);
@@ -361,12 +368,20 @@ impl Judge {
     }
 
     /// What is acknowledged is committed, where the acknowledgement says.
-    pub(crate) fn acked(&mut self, key: PartitionKey, producer: i64, sequence: i32, count: i32, base: i64) {
+    pub(crate) fn acked(
+        &mut self,
+        key: PartitionKey,
+        producer: i64,
+        sequence: i32,
+        count: i32,
+        base: i64,
+    ) {
         self.met.acked += 1;
         let facts = self.partitions.entry(key).or_default();
         for index in 0..count {
             let at = usize::try_from(base + i64::from(index)).unwrap_or(usize::MAX);
-            let found = facts.committed.get(at).map(|(_, producer, sequence)| (*producer, *sequence));
+            let found =
+                facts.committed.get(at).map(|(_, producer, sequence)| (*producer, *sequence));
             if found != Some((producer, sequence + index)) {
                 let what = format!(
                     "{key:?}: producer {producer} sequence {} is acknowledged at {at}, where \
@@ -388,9 +403,9 @@ impl Judge {
     /// Readers see what is committed and nothing else.
     pub(crate) fn consumed(&mut self, key: PartitionKey, from: i64, found: &[(i64, Fact)]) {
         let facts = self.partitions.entry(key).or_default();
-        let mut next = from;
         let mut wrong = None;
-        for (offset, fact) in found.iter().filter(|(offset, _)| *offset >= from) {
+        let new = found.iter().filter(|(offset, _)| *offset >= from);
+        for (next, (offset, fact)) in (from..).zip(new) {
             let at = usize::try_from(*offset).unwrap_or(usize::MAX);
             let known = facts.committed.get(at);
             if *offset != next || known != Some(fact) {
@@ -400,7 +415,6 @@ impl Judge {
                 ));
                 break;
             }
-            next += 1;
             self.met.read += 1;
         }
         if let Some(what) = wrong {
@@ -431,7 +445,8 @@ pub(crate) fn facts_of(reader: &LogReader, from: i64, to: i64) -> Result<Vec<(i6
     let mut found = Vec::new();
     let mut next = from;
     while next < to {
-        let slice = reader.read(Offset(next), CHUNK, true, Offset(to)).map_err(|e| e.to_string())?;
+        let slice =
+            reader.read(Offset(next), CHUNK, true, Offset(to)).map_err(|e| e.to_string())?;
         let bytes = slice.read_bytes().map_err(|error| error.to_string())?;
         let before = next;
         next = facts_in(&bytes, &mut found)?.unwrap_or(next);

@@ -81,7 +81,7 @@ fn main() -> Result<ExitCode> {
 fn seeds(options: &Options) -> bool {
     let began = Instant::now();
     let limit = options.minutes.map(|minutes| Duration::from_secs(minutes * 60));
-    let count = options.seeds.unwrap_or(if limit.is_some() { u64::MAX } else { SEEDS });
+    let count = options.seeds.unwrap_or_else(|| if limit.is_some() { u64::MAX } else { SEEDS });
     let (mut ran, mut failed, mut happened, mut met) = (0_u64, 0_u64, 0_u64, Met::default());
     for seed in options.first..options.first.saturating_add(count) {
         if limit.is_some_and(|limit| began.elapsed() >= limit) {

@@ -240,13 +240,16 @@ impl World {
         }
         if actor < FIRST_CLIENT && matches!(lane, Lane::Raft | Lane::RaftFetch) {
             let look = self.random.between(0, 20);
-            self.after(look, Happening::Probe {
-                by: actor,
-                life,
-                of: server,
-                of_life: server_life,
-                broker_epoch: None,
-            });
+            self.after(
+                look,
+                Happening::Probe {
+                    by: actor,
+                    life,
+                    of: server,
+                    of_life: server_life,
+                    broker_epoch: None,
+                },
+            );
         }
     }
 

@@ -115,7 +115,7 @@ impl Process {
                     env.emit(Emit::Exit { why: "closed" });
                 }
             }
-            other => self.broker.handle(env, other),
+            other => self.broker.handle(env, &other),
         }
         self.progress(env)
     }

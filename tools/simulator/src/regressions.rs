@@ -4,15 +4,27 @@
 
 /// Seed, and what it found.
 pub const REGRESSIONS: &[(u64, &str)] = &[
-    (79, "a starting broker reacted to metadata older than what it had opened: it led in an old epoch"),
+    (
+        79,
+        "a starting broker reacted to metadata older than what it had opened: it led in an old epoch",
+    ),
     (734, "the same, and its log was dropped because it had once been moved away"),
     (863, "the same"),
     (1843, "the same"),
     (230, "sessions measured by the wall clock: one set back kept a dead broker in the ISR"),
     (308, "the same"),
-    (1976, "a trimmed metadata log told a wrong end of an epoch before it: a node kept what differed"),
-    (1775, "after a restart a trimmed metadata log began at 0 again, without epochs: a node got stuck"),
-    (704, "a decision whose writing ended the leadership was answered when other records were committed"),
+    (
+        1976,
+        "a trimmed metadata log told a wrong end of an epoch before it: a node kept what differed",
+    ),
+    (
+        1775,
+        "after a restart a trimmed metadata log began at 0 again, without epochs: a node got stuck",
+    ),
+    (
+        704,
+        "a decision whose writing ended the leadership was answered when other records were committed",
+    ),
     (120, "a batch that was refused, not acknowledged, and lost: the judge was wrong"),
     (626, "the same"),
     (23, "a client that went back to an earlier leader: the judge was wrong"),

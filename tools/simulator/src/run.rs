@@ -122,7 +122,8 @@ impl World {
                 let (mut isr, mut replicas) = (state.isr.clone(), state.replicas.clone());
                 isr.sort_unstable();
                 replicas.sort_unstable();
-                let moves = !state.adding_replicas.is_empty() || !state.removing_replicas.is_empty();
+                let moves =
+                    !state.adding_replicas.is_empty() || !state.removing_replicas.is_empty();
                 if isr != replicas || moves || state.leader.is_none() {
                     return Some(format!("{key:?}: {state:?}"));
                 }

@@ -18,12 +18,7 @@ pub struct Trace {
 
 impl Trace {
     pub(crate) fn new(keeps: bool) -> Self {
-        Self {
-            hash: 0xCBF2_9CE4_8422_2325,
-            lines: VecDeque::new(),
-            line: String::new(),
-            keeps,
-        }
+        Self { hash: 0xCBF2_9CE4_8422_2325, lines: VecDeque::new(), line: String::new(), keeps }
     }
 
     /// Notes what happened at `now`.

@@ -20,20 +20,49 @@ const AT_ONCE_MAX: u32 = 20_000;
 /// Something that happens at a time.
 #[derive(Debug)]
 pub(crate) enum Happening {
-    Node { id: i32, life: u32, event: NodeEvent },
-    Arrive { connection: u64, to_server: bool, packet: Packet },
+    Node {
+        id: i32,
+        life: u32,
+        event: NodeEvent,
+    },
+    Arrive {
+        connection: u64,
+        to_server: bool,
+        packet: Packet,
+    },
     /// A request gets no answer, for this reason.
-    Unanswered { actor: Actor, life: u32, rpc: u64, failed: crate::message::Failed },
-    TimedOut { actor: Actor, life: u32, rpc: u64 },
+    Unanswered {
+        actor: Actor,
+        life: u32,
+        rpc: u64,
+        failed: crate::message::Failed,
+    },
+    TimedOut {
+        actor: Actor,
+        life: u32,
+        rpc: u64,
+    },
     /// Somebody has noticed that a connection ended, and looks whether the process is there.
-    Probe { by: i32, life: u32, of: i32, of_life: u32, broker_epoch: Option<i64> },
+    Probe {
+        by: i32,
+        life: u32,
+        of: i32,
+        of_life: u32,
+        broker_epoch: Option<i64>,
+    },
     Client(Actor, ClientEvent),
     Fault,
     Administrate,
     Heal(Heal),
-    Restart { id: i32, life: u32 },
+    Restart {
+        id: i32,
+        life: u32,
+    },
     /// The power goes while the node writes.
-    Snap { id: i32, life: u32 },
+    Snap {
+        id: i32,
+        life: u32,
+    },
 }
 
 /// What ends by itself.

@@ -1,8 +1,6 @@
 //! A few runs, since tests are built without optimization: `cargo xtask test --suite simulation`
 //! makes hundreds.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 use naru_simulator::{Met, Mutation, Outcome, Settings, run};
 
 fn traced(seed: u64) -> Outcome {

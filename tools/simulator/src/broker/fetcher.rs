@@ -30,13 +30,23 @@ const FETCH_MAX_BYTES: usize = 8192;
 enum Doing {
     Nothing,
     /// The answer to a fetch; others must not wait for it longer than until then.
-    Fetching { rpc: Rpc, interrupt_at: Option<i64> },
+    Fetching {
+        rpc: Rpc,
+        interrupt_at: Option<i64>,
+    },
     /// Where the leader's logs begin and end, of partitions whose offsets it does not have.
-    Ranging { rpc: Rpc, keys: Vec<PartitionKey> },
+    Ranging {
+        rpc: Rpc,
+        keys: Vec<PartitionKey>,
+    },
     /// The partitions that store what they got, until then.
-    Storing { until: i64 },
+    Storing {
+        until: i64,
+    },
     /// A pause after failures.
-    Pausing { until: i64 },
+    Pausing {
+        until: i64,
+    },
 }
 
 /// See the module.
@@ -325,8 +335,7 @@ impl Broker {
         let Some(partition) = self.partitions.get_mut(&key) else { return false };
         let done = match (data.error, data.diverging) {
             (ErrorCode::None, Some((epoch_there, end))) => {
-                let leader =
-                    Divergence { epoch: LeaderEpoch(epoch_there), end: Offset(end) };
+                let leader = Divergence { epoch: LeaderEpoch(epoch_there), end: Offset(end) };
                 partition.truncate_diverging(env, brokers, epoch, leader)
             }
             (ErrorCode::None, None) => {

@@ -8,6 +8,7 @@ use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Uuid};
 use naru_protocol::messages::alter_partition_request::{
     AlterPartitionRequest, BrokerState, PartitionData, TopicData,
 };
+use naru_protocol::messages::alter_partition_response::AlterPartitionResponse;
 use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener,
@@ -16,9 +17,7 @@ use naru_replication::{Event, IsrAnswer, IsrProposal, PartitionKey};
 
 use super::{Awaited, Broker};
 use crate::env::{Env, NodeEvent};
-use crate::message::{
-    ControllerRequest, ControllerResponse, Failed, Lane, Request, Response, Rpc,
-};
+use crate::message::{ControllerRequest, ControllerResponse, Failed, Lane, Request, Response, Rpc};
 use crate::metadata::{CLUSTER, Leadership};
 use crate::settings::times;
 use crate::trace::note;
@@ -282,7 +281,9 @@ impl Broker {
         let request = AlterPartitionRequest {
             broker_id: env.node,
             broker_epoch: self.registration.epoch,
-            topics: topics.map(|(topic_id, partitions)| TopicData { topic_id, partitions }).collect(),
+            topics: topics
+                .map(|(topic_id, partitions)| TopicData { topic_id, partitions })
+                .collect(),
         };
         let request = ControllerRequest::AlterPartition(request);
         match self.ask_controller(env, Lane::Controller, request) {
@@ -295,7 +296,7 @@ impl Broker {
                     env.later(0, NodeEvent::Request { ticket, request });
                 }
             }
-            None => self.answer_proposals(env, &batch, Err(ErrorCode::NotController)),
+            None => self.answer_proposals(env, &batch, &Err(ErrorCode::NotController)),
         }
     }
 
@@ -316,17 +317,14 @@ impl Broker {
             Ok(Response::Controller(Err(error))) => Err(error),
             Ok(_) | Err(_) => Err(ErrorCode::NetworkException),
         };
-        self.answer_proposals(env, batch, response);
+        self.answer_proposals(env, batch, &response);
     }
 
     fn answer_proposals(
         &mut self,
         env: &mut Env<'_>,
         batch: &[(PartitionKey, u64, IsrProposal)],
-        response: Result<
-            naru_protocol::messages::alter_partition_response::AlterPartitionResponse,
-            ErrorCode,
-        >,
+        response: &Result<AlterPartitionResponse, ErrorCode>,
     ) {
         for (key, instance, proposal) in batch {
             let data = response.as_ref().map(|response| {

@@ -237,7 +237,7 @@ impl Broker {
         }
         match request {
             Request::Produce(ask) => self.produce(env, ticket, &ask),
-            Request::Fetch(ask) => self.serve_fetch(env, ticket, ask),
+            Request::Fetch(ask) => self.serve_fetch(env, ticket, &ask),
             Request::ListOffsets(keys) => {
                 let found = keys.into_iter().filter_map(|key| {
                     let partition = self.partitions.get(&key)?;
@@ -284,8 +284,8 @@ impl Broker {
         self.pass_on(env);
     }
 
-    pub(crate) fn handle(&mut self, env: &mut Env<'_>, event: NodeEvent) {
-        match event {
+    pub(crate) fn handle(&mut self, env: &mut Env<'_>, event: &NodeEvent) {
+        match *event {
             NodeEvent::Flush { key, instance } => self.flush(env, key, instance),
             NodeEvent::Flushed { plan } => self.flushed(env, plan),
             NodeEvent::Fetcher { source } => self.run_fetcher(env, source),

@@ -288,12 +288,24 @@ impl Partition {
         let (end, base_offset) = match appended {
             Ok(appended) => (appended.last_offset.plus(1), appended.first_offset.0),
             Err(error) => {
-                note!(env, "n{} {:?} refuses rpc {}: {error}", env.node, short(self.key), ticket.rpc);
+                note!(
+                    env,
+                    "n{} {:?} refuses rpc {}: {error}",
+                    env.node,
+                    short(self.key),
+                    ticket.rpc
+                );
                 let answer = ProduceAnswer { error, base_offset: -1 };
                 return env.answer(ticket, Response::Produce(answer));
             }
         };
-        note!(env, "n{} {:?} appends rpc {} at {base_offset}", env.node, short(self.key), ticket.rpc);
+        note!(
+            env,
+            "n{} {:?} appends rpc {} at {base_offset}",
+            env.node,
+            short(self.key),
+            ticket.rpc
+        );
         let early = env.settings.has(Mutation::AckBeforeHighWatermark);
         if early {
             let answer = ProduceAnswer { error: ErrorCode::None, base_offset };
@@ -439,13 +451,7 @@ impl Partition {
         epoch: LeaderEpoch,
         to: Offset,
     ) -> Result<(), FollowError> {
-        note!(
-            env,
-            "n{} {:?} cut at {to} of {}",
-            env.node,
-            short(self.key),
-            self.reader.log_end()
-        );
+        note!(env, "n{} {:?} cut at {to} of {}", env.node, short(self.key), self.reader.log_end());
         self.cut(env, brokers, epoch, |log, now| log.truncate_to(to, now).map(drop))
     }
 

@@ -1,14 +1,14 @@
 //! Reacting to published metadata, as `broker::node::react` does.
 
-use naru_model::ErrorCode;
 use naru_log::Disk as _;
+use naru_model::ErrorCode;
 use naru_replication::PartitionKey;
 
 use super::partition::{RoleChange, partition_state, short};
 use super::{Broker, folder};
 use crate::env::Env;
-use crate::metadata::Reaction;
 use crate::message::Response;
+use crate::metadata::Reaction;
 use crate::trace::note;
 
 impl Broker {
@@ -34,12 +34,10 @@ impl Broker {
             let is_here = state.replicas.contains(&env.node);
             match (is_here, self.partitions.contains_key(&key)) {
                 (true, true) => self.take_role(env, key),
-                (true, false) => {
-                    match self.open_partition(env, key, None, None, false) {
-                        Ok(()) => self.take_role(env, key),
-                        Err(error) => note!(env, "n{} cannot open: {error}", env.node),
-                    }
-                }
+                (true, false) => match self.open_partition(env, key, None, None, false) {
+                    Ok(()) => self.take_role(env, key),
+                    Err(error) => note!(env, "n{} cannot open: {error}", env.node),
+                },
                 (false, true) => self.drop_partition(env, key, ErrorCode::NotLeaderOrFollower),
                 (false, false) => {}
             }
@@ -75,9 +73,10 @@ impl Broker {
         // The broker renames the folder and removes it later; a crash in between finishes it at
         // the next start. Here it goes at once.
         let folder = folder(key);
-        let removed = env.disk.remove_dir_all(&folder).and_then(|()| {
-            folder.parent().map_or(Ok(()), |parent| env.disk.sync_dir(parent))
-        });
+        let removed = env
+            .disk
+            .remove_dir_all(&folder)
+            .and_then(|()| folder.parent().map_or(Ok(()), |parent| env.disk.sync_dir(parent)));
         if let Err(error) = removed {
             note!(env, "n{} {:?} stays on the disk: {error}", env.node, short(key));
         }

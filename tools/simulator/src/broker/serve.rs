@@ -25,6 +25,9 @@ pub(crate) struct Session {
     followed: BTreeMap<PartitionKey, (Ask, Told)>,
 }
 
+/// The session that is asked, and whether it is to hear of every partition.
+type Asked = Option<(i32, bool)>;
+
 /// High watermark, log start, whether there was an error.
 type Told = (i64, i64, bool);
 
@@ -33,7 +36,7 @@ type Told = (i64, i64, bool);
 pub(crate) struct Parked {
     ticket: Ticket,
     follower: Follower,
-    session: Option<(i32, bool)>,
+    session: Asked,
     targets: Vec<(PartitionKey, Ask)>,
     max_bytes: usize,
 }
@@ -46,8 +49,8 @@ struct Attempt {
 }
 
 impl Broker {
-    pub(super) fn serve_fetch(&mut self, env: &mut Env<'_>, ticket: Ticket, ask: FetchAsk) {
-        let planned = match self.plan_session(env, &ask) {
+    pub(super) fn serve_fetch(&mut self, env: &mut Env<'_>, ticket: Ticket, ask: &FetchAsk) {
+        let planned = match self.plan_session(env, ask) {
             Ok(planned) => planned,
             Err(error) => {
                 let answer = FetchAnswer { error: Some(error), ..FetchAnswer::default() };
@@ -72,7 +75,7 @@ impl Broker {
         &mut self,
         env: &mut Env<'_>,
         ask: &FetchAsk,
-    ) -> Result<(Option<(i32, bool)>, Vec<(PartitionKey, Ask)>), ErrorCode> {
+    ) -> Result<(Asked, Vec<(PartitionKey, Ask)>), ErrorCode> {
         let plan = &ask.plan;
         if ask.follower.is_none() {
             return Ok((None, plan.asked.clone()));
@@ -191,13 +194,7 @@ impl Broker {
 }
 
 fn error(error: ErrorCode) -> Fetched {
-    Fetched {
-        error,
-        high_watermark: -1,
-        log_start: -1,
-        diverging: None,
-        records: Bytes::new(),
-    }
+    Fetched { error, high_watermark: -1, log_start: -1, diverging: None, records: Bytes::new() }
 }
 
 fn read(
@@ -222,14 +219,17 @@ fn read(
         return found;
     }
     let all = follower.is_some() || env.settings.has(Mutation::ReadUncommitted);
-    let upto =
-        if all { partition.reader.log_end() } else { Offset(found.high_watermark) };
+    let upto = if all { partition.reader.log_end() } else { Offset(found.high_watermark) };
     match partition.reader.read(ask.offset, left, first, upto) {
         Ok(slice) => match slice.read_bytes() {
             Ok(bytes) => found.records = bytes.into(),
             Err(_) => return error(ErrorCode::KafkaStorageError),
         },
-        Err(failed @ (ReadError::OutOfRange { .. } | ReadError::Storage(_) | ReadError::Damaged { .. })) => {
+        Err(
+            failed @ (ReadError::OutOfRange { .. }
+            | ReadError::Storage(_)
+            | ReadError::Damaged { .. }),
+        ) => {
             return error(ErrorCode::from(&failed));
         }
     }

@@ -1,8 +1,6 @@
 //! Carrying out what the quorum core wants, in order.
 
-use naru_controller::raft::{
-    Effect, Event, LogView as _, RaftRequest, RaftResponse, SnapshotId,
-};
+use naru_controller::raft::{Effect, Event, LogView as _, RaftRequest, RaftResponse, SnapshotId};
 use naru_controller::{Controller, MetadataDelta};
 use naru_model::ErrorCode;
 use naru_protocol::Records;

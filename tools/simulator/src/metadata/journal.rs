@@ -121,8 +121,8 @@ impl Journal {
             log_start: None,
             now,
         };
-        let (log, _) = Log::open(Arc::new(disk.clone()), Path::new(FOLDER), options, &|_| {})
-            .map_err(text)?;
+        let (log, _) =
+            Log::open(Arc::new(disk.clone()), Path::new(FOLDER), options, &|_| {}).map_err(text)?;
         let mut voters = VoterLog::new();
         let mut snapshot = None;
         for id in snapshots(disk)?.into_iter().rev() {
@@ -139,7 +139,8 @@ impl Journal {
         if snapshot.is_none() && log.log_start() > Offset::ZERO {
             return Err("the log begins behind every snapshot".to_owned());
         }
-        let mut journal = Self { disk: disk.clone(), reader: log.reader(), log, snapshot, before: None };
+        let mut journal =
+            Self { disk: disk.clone(), reader: log.reader(), log, snapshot, before: None };
         journal.begin_at_snapshot(now)?;
         // The quorum counts all of it as being on the disk.
         journal.sync()?;

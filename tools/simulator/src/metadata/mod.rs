@@ -20,8 +20,8 @@ use naru_controller::raft::{
 use naru_controller::{Controller, MetadataDelta, MetadataImage, RecordAndVersion};
 use naru_model::{Timestamp, Uuid};
 
-pub(crate) use journal::{Journal, format};
 use journal::is_full;
+pub(crate) use journal::{Journal, format};
 
 use crate::env::{Env, NodeEvent};
 use crate::message::{ControllerRequest, ControllerResponse, Response, Rpc, Ticket};
@@ -42,11 +42,25 @@ pub(crate) const CLUSTER: &str = "simulated";
 /// What the loop is told.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Decide { ticket: Ticket, request: Box<ControllerRequest> },
-    Raft { ticket: Ticket, request: Box<RaftRequest> },
-    Response { request_id: u64, result: Box<Result<naru_controller::raft::RaftResponse, Unreachable>> },
-    PeerGone { id: i32 },
-    BrokerGone { id: i32, epoch: i64 },
+    Decide {
+        ticket: Ticket,
+        request: Box<ControllerRequest>,
+    },
+    Raft {
+        ticket: Ticket,
+        request: Box<RaftRequest>,
+    },
+    Response {
+        request_id: u64,
+        result: Box<Result<naru_controller::raft::RaftResponse, Unreachable>>,
+    },
+    PeerGone {
+        id: i32,
+    },
+    BrokerGone {
+        id: i32,
+        epoch: i64,
+    },
     Resign,
 }
 
@@ -131,8 +145,7 @@ impl MetadataLoop {
     pub(crate) fn start(env: &mut Env<'_>, clean: bool) -> Result<Self, String> {
         let settings = env.settings;
         let empty = Controller::new(env.node, Arc::default());
-        let opened =
-            Journal::open(env.disk, settings.segment_bytes, clean, empty, env.wall())?;
+        let opened = Journal::open(env.disk, settings.segment_bytes, clean, empty, env.wall())?;
         let (mut committed, journal) = (opened.committed, opened.journal);
         let forget = settings.has(Mutation::ForgetVote);
         let fixed = (1..=settings.voters).map(|id| voter(id, Uuid::ZERO));
@@ -236,7 +249,8 @@ impl MetadataLoop {
             Input::PeerGone { id } => self.step(env, Event::PeerGone { id }),
             Input::BrokerGone { id, epoch } => {
                 let Some(active) = &mut self.active else { return Ok(()) };
-                let decision = active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
+                let decision =
+                    active.controller.decide_broker_gone(&mut active.sessions, id, epoch);
                 forgive_full(self.write(env, decision.records))
             }
             Input::Resign => self.step(env, Event::Resign),
@@ -284,8 +298,7 @@ impl MetadataLoop {
         if !self.inbox.is_empty() {
             return self.plan_turn(env, env.now);
         }
-        let sessions =
-            self.active.as_ref().and_then(|a| a.controller.next_deadline(&a.sessions));
+        let sessions = self.active.as_ref().and_then(|a| a.controller.next_deadline(&a.sessions));
         let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
         let wait = next.map_or(IDLE_MS, |at| at.saturating_sub(env.steady()).clamp(0, IDLE_MS));
         // A deadline that has passed is looked at in a moment: real loops take time, too.
