@@ -1,6 +1,8 @@
 //! One metadata quorum of Apache Kafka and Naru: each leads the other, and each cuts what the other
 //! has not got.
 
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,12 +14,13 @@ use super::{PATIENCE, create, finish};
 use crate::broker::System;
 use crate::cluster::{Cluster, Layout, Voters, view};
 use crate::outcome::{Outcome, Verdict};
+use crate::process;
 
 /// Apache Kafka's node.
 const APACHE: i32 = 1;
 const OURS: i32 = 2;
 /// How often leadership may go to somebody else than the node that it is wanted for.
-const MOVES_MAX: usize = 10;
+const MOVES_MAX: usize = 4;
 /// Kafka's wait between two tries of a controller to join the voters.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than the leader parks a follower's fetch: what is appended later goes out in no answer.
@@ -47,6 +50,7 @@ fn story(stage: &Stage<'_>, name: &str, layout: Layout, outcome: &mut Outcome) -
 }
 
 fn voters(stage: &Stage<'_>, layout: Layout, outcome: &mut Outcome) -> Result<()> {
+    let is_static = layout.voters == Voters::Static;
     let mut cluster = Cluster::start(layout)?;
     cluster.wait("all vote", JOIN_PATIENCE, |cluster| {
         let voters = cluster.any_broker(view::quorum)?.voters;
@@ -67,23 +71,52 @@ fn voters(stage: &Stage<'_>, layout: Layout, outcome: &mut Outcome) -> Result<()
         cut?;
         load.wait_served(now())?;
     }
+    if let (true, System::Naru { binary }) = (is_static, stage.system) {
+        let dynamic = make_dynamic(&mut cluster, binary);
+        outcome.add_result("static voters become voters of the log", &dynamic);
+        dynamic?;
+        load.wait_served(now())?;
+    }
     finish(stage, cluster, load, 3, outcome)
 }
 
-/// Moves the quorum's leadership to `wanted` by restarting whoever else has it.
+/// Moves the quorum's leadership to `wanted`: of the other two one misses what the other, which is
+/// killed, has committed, and so cannot be elected.
 fn make_lead(cluster: &mut Cluster, wanted: i32) -> Result<()> {
     for _ in 0..MOVES_MAX {
         let leader = cluster.controller(PATIENCE)?;
         if leader == wanted {
             return Ok(());
         }
-        cluster.stop(leader)?;
+        let others = cluster.ids().into_iter().filter(|id| *id != wanted && *id != leader);
+        for other in others.clone() {
+            cluster.stop(other)?;
+        }
+        cluster.kill(leader)?;
+        for other in others {
+            cluster.launch(other)?;
+        }
         cluster.controller(PATIENCE)?;
         cluster.launch(leader)?;
         cluster.wait_registered()?;
         cluster.wait_in_sync(TOPIC, PATIENCE)?;
     }
     bail!("node {wanted} was never elected in {MOVES_MAX} elections")
+}
+
+/// Raises kraft.version under a leader of ours, and has Apache Kafka's node lead what came of it.
+fn make_dynamic(cluster: &mut Cluster, binary: &Path) -> Result<()> {
+    make_lead(cluster, OURS)?;
+    // Refused until every voter has told the new leader its directory.
+    cluster.wait("kraft.version is raised", JOIN_PATIENCE, |cluster| {
+        let mut command = Command::new(binary);
+        command.args(["kafka-features", "--bootstrap-server", &cluster.bootstrap()]);
+        process::run(command.args(["upgrade", "--feature", "kraft.version=1"])).map(|_| ())
+    })?;
+    make_lead(cluster, APACHE)?;
+    let voters = cluster.any_broker(view::quorum)?.voters;
+    ensure!(voters == cluster.ids(), "voters: {voters:?}");
+    Ok(())
 }
 
 /// Lets the leader write what nobody else gets, and die; the others go on without it.
