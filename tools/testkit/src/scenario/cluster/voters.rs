@@ -25,6 +25,9 @@ const MOVES_MAX: usize = 4;
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than the leader parks a follower's fetch: what is appended later goes out in no answer.
 const PARKED: Duration = Duration::from_millis(800);
+/// While Apache Kafka leads the quorum a dead coordinator is replaced after 9 s; members have given
+/// up their ids by then, and the new coordinator waits for the old ones until their sessions end.
+const GROUP_TIME: Duration = Duration::from_secs(20);
 /// Longer than a follower may take to have a record, shorter than sessions last.
 const APPEND_TIME: Duration = Duration::from_millis(1500);
 
@@ -77,6 +80,7 @@ fn voters(stage: &Stage<'_>, layout: Layout, outcome: &mut Outcome) -> Result<()
         dynamic?;
         load.wait_served(now())?;
     }
+    thread::sleep(GROUP_TIME);
     finish(stage, cluster, load, 3, outcome)
 }
 
