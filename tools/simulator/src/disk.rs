@@ -53,7 +53,12 @@ impl NodeDisk {
         self.inner.limit_room(bytes);
     }
 
-    /// There is space again.
+    /// From now on nothing gets to the disk, and syncs say so.
+    pub(crate) fn fail_syncs(&self) {
+        self.inner.fail_syncs();
+    }
+
+    /// There is space again, and syncs succeed.
     pub(crate) fn heal(&self) {
         self.inner.heal();
     }

@@ -46,7 +46,7 @@ impl World {
             return;
         }
         let id = self.victim();
-        match self.random.between(0, 21) {
+        match self.random.between(0, 22) {
             0..=3 => self.crash(id),
             4 | 5 => {
                 for id in 1..=self.settings.nodes {
@@ -98,6 +98,15 @@ impl World {
                     note!(self, "n{id} loses power after {steps} more writes");
                     node.disk.cut_at(steps.unsigned_abs());
                 }
+            }
+            21 if self.settings.fsync => {
+                note!(self, "the disk of n{id} fails");
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.broken = true;
+                    node.disk.fail_syncs();
+                }
+                let wait = self.random.between(200, 5000);
+                self.after(wait, Happening::Heal(Heal::Disk(id)));
             }
             20 => {
                 // Everybody is killed, and loses power soon after it is back: what nobody has
@@ -192,6 +201,21 @@ impl World {
                     node.disk.heal();
                 }
             }
+            Heal::Disk(id) => {
+                // Another disk, or the same one again: the process starts anew.
+                if let Some(node) = self.nodes.get_mut(&id)
+                    && std::mem::take(&mut node.broken)
+                {
+                    let running = node.process.is_some();
+                    if running {
+                        self.kill(id);
+                    }
+                    if let Some(node) = self.nodes.get_mut(&id) {
+                        node.disk = node.disk.after_power_cut(&mut self.random);
+                        node.disk.heal();
+                    }
+                }
+            }
             Heal::Clock(id) => {
                 if let Some(node) = self.nodes.get_mut(&id) {
                     node.skew = 0;
@@ -207,6 +231,7 @@ impl World {
         self.mend_links();
         for id in 1..=self.settings.nodes {
             self.heal(Heal::Space(id));
+            self.heal(Heal::Disk(id));
             self.heal(Heal::Clock(id));
             if let Some(node) = self.nodes.get_mut(&id) {
                 node.paused_until = node.paused_until.min(self.now);

@@ -11,6 +11,9 @@ use crate::message::{Actor, FIRST_CLIENT, Failed, Lane, Request, Response, Rpc, 
 use crate::trace::note;
 use crate::world::{Happening, World};
 
+/// Longest time that a request is under way after its connection was closed, for each look at it.
+const LATE_MAX_MS: i64 = 3000;
+
 #[derive(Debug, Clone)]
 pub(crate) enum Packet {
     Request { rpc: Rpc, request: Box<Request> },
@@ -162,6 +165,11 @@ impl World {
         }
         if self.network.cut.contains(&(from, to)) || !(connection.open || connection.late) {
             return;
+        }
+        if !connection.open && to_server && self.random.percent(30) {
+            // What a closed connection still delivers may take its time.
+            let wait = self.random.between(1, LATE_MAX_MS);
+            return self.after(wait, Happening::Arrive { connection: number, to_server, packet });
         }
         let (client_life, server_life) = (connection.client_life, connection.server_life);
         match packet {

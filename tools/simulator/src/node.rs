@@ -26,8 +26,10 @@ pub(crate) struct Node {
     pub(crate) skew: i64,
     pub(crate) paused_until: i64,
     pub(crate) next_rpc: Rpc,
-    /// Bytes that its disk has left, if it is full.
+    /// Its disk has no space left, or little.
     pub(crate) full: bool,
+    /// Its disk does not sync.
+    pub(crate) broken: bool,
 }
 
 /// What runs on it.

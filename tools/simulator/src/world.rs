@@ -70,6 +70,7 @@ pub(crate) enum Happening {
 pub(crate) enum Heal {
     Network,
     Space(i32),
+    Disk(i32),
     Clock(i32),
 }
 
@@ -126,6 +127,7 @@ impl World {
                     paused_until: 0,
                     next_rpc: 0,
                     full: false,
+                    broken: false,
                 },
             );
             let late = world.random.between(0, 300);
@@ -332,7 +334,7 @@ impl World {
                 self.after_node(id);
             }
             Err(why) => {
-                let excused = node.full || node.disk.is_cut();
+                let excused = node.full || node.broken || node.disk.is_cut();
                 note!(self, "n{id} does not start: {why}");
                 if excused {
                     let disk = node.disk.after_kill();
@@ -384,11 +386,16 @@ impl World {
             return;
         }
         note!(self, "n{id} exits: {why}");
-        if !node.full {
+        let broken = node.broken;
+        if !node.full && !broken {
             let what = format!("node {id}: {why}");
             self.judge.broken("a node goes on while its disk does", what);
         }
         self.kill(id);
+        if broken && let Some(node) = self.nodes.get_mut(&id) {
+            // What the kernel could not write it has dropped.
+            node.disk = node.disk.after_power_cut(&mut self.random);
+        }
     }
 
     /// `kill -9`: what was written is there still.

@@ -446,7 +446,7 @@ impl MetadataLoop {
     ) {
         self.image = Arc::clone(&image);
         self.reactions.push_back(Reaction { image, delta, done });
-        let takes = if env.random.percent(3) { 300 } else { 3 };
+        let takes = [3, 3, 3, 3, 3, 3, 3, 3, 300, 1500][env.random.below(10)];
         let after = env.random.between(0, takes);
         env.later(after, NodeEvent::React);
     }
