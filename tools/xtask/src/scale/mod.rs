@@ -108,9 +108,9 @@ impl Measure {
         let port = self.cluster.port(1);
         let names: Vec<String> = (0..topics).map(|index| format!("scale-{index:04}")).collect();
         let topics_at_once = CREATED_AT_ONCE / usize::try_from(partitions)?;
-        names.chunks(topics_at_once).try_for_each(|chunk| {
-            create_topics(port, chunk, partitions, copies, PATIENCE)
-        })
+        names
+            .chunks(topics_at_once)
+            .try_for_each(|chunk| create_topics(port, chunk, partitions, copies, PATIENCE))
     }
 
     /// Waits until every running node says `enough` of every partition.

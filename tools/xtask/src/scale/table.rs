@@ -11,9 +11,8 @@ const BEGIN: &str = "<!-- begin: cargo xtask scale --write -->";
 const END: &str = "<!-- end of scale -->";
 
 pub fn markdown(steps: &[Step]) -> String {
-    let mut text = String::from(
-        "| step | Kafka s | Naru s | Kafka MiB | Naru MiB |\n|---|---|---|---|---|\n",
-    );
+    let mut text =
+        String::from("| step | Kafka s | Naru s | Kafka MiB | Naru MiB |\n|---|---|---|---|---|\n");
     let mut names: Vec<&str> = Vec::new();
     for step in steps {
         if !names.contains(&step.name) {
