@@ -78,6 +78,10 @@ pub(crate) fn offsets_to_text(offsets: &OffsetCheckpoint) -> String {
 
 /// Reads the text of an offset checkpoint; none if it is damaged.
 pub(crate) fn offsets_from_text(text: &str) -> Option<OffsetCheckpoint> {
+    // The last number of a torn file may lack digits, and be a number still.
+    if !text.ends_with('\n') {
+        return None;
+    }
     let mut lines = text.lines();
     if lines.next()?.trim() != "0" {
         return None;
@@ -108,9 +112,16 @@ mod tests {
         let text = offsets_to_text(&offsets);
         assert_eq!(text, "0\n2\na-b.c 3 17\nz 0 0\n");
         assert_eq!(offsets_from_text(&text), Some(offsets));
-        for bad in
-            ["", "0\n", "1\n0\n", "0\n1\n", "0\n1\na 0\n", "0\n1\na 0 1 2\n", "0\n0\na 0 1\n"]
-        {
+        for bad in [
+            "",
+            "0\n",
+            "1\n0\n",
+            "0\n1\na 0 17",
+            "0\n1\n",
+            "0\n1\na 0\n",
+            "0\n1\na 0 1 2\n",
+            "0\n0\na 0 1\n",
+        ] {
             assert_eq!(offsets_from_text(bad), None, "{bad:?}");
         }
     }

@@ -46,6 +46,15 @@ impl LeaderEpochs {
         true
     }
 
+    /// Takes the word of a batch that was verified: what was noted of its offset may be older than
+    /// a truncation.
+    pub(crate) fn correct(&mut self, epoch: LeaderEpoch, offset: Offset) {
+        if self.epoch_at(offset).is_some_and(|noted| noted > epoch) {
+            self.truncate_from_end(offset);
+        }
+        self.assign(epoch, offset);
+    }
+
     /// Forgets what begins at `end` or later; true if there was something.
     pub(crate) fn truncate_from_end(&mut self, end: Offset) -> bool {
         let before = self.entries.len();
@@ -93,6 +102,10 @@ impl LeaderEpochs {
 
     /// Reads the text of the checkpoint file; none if it is damaged.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
+        // The last number of a torn file may lack digits, and be a number still.
+        if !text.ends_with('\n') {
+            return None;
+        }
         let mut lines = text.lines();
         if lines.next()?.trim() != "0" {
             return None;
@@ -160,13 +173,31 @@ mod tests {
     }
 
     #[test]
+    fn a_verified_batch_is_believed_more_than_the_checkpoint() {
+        let mut known = epochs(&[(1, 0), (4, 18)]);
+        known.correct(LeaderEpoch(1), Offset(9));
+        assert_eq!(known, epochs(&[(1, 0), (4, 18)]));
+        // Epoch 4 was cut off before epoch 3 came to the same place.
+        known.correct(LeaderEpoch(3), Offset(18));
+        assert_eq!(known, epochs(&[(1, 0), (3, 18)]));
+        known.correct(LeaderEpoch(5), Offset(20));
+        assert_eq!(known, epochs(&[(1, 0), (3, 18), (5, 20)]));
+    }
+
+    #[test]
     fn the_text_reads_back_and_damage_is_noticed() {
         let known = epochs(&[(0, 0), (7, 120)]);
         assert_eq!(known.to_text(), "0\n2\n0 0\n7 120\n");
         assert_eq!(LeaderEpochs::from_text(&known.to_text()), Some(known));
-        for bad in
-            ["", "1\n0\n", "0\n2\n0 0\n", "0\n1\n0 0\n1 1\n", "0\n1\nx 0\n", "0\n2\n3 0\n2 9\n"]
-        {
+        for bad in [
+            "",
+            "0\n2\n0 0\n7 12",
+            "1\n0\n",
+            "0\n2\n0 0\n",
+            "0\n1\n0 0\n1 1\n",
+            "0\n1\nx 0\n",
+            "0\n2\n3 0\n2 9\n",
+        ] {
             assert_eq!(LeaderEpochs::from_text(bad), None, "{bad:?}");
         }
     }

@@ -360,7 +360,7 @@ impl Opening<'_> {
                 first.get_or_insert(header.base_offset);
                 last = Some((batch.position, next));
                 next = header.next_offset();
-                epochs.assign(header.partition_leader_epoch, header.base_offset);
+                epochs.correct(header.partition_leader_epoch, header.base_offset);
                 *producers_seen |= header.producer().is_some();
                 if batch.position >= noted_from {
                     let placed = Placed {

@@ -22,8 +22,10 @@ pub fn markdown(steps: &[Step]) -> String {
     for name in names {
         let of = |system| steps.iter().find(|step| step.name == name && step.system == system);
         let (kafka, naru) = (of("apache"), of("naru"));
-        let seconds = |s: Option<&Step>| s.map_or("-".to_owned(), |s| format!("{:.2}", s.seconds));
-        let memory = |s: Option<&Step>| s.map_or("-".to_owned(), |s| s.resident_mib.to_string());
+        let seconds =
+            |s: Option<&Step>| s.map_or_else(|| "-".to_owned(), |s| format!("{:.2}", s.seconds));
+        let memory =
+            |s: Option<&Step>| s.map_or_else(|| "-".to_owned(), |s| s.resident_mib.to_string());
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
