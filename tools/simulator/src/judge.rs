@@ -128,10 +128,12 @@ impl Judge {
             let what = format!("nodes {leader} and {node} lead the quorum in epoch {epoch}");
             self.broken("one leader per quorum epoch", what);
         }
-        if end < self.metadata_end {
+        // One that was frozen may begin to lead when its epoch is over.
+        let earlier = self.metadata.values().filter(|(_, of, _)| *of < epoch);
+        let committed = earlier.map(|(next, ..)| *next).max().unwrap_or(0);
+        if end < committed {
             let what = format!(
-                "node {node} leads epoch {epoch} with metadata up to {end}, committed is {}",
-                self.metadata_end
+                "node {node} leads epoch {epoch} with metadata up to {end}, committed is {committed}"
             );
             self.broken("committed metadata is never lost", what);
         }
@@ -263,7 +265,9 @@ impl Judge {
         let node = self.node;
         let facts = self.partitions.entry(key).or_default();
         let leader = *facts.leaders.entry(epoch.0).or_insert(node);
-        let committed = length(&facts.committed);
+        // A broker that hears late may begin to lead when its epoch is over.
+        let earlier = facts.committed.partition_point(|(of, ..)| *of < epoch.0);
+        let committed = length(&facts.committed[..earlier]);
         if leader != node {
             let what = format!("brokers {leader} and {node} lead {key:?} in epoch {epoch}");
             self.broken("one leader per partition epoch", what);
