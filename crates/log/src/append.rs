@@ -221,6 +221,10 @@ impl Log {
                 break;
             }
             let request = header.partition_leader_epoch;
+            if given.is_empty() && self.latest_epoch.is_some_and(|current| request < current) {
+                // This replica may have led since, and appended nothing.
+                self.forget_epochs_without_records();
+            }
             if let Some(current) = self.latest_epoch.filter(|current| request < *current) {
                 trouble = Some(AppendError::EpochWentBack { request, current });
                 break;

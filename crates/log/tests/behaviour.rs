@@ -9,7 +9,7 @@ use naru_log::{
     AppendError, Disk, Log, LogConfig, NewBatch, OpenOptions, Origin, OsDisk, ReadError, Reason,
 };
 use naru_model::{LeaderEpoch, Offset, Timestamp};
-use naru_records::{BatchHeader, TimestampType, batches};
+use naru_records::{BatchBuilder, BatchHeader, BatchOptions, TimestampType, batches};
 use support::{
     EPOCH, NOW, append, batch, batch_at, idempotent, open, options, read_all, try_append,
 };
@@ -425,4 +425,29 @@ fn syncing_is_planned_executed_and_noted() {
     log.mark_synced(&plan);
     assert_eq!(log.unsynced_records(), 0);
     assert!(log.sync_plan().unwrap().is_none());
+}
+
+#[test]
+fn an_epoch_that_was_led_without_records_does_not_hinder_a_follower() {
+    let disk: Arc<dyn Disk> = support::sim_disk::SimDisk::new();
+    let (mut log, _) = open(&disk, Path::new("/d/t-0"), &LogConfig::default(), false);
+    append(&mut log, &idempotent(7, 0, 0, &["a", "b"]));
+    let gap = idempotent(7, 0, 9, &["x"]);
+    let refused =
+        log.append_one(NewBatch::built(&gap).unwrap(), Origin::Client, LeaderEpoch(2), NOW);
+    assert!(matches!(refused, Err(AppendError::OutOfOrderSequence { .. })), "{refused:?}");
+
+    // The leader of epoch 3 has more of epoch 1.
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(NOW, None, Some(b"c"));
+    let of_leader = builder
+        .build(&BatchOptions {
+            base_offset: Offset(2),
+            leader_epoch: Some(LeaderEpoch(1)),
+            ..BatchOptions::default()
+        })
+        .unwrap();
+    assert_eq!(log.append_as_follower(&of_leader, NOW).unwrap().log_end, Offset(3));
+    assert_eq!(log.reader().epoch_at(Offset(2)), Some(LeaderEpoch(1)));
+    assert_eq!(log.latest_epoch(), Some(LeaderEpoch(1)));
 }

@@ -161,6 +161,12 @@ impl World {
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };
             for (key, partition) in &process.broker.partitions {
+                let image = self.judge.reference.image().topic_by_id(key.topic);
+                let state = image.and_then(|topic| topic.partitions.get(&key.partition));
+                if !state.is_some_and(|state| state.replicas.contains(&node.id)) {
+                    // Moved away: it has not heard of that yet.
+                    continue;
+                }
                 let reader = &partition.reader;
                 let (start, end) = (reader.log_start().0, reader.log_end().0);
                 let found = facts_of(reader, start, end)?;

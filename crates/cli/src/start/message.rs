@@ -46,8 +46,7 @@ fn recovery(summary: &Summary) -> String {
         count => format!("{count} partitions"),
     };
     let report = &summary.recovery;
-    let nothing_to_recover = summary.was_clean || summary.partitions == 0;
-    if nothing_to_recover && !report.mended() {
+    if summary.was_clean && !report.mended() {
         return count;
     }
     let how = if summary.was_clean { "mended" } else { "recovered after an unclean stop" };
