@@ -29,6 +29,8 @@ pub(crate) type Fact = (i32, i64, i32);
 pub(crate) struct PartitionFacts {
     /// Below somebody's high watermark, by offset.
     pub(crate) committed: Vec<Fact>,
+    /// The leader epoch in which each of them was committed.
+    committed_in: Vec<i32>,
     leaders: BTreeMap<i32, i32>,
     /// High watermark of each process, and its leader epoch if it leads.
     marks: BTreeMap<(i32, u32), i64>,
@@ -88,6 +90,8 @@ pub(crate) struct Judge {
     quorum_leaders: BTreeMap<i32, i32>,
     /// Committed batches of metadata by first offset: the offset behind, epoch, bytes.
     metadata: BTreeMap<i64, (i64, i32, Bytes)>,
+    /// Up to where metadata was committed at the end of each quorum epoch.
+    metadata_ends: BTreeMap<i32, i64>,
     pub(crate) metadata_end: i64,
     metadata_marks: BTreeMap<(i32, u32), i64>,
     /// What the committed metadata comes to.
@@ -107,6 +111,7 @@ impl Judge {
             met: Met::default(),
             quorum_leaders: BTreeMap::new(),
             metadata: BTreeMap::new(),
+            metadata_ends: BTreeMap::new(),
             metadata_end: 0,
             metadata_marks: BTreeMap::new(),
             reference: Controller::new(0, std::sync::Arc::default()),
@@ -129,8 +134,7 @@ impl Judge {
             self.broken("one leader per quorum epoch", what);
         }
         // One that was frozen may begin to lead when its epoch is over.
-        let earlier = self.metadata.values().filter(|(_, of, _)| *of < epoch);
-        let committed = earlier.map(|(next, ..)| *next).max().unwrap_or(0);
+        let committed = self.metadata_ends.range(..epoch).next_back().map_or(0, |(_, end)| *end);
         if end < committed {
             let what = format!(
                 "node {node} leads epoch {epoch} with metadata up to {end}, committed is {committed}"
@@ -151,7 +155,7 @@ impl Judge {
     /// The committed part of the metadata log is the same everywhere.
     pub(crate) fn metadata_committed(
         &mut self,
-        node: i32,
+        (node, in_epoch): (i32, i32),
         to: i64,
         end: i64,
         batches: &[(i64, i64, i32, Bytes)],
@@ -181,6 +185,7 @@ impl Judge {
                 None if *first == self.metadata_end => {
                     self.metadata.insert(*first, (*next, *epoch, bytes.clone()));
                     self.metadata_end = *next;
+                    self.metadata_ends.insert(in_epoch, *next);
                     self.replay(*next, *epoch, bytes);
                 }
                 None => {
@@ -266,7 +271,7 @@ impl Judge {
         let facts = self.partitions.entry(key).or_default();
         let leader = *facts.leaders.entry(epoch.0).or_insert(node);
         // A broker that hears late may begin to lead when its epoch is over.
-        let earlier = facts.committed.partition_point(|(of, ..)| *of < epoch.0);
+        let earlier = facts.committed_in.partition_point(|of| *of < epoch.0);
         let committed = length(&facts.committed[..earlier]);
         if leader != node {
             let what = format!("brokers {leader} and {node} lead {key:?} in epoch {epoch}");
@@ -327,7 +332,7 @@ impl Judge {
         }
         let from = before.min(committed).max(reader.log_start().0);
         match facts_of(reader, from, to.0) {
-            Ok(found) => self.agree(key, from, &found),
+            Ok(found) => self.agree(key, epoch, from, &found),
             Err(error) => {
                 let what = format!("broker {node} {key:?} from {from} to {to}: {error}");
                 self.broken("what is committed can be read", what);
@@ -336,7 +341,7 @@ impl Judge {
     }
 
     /// Holds records from `from` on against what is committed, and takes over what is new.
-    fn agree(&mut self, key: PartitionKey, from: i64, found: &[(i64, Fact)]) {
+    fn agree(&mut self, key: PartitionKey, epoch: LeaderEpoch, from: i64, found: &[(i64, Fact)]) {
         let node = self.node;
         for (offset, fact) in found.iter().filter(|(offset, _)| *offset >= from) {
             let facts = self.partitions.entry(key).or_default();
@@ -351,6 +356,7 @@ impl Judge {
                 }
                 None if at == facts.committed.len() => {
                     facts.committed.push(*fact);
+                    facts.committed_in.push(epoch.0);
                     let (_, producer, sequence) = *fact;
                     let next = facts.next.entry(producer).or_insert(0);
                     let expected = std::mem::replace(next, sequence + 1);

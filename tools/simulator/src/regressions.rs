@@ -35,6 +35,14 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
         2785,
         "a replica that was moved away and had not heard of it was compared: the judge was wrong",
     ),
+    (
+        23658,
+        "two proposals for one partition in one request: the second took the answer of the first for its own, and waited for ever",
+    ),
+    (
+        26488,
+        "who begins to lead late may lack what a later leader has committed: the judge was wrong",
+    ),
     (120, "a batch that was refused, not acknowledged, and lost: the judge was wrong"),
     (626, "the same"),
     (23, "a client that went back to an earlier leader: the judge was wrong"),

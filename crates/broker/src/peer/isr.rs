@@ -2,7 +2,7 @@
 //!
 //! One request is on its way at a time and carries everything that waited for the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +39,22 @@ async fn send(node: Arc<Node>, mut proposals: mpsc::UnboundedReceiver<Proposed>)
             count = proposals.recv_many(&mut batch, BATCH_MAX) => if count == 0 { return },
             _ = stop.wait_for(|stopping| *stopping) => return,
         }
-        let batch = std::mem::take(&mut batch);
+        let batch = last_of_each(std::mem::take(&mut batch));
         let request = request(&node, &batch);
         let link = node.controller_link();
         let answer = link.send(request).await;
         answer_all(batch, answer);
     }
+}
+
+/// Of several proposals for a partition only the last one waits for its answer, and an answer
+/// says nothing of which proposal it is for.
+fn last_of_each(mut batch: Vec<Proposed>) -> Vec<Proposed> {
+    let mut seen = HashSet::new();
+    batch.reverse();
+    batch.retain(|proposed| seen.insert(proposed.partition.key()));
+    batch.reverse();
+    batch
 }
 
 fn request(node: &Node, batch: &[Proposed]) -> AlterPartitionRequest {

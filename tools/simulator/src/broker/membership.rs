@@ -1,7 +1,7 @@
 //! Registration, heartbeats and ISR changes: what a broker asks of the controller, as
 //! `broker::peer::{registration, isr, link}` do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use naru_controller::controller::FEATURES;
 use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Uuid};
@@ -262,7 +262,12 @@ impl Broker {
         if self.proposing || self.proposals.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.proposals);
+        let mut batch = std::mem::take(&mut self.proposals);
+        // Of several proposals for a partition only the last one waits for its answer.
+        let mut seen = BTreeSet::new();
+        batch.reverse();
+        batch.retain(|(key, ..)| seen.insert(*key));
+        batch.reverse();
         let mut topics: BTreeMap<Uuid, Vec<PartitionData>> = BTreeMap::new();
         for (key, _, proposal) in &batch {
             let isr = proposal.isr.iter().map(|(id, epoch)| BrokerState {
@@ -349,10 +354,11 @@ impl Broker {
             };
             note!(
                 env,
-                "n{} {:?} ISR {:?}: {}",
+                "n{} {:?} ISR {:?} from partition epoch {}: {}",
                 env.node,
                 super::partition::short(*key),
                 proposal.isr.iter().map(|(id, _)| id.0).collect::<Vec<_>>(),
+                proposal.partition_epoch,
                 match answer {
                     IsrAnswer::Committed { .. } => "committed".to_owned(),
                     IsrAnswer::Refused(error) => format!("{error}"),

@@ -55,6 +55,14 @@ impl Broker {
             return;
         };
         let state = partition_state(image);
+        note!(
+            env,
+            "n{} {:?} hears of partition epoch {}, ISR {:?}",
+            env.node,
+            short(key),
+            state.partition_epoch,
+            image.isr
+        );
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         match partition.apply(env, &self.brokers, &state) {
             RoleChange::Same => {}

@@ -417,8 +417,9 @@ impl MetadataLoop {
             })?;
         }
         note!(env, "n{node} metadata committed to {to}");
+        let epoch = self.quorum.epoch();
         if let Some(judge) = env.judge() {
-            judge.metadata_committed(node, to, end, &batches);
+            judge.metadata_committed((node, epoch), to, end, &batches);
         }
         Ok(())
     }
