@@ -43,6 +43,7 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
         26488,
         "who begins to lead late may lack what a later leader has committed: the judge was wrong",
     ),
+    (23129, "a partition whose log could not be opened on a full disk was never tried again"),
     (120, "a batch that was refused, not acknowledged, and lost: the judge was wrong"),
     (626, "the same"),
     (23, "a client that went back to an earlier leader: the judge was wrong"),

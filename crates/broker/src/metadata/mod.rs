@@ -12,7 +12,7 @@ mod open;
 mod suspects;
 mod transport;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use naru_controller::image::ConfigResource;
 use naru_controller::raft::{RaftRequest, RaftResponse};
 use naru_controller::{Controller, Decision, MetadataDelta, MetadataImage};
-use naru_model::ErrorCode;
 use naru_model::config::{Layers, Props};
+use naru_model::{ErrorCode, Uuid};
 use tokio::sync::{oneshot, watch};
 
 use crate::node::Node;
@@ -96,6 +96,18 @@ impl Shared {
         if let Some(reactions) = reactions.as_ref() {
             // Nobody reacts any more when the node has stopped.
             let _ = reactions.send(reaction);
+        }
+    }
+
+    /// Has this node react once more to what is published, and publishes nothing: the loop may
+    /// have something newer meanwhile.
+    fn react(&self, delta: MetadataDelta, done: Vec<Done>) {
+        let reactions = self.reactions.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: no reaction to something newer is in the queue before this one.
+        let image = Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner));
+        if let Some(reactions) = reactions.as_ref() {
+            // Nobody reacts any more when the node has stopped.
+            let _ = reactions.send(Reaction { image, delta, done });
         }
     }
 
@@ -317,16 +329,19 @@ impl MetadataHost {
     /// Waits until this node has reacted to everything that is published now.
     pub(crate) async fn after_reactions(&self) {
         let (told, reacted) = oneshot::channel();
-        self.shared.publish(Reaction {
-            image: self.image(),
-            delta: MetadataDelta::default(),
-            done: vec![Box::new(move |_| {
-                // Whoever waited may have given up.
-                let _ = told.send(());
-            })],
+        let done: Done = Box::new(move |_| {
+            // Whoever waited may have given up.
+            let _ = told.send(());
         });
+        self.shared.react(MetadataDelta::default(), vec![done]);
         // Dropped unanswered when the node stops.
         let _ = reacted.await;
+    }
+
+    /// Has this node react to these partitions as if they had just changed.
+    pub(crate) fn react_again(&self, partitions_changed: BTreeSet<(Uuid, i32)>) {
+        let delta = MetadataDelta { partitions_changed, ..MetadataDelta::default() };
+        self.shared.react(delta, Vec::new());
     }
 
     /// Whether the last process of this registration is known to be gone.

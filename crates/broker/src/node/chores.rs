@@ -14,6 +14,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often closed segments are synced; Kafka does it at each roll.
 const CLOSED_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is tried to open what could not be opened.
+const OPEN_EVERY: Duration = Duration::from_secs(1);
 /// How often a full disk is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 
@@ -44,6 +46,7 @@ pub(super) fn run(node: &Arc<Node>) {
         Chore { every: TICK, last: started, run: sync_due },
         Chore { every: TICK, last: started, run: dirs::give_up_failed },
         Chore { every: SPACE_EVERY, last: started, run: tend_space },
+        Chore { every: OPEN_EVERY, last: started, run: open_again },
     ];
     // Kafka's first look for old segments comes after this delay, not after a whole interval.
     let initial = Duration::from_millis(log.initial_task_delay_ms);
@@ -61,6 +64,11 @@ pub(super) fn run(node: &Arc<Node>) {
             }
         }
     }
+}
+
+fn open_again(node: &Arc<Node>) -> Result<(), StorageError> {
+    node.open_again();
+    Ok(())
 }
 
 fn delete_old_segments(node: &Arc<Node>) -> Result<(), StorageError> {

@@ -15,7 +15,7 @@ mod stop;
 mod summary;
 mod topics;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,8 +23,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use naru_controller::MetadataImage;
 use naru_coordinators::GroupConfig;
 use naru_log::{LogDir, StorageError};
-use naru_model::Timestamp;
 use naru_model::config::{BrokerConfig, Layers, TopicConfig};
+use naru_model::{Timestamp, Uuid};
 use tokio::sync::watch;
 
 pub use error::{ExitCode, StartError};
@@ -67,6 +67,8 @@ pub(crate) struct Node {
     registration: Registration,
     /// Producer ids of this broker's block that are not given out yet.
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
+    /// Partitions whose logs could not be opened, as on a full disk.
+    not_opened: Mutex<BTreeSet<(Uuid, i32)>>,
 }
 
 impl Node {

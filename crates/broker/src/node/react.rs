@@ -1,8 +1,9 @@
 //! What the node does when metadata changes: open and close partitions, take over settings, tell
 //! the coordinators.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
@@ -116,10 +117,14 @@ impl Node {
             .collect();
         let opened = open_all(self.storage(), &logs, 1, self.now(), &|_, _, _| {});
         let mut partitions = Vec::new();
+        let mut not_opened = BTreeSet::new();
         for ((topic, index, state), result) in wanted.iter().zip(opened) {
             match result {
                 Ok(log) => partitions.push((self.partition(topic, *index, log, None), state)),
-                Err(error) => tracing::error!("{}-{index} cannot be opened: {error}", topic.name),
+                Err(error) => {
+                    tracing::error!("{}-{index} cannot be opened yet: {error}", topic.name);
+                    not_opened.insert((topic.id, *index));
+                }
             }
         }
         self.partitions().insert(partitions.iter().map(|(one, _)| Arc::clone(one)).collect());
@@ -128,6 +133,15 @@ impl Node {
         }
         let misplaced = partitions.iter().filter_map(|(one, state)| self.misplaced(one, state));
         self.assign_dirs(misplaced.collect());
+        self.not_opened.lock().unwrap_or_else(PoisonError::into_inner).append(&mut not_opened);
+    }
+
+    /// Tries again to open what could not be opened: a full disk may have space by now.
+    pub(super) fn open_again(&self) {
+        let mut not_opened = self.not_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if !not_opened.is_empty() {
+            self.metadata().react_again(std::mem::take(&mut not_opened));
+        }
     }
 
     /// Brings one partition in line with its metadata: it leads, or fetches from its leader.

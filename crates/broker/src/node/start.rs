@@ -106,6 +106,7 @@ pub fn start(
         started_at: now(),
         ready: OnceLock::new(),
         producer_ids: tokio::sync::Mutex::default(),
+        not_opened: Mutex::default(),
         link: LinkState::new(link_options(&config), lifecycle_max(&config)),
         registration: Registration::new(incarnation_id, previous_epoch),
         identity,

@@ -7,7 +7,7 @@ mod partition;
 mod react;
 mod serve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ pub(crate) struct Broker {
     proposals: Vec<(PartitionKey, u64, IsrProposal)>,
     proposing: bool,
     plans: BTreeMap<u64, (PartitionKey, u64, SyncPlan)>,
+    /// Partitions whose logs could not be opened, as on a full disk.
+    not_opened: BTreeSet<PartitionKey>,
     /// Came before this broker serves.
     early: Vec<(Ticket, Request)>,
     last_number: u64,
@@ -136,6 +138,7 @@ impl Broker {
             proposals: Vec::new(),
             proposing: false,
             plans: BTreeMap::new(),
+            not_opened: BTreeSet::new(),
             early: Vec::new(),
             last_number: 0,
             open: false,
@@ -301,6 +304,7 @@ impl Broker {
             }
             NodeEvent::Chores => {
                 self.chores(env);
+                self.open_again(env);
                 env.later(CHORES_MS, NodeEvent::Chores);
             }
             _ => {}

@@ -27,25 +27,40 @@ impl Broker {
         }
         for (topic, index) in &delta.partitions_changed {
             let key = PartitionKey { topic: *topic, partition: *index };
-            let topic = self.image.topic_by_id(*topic);
-            let Some(state) = topic.and_then(|topic| topic.partitions.get(index)) else {
-                continue;
-            };
-            let is_here = state.replicas.contains(&env.node);
-            match (is_here, self.partitions.contains_key(&key)) {
-                (true, true) => self.take_role(env, key),
-                (true, false) => match self.open_partition(env, key, None, None, false) {
-                    Ok(()) => self.take_role(env, key),
-                    Err(error) => note!(env, "n{} cannot open: {error}", env.node),
-                },
-                (false, true) => self.drop_partition(env, key, ErrorCode::NotLeaderOrFollower),
-                (false, false) => {}
-            }
+            self.change_partition(env, key);
         }
         for (ticket, response) in done {
             env.answer(ticket, Response::Controller(Ok(response)));
         }
         self.pass_on(env);
+    }
+
+    /// Leads, follows, opens or gives up one partition, as metadata says.
+    fn change_partition(&mut self, env: &mut Env<'_>, key: PartitionKey) {
+        let topic = self.image.topic_by_id(key.topic);
+        let Some(state) = topic.and_then(|topic| topic.partitions.get(&key.partition)) else {
+            return;
+        };
+        let is_here = state.replicas.contains(&env.node);
+        match (is_here, self.partitions.contains_key(&key)) {
+            (true, true) => self.take_role(env, key),
+            (true, false) => match self.open_partition(env, key, None, None, false) {
+                Ok(()) => self.take_role(env, key),
+                Err(error) => {
+                    note!(env, "n{} cannot open {:?} yet: {error}", env.node, short(key));
+                    self.not_opened.insert(key);
+                }
+            },
+            (false, true) => self.drop_partition(env, key, ErrorCode::NotLeaderOrFollower),
+            (false, false) => {}
+        }
+    }
+
+    /// Tries again to open what could not be opened.
+    pub(super) fn open_again(&mut self, env: &mut Env<'_>) {
+        for key in std::mem::take(&mut self.not_opened) {
+            self.change_partition(env, key);
+        }
     }
 
     /// Brings one partition in line with its metadata.
