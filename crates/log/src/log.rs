@@ -172,6 +172,8 @@ impl Log {
             plan.execute()?;
             self.mark_synced(&plan);
         }
+        // Readers may live on; the files of thousands of logs must not stay open for them.
+        self.release_files();
         Ok(self.log_end)
     }
 

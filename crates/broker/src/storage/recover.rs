@@ -10,6 +10,10 @@ use naru_model::{Offset, Timestamp, TopicPartition, Uuid};
 
 use super::Storage;
 
+/// Logs whose files stay open after they were opened: with more of them a process would run into
+/// its limit of files. They are opened again when they are needed.
+const FILES_KEPT_MAX: usize = 1_000;
+
 /// A log to be opened.
 #[derive(Debug, Clone)]
 pub(crate) struct LogToOpen {
@@ -53,7 +57,7 @@ pub(crate) fn open_all(
                 progress(opened.load(Ordering::Relaxed), logs.len(), total);
             };
             let tail_bytes = naru_log::tail_budget(logs.len());
-            let result = open(storage, log, tail_bytes, now, &told);
+            let result = open(storage, log, tail_bytes, logs.len() > FILES_KEPT_MAX, now, &told);
             *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             opened.fetch_add(1, Ordering::Relaxed);
         }
@@ -77,6 +81,7 @@ fn open(
     storage: &Storage,
     log: &LogToOpen,
     tail_bytes: u64,
+    release: bool,
     now: Timestamp,
     progress: &dyn Fn(u64),
 ) -> Result<OpenedLog, ReadError> {
@@ -94,6 +99,9 @@ fn open(
     opened.report_to(std::sync::Arc::clone(dir.health()));
     if naru_log::read_partition_metadata(&**dir.disk(), &folder)? != Some(log.topic_id) {
         write_partition_metadata(&**dir.disk(), &folder, log.topic_id)?;
+    }
+    if release {
+        opened.release_files();
     }
     Ok(OpenedLog { log: opened, recovery, dir: dir.path().to_path_buf() })
 }
