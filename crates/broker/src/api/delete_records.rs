@@ -4,7 +4,6 @@
 //! before it is answered, and the replicas that are there have deleted the records, too. Topics that are compacted and not deleted from are refused.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use naru_controller::topic_name::is_internal;
 use naru_model::{ErrorCode, Offset};
@@ -20,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::lookup;
 use crate::dispatch::RequestContext;
+use crate::node::millis;
 use crate::partition::Partition;
 
 /// "Up to the high watermark."
@@ -32,7 +32,7 @@ pub(crate) async fn handle(
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let timeout = millis(request.timeout_ms);
     let deadline = Instant::now() + timeout;
     let mut changed = false;
     let mut waits = Vec::new();

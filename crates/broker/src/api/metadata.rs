@@ -198,7 +198,7 @@ pub(super) struct Availability {
 
 impl Availability {
     pub(super) fn of(image: &MetadataImage, partition: &PartitionImage) -> Self {
-        let alive = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
+        let alive = |id: &i32| image.is_alive(*id);
         let leader = partition.leader.filter(alive);
         Self {
             error: if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable },

@@ -3,8 +3,6 @@
 //!
 //! Here: which topics exist and what they are called. The rest is `naru_coordinators`'.
 
-use std::time::Duration;
-
 use naru_coordinators::{Command, Reply};
 use naru_model::ErrorCode;
 use naru_protocol::messages::offset_commit_request::{
@@ -46,7 +44,7 @@ pub(crate) async fn commit(
         let (group, topics) = (request.group_id.clone(), request.topics.clone());
         let command = Command::OffsetCommit { context: client(&context), request };
         let millis = context.node.config().offsets.commit_timeout_ms;
-        let wait_max = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        let wait_max = crate::node::millis(millis);
         let asked = context.node.coordination().ask(&group, command);
         // A write that takes longer is told as Kafka tells it: ask again, perhaps elsewhere.
         let answer = tokio::time::timeout(wait_max, asked)

@@ -5,7 +5,7 @@
 //! ids. Transactional batches are refused until transactions are served.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use naru_controller::topic_name::is_internal;
@@ -25,6 +25,7 @@ use super::lookup;
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::TopicKey;
 use crate::listener::{Answer, Refusal};
+use crate::node::millis;
 use crate::partition::{Appended, Partition, Refused, Stored};
 
 /// First version that may bring zstd (KIP-110).
@@ -40,7 +41,7 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         Err(refusal) => return refusal,
     };
     let acks = request.acks;
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let timeout = millis(request.timeout_ms);
     let (mut response, waits) = append_all(&context, request);
     if acks == 0 {
         return without_answer(&response);

@@ -12,7 +12,7 @@ use naru_model::{ErrorCode, Timestamp};
 use naru_records::{BatchBuilder, BatchOptions, Compression};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::node::Node;
+use crate::node::{Node, millis};
 use crate::partition::{Partition, Stored};
 
 /// Requests that may wait in one shard; more are told to come back.
@@ -203,8 +203,8 @@ impl ShardHost {
     /// may have gone on from what this one knows.
     fn check_contact(&self) -> Result<(), ErrorCode> {
         let node = self.node.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let session = u64::try_from(node.config().cluster.session_timeout_ms).unwrap_or(0);
-        if node.registration().is_in_contact(Duration::from_millis(session)) {
+        let session = millis(node.config().cluster.session_timeout_ms);
+        if node.registration().is_in_contact(session) {
             Ok(())
         } else {
             Err(ErrorCode::NotCoordinator)
@@ -308,9 +308,7 @@ impl ShardHost {
                 }
                 core.shard.next_deadline()
             };
-            let wait = deadline.map_or(IDLE, |deadline| {
-                Duration::from_millis(u64::try_from(deadline.0 - now.0).unwrap_or(0)).min(IDLE)
-            });
+            let wait = deadline.map_or(IDLE, |deadline| millis(deadline.0 - now.0).min(IDLE));
             if wait.is_zero() {
                 host.tick(now);
                 // A deadline that a tick cannot clear must not keep the thread.

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use naru_controller::batch::snapshot;
 use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
 use naru_controller::raft::{
-    ControlRecord, Destination, Effect, Event, KraftVersion, LogView as _, Quorum, RaftRequest,
-    RaftResponse, SnapshotId, SnapshotPolicy, Unreachable,
+    ControlRecord, Effect, Event, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
+    SnapshotPolicy, Unreachable,
 };
 use naru_controller::topic_name::CONSUMER_OFFSETS;
 use naru_controller::{Controller, RecordAndVersion};
@@ -28,7 +28,7 @@ use super::open::{LogRecords, replay_snapshot};
 use super::transport::Transport;
 use super::{Leadership, Reaction, Shared};
 use crate::metrics::Seldom;
-use crate::node::now;
+use crate::node::{millis, now};
 
 /// Inputs taken in one turn, which one sync pays for.
 const TURN_MAX: usize = 256;
@@ -67,14 +67,10 @@ pub(crate) struct Deciding<'a> {
     pub(crate) now: i64,
     /// The offset that the first record of the decision will get.
     pub(crate) next_offset: i64,
-    /// The finalized `kraft.version`.
-    pub(crate) kraft_version: i16,
-    /// Whether the quorum could become dynamic.
+    /// Its voters, its `kraft.version`, and whether it could become dynamic.
     pub(crate) quorum: &'a Quorum,
     /// Set if the quorum is to become dynamic before this is answered.
     pub(crate) raise_kraft_version: bool,
-    /// The ids of the quorum's voters.
-    pub(crate) voters: &'a [i32],
 }
 
 /// Called when a decision is committed, or will not be.
@@ -107,14 +103,14 @@ struct Active {
 
 /// See the module.
 pub(super) struct Driver {
-    pub(super) journal: Journal,
-    pub(super) quorum: Quorum,
-    pub(super) committed: Controller,
-    pub(super) policy: SnapshotPolicy,
-    pub(super) shared: Arc<Shared>,
-    pub(super) transport: Transport,
-    pub(super) bootstrap: Vec<RecordAndVersion>,
-    pub(super) settings: DriverSettings,
+    journal: Journal,
+    quorum: Quorum,
+    committed: Controller,
+    policy: SnapshotPolicy,
+    shared: Arc<Shared>,
+    transport: Transport,
+    bootstrap: Vec<RecordAndVersion>,
+    settings: DriverSettings,
     active: Option<Active>,
     /// Leads, but has not committed anything in its epoch yet.
     leading: bool,
@@ -246,9 +242,7 @@ impl Driver {
             .as_ref()
             .and_then(|active| active.controller.next_deadline(&active.sessions));
         let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
-        let wait = next.map_or(IDLE, |at| {
-            Duration::from_millis(u64::try_from(at.saturating_sub(self.clock.now())).unwrap_or(0))
-        });
+        let wait = next.map_or(IDLE, |at| millis(at.saturating_sub(self.clock.now())));
         wait.min(IDLE)
     }
 
@@ -354,7 +348,7 @@ impl Driver {
                     .map_err(|error| JournalError::storage(&error))
             }
             Effect::Send { request_id, to, version, request } => {
-                self.send(request_id, to, version, request);
+                self.transport.send(request_id, to, version, request);
                 Ok(())
             }
             Effect::Reply { token, response } => {
@@ -423,10 +417,6 @@ impl Driver {
             }
             Effect::AdvanceHighWatermark { to } => self.commit(to),
         }
-    }
-
-    fn send(&self, request_id: u64, to: Destination, version: Option<i16>, request: RaftRequest) {
-        self.transport.send(request_id, to, version, request);
     }
 
     fn reply(&mut self, token: u64, response: RaftResponse) {
@@ -516,14 +506,11 @@ impl Driver {
             (job.refuse)(ErrorCode::RequestTimedOut);
             return Ok(());
         }
-        let voters: Vec<i32> = self.quorum.voters().iter().map(|voter| voter.id).collect();
         let mut deciding = Deciding {
-            voters: &voters,
             controller: &active.controller,
             sessions: &mut active.sessions,
             now: self.clock.now(),
             next_offset: self.journal.end(),
-            kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
             quorum: &self.quorum,
             raise_kraft_version: false,
         };
@@ -580,7 +567,7 @@ impl Driver {
             return Ok(());
         }
         let epoch = self.quorum.epoch();
-        let (place, _) = self.journal.append_records(epoch, records)?;
+        let place = self.journal.append_records(epoch, records)?;
         if let Some(active) = &mut self.active {
             for (index, record) in records.iter().enumerate() {
                 // What the controller has decided it can replay; otherwise state and log differ.
@@ -679,7 +666,7 @@ impl Driver {
             endpoint: self.quorum.leader_endpoint().map(|(host, port)| (host.to_owned(), port)),
             active_here: self.active.is_some(),
             voters: self.quorum.voters().len(),
-            kraft_version: i16::from(self.quorum.kraft_version() == KraftVersion::Dynamic),
+            kraft_version: self.quorum.kraft_version().level(),
         });
     }
 

@@ -77,16 +77,16 @@ impl Journal {
         BatchPlace { base_offset: self.reader.log_end().0, epoch, timestamp: now() }
     }
 
-    /// Appends metadata records as one batch, not synced yet. Where it lies and its size.
+    /// Appends metadata records as one batch, not synced yet. Where it lies.
     pub(super) fn append_records(
         &mut self,
         epoch: i32,
         records: &[RecordAndVersion],
-    ) -> Result<(BatchPlace, usize)> {
+    ) -> Result<BatchPlace> {
         let place = self.place(epoch);
         let batch = metadata_batch(place, records).map_err(storage)?;
         self.append(&batch, epoch)?;
-        Ok((place, batch.len()))
+        Ok(place)
     }
 
     /// Appends control records as one batch, not synced yet. The log's end.

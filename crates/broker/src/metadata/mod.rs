@@ -119,7 +119,7 @@ impl Shared {
         let mut departed = self.departed.lock().unwrap_or_else(PoisonError::into_inner);
         departed.retain(|_, since| since.elapsed() < DEPARTED_LISTED);
         for id in &reaction.delta.brokers_changed {
-            let was_here = before.broker(*id).is_some_and(|broker| !broker.fenced);
+            let was_here = before.is_alive(*id);
             if was_here && reaction.image.broker(*id).is_some_and(|broker| broker.fenced) {
                 departed.insert(*id, Instant::now());
             }

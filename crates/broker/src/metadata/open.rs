@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use naru_client::net::ConnectionOptions;
@@ -29,7 +28,7 @@ use super::journal::{Item, Journal};
 use super::suspects::Suspects;
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
-use crate::node::{StartError, now};
+use crate::node::{StartError, millis, now};
 use crate::storage::{Identity, METADATA_FOLDER, Storage};
 
 /// Kafka's file with the records of a fresh cluster, in the metadata directory.
@@ -157,10 +156,6 @@ impl MetadataHost {
             .spawn(move || driver.run(&arrivals))?;
         Ok(Self { shared, inbox, reactions: Mutex::new(Some(to_react)), lost: Mutex::default() })
     }
-}
-
-fn millis(value: i64) -> Duration {
-    Duration::from_millis(u64::try_from(value).unwrap_or(0))
 }
 
 fn timeouts(config: &BrokerConfig) -> QuorumTimeouts {

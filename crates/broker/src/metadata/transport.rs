@@ -17,6 +17,7 @@ use naru_protocol::Request;
 use tokio::net::TcpStream;
 
 use super::driver::Input;
+use crate::peer::address;
 
 /// How long a look whether a process is there may take.
 const PROBE_MAX: Duration = Duration::from_millis(500);
@@ -182,14 +183,6 @@ pub(super) async fn broker_is_gone(broker: &BrokerImage) -> bool {
         }
     }
     false
-}
-
-fn address(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
 }
 
 /// Whether connections are refused now or in a moment: a process that was killed loses its

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use naru_log::{DeletedSegments, StorageError};
 
 use super::{Node, dirs};
+use crate::node::millis;
 use crate::partition::Partition;
 
 /// How often it is looked whether anything is due.
@@ -115,7 +116,7 @@ fn delete_in(partition: &Partition, node: &Node) -> Option<DeletedSegments> {
 
 /// Removes files when readers have had time to finish.
 fn remove_later(node: &Node, deleted: DeletedSegments, delay_ms: i64) {
-    let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+    let delay = millis(delay_ms);
     node.background().spawn(async move {
         tokio::time::sleep(delay).await;
         let removed = tokio::task::spawn_blocking(move || deleted.remove()).await;

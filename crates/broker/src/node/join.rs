@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::start::GivenUp;
 use super::{Node, StartError, fitness};
-use crate::peer::{Registration, State, register_controller};
+use crate::peer::{Registration, State, address, register_controller};
 
 /// How long one address may take to say who it is.
 const ASK_MAX: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ fn id_of_voters(config: &BrokerConfig) -> String {
 async fn ask_until_answered(addresses: Vec<(String, u16)>) -> String {
     loop {
         for (host, port) in &addresses {
-            if let Some(id) = ask(&format!("{host}:{port}")).await {
+            if let Some(id) = ask(&address(host, *port)).await {
                 return id;
             }
         }
@@ -159,7 +159,7 @@ pub(super) fn serve(node: &Arc<Node>, patience: &Patience) -> Result<(), StartEr
         // The sender lives as long as the node.
         let _ = state.wait_for(|state| *state == State::Serving).await;
         let (id, metadata) = (node.id(), node.metadata());
-        metadata.wait_for(|image| image.broker(id).is_some_and(|b| !b.fenced)).await;
+        metadata.wait_for(|image| image.is_alive(id)).await;
         metadata.after_reactions().await;
     })
 }

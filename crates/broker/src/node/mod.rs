@@ -119,8 +119,7 @@ impl Node {
     pub(crate) fn controller_for_clients(&self) -> i32 {
         let leader = self.metadata.leadership().borrow().leader;
         let image = self.image();
-        let is_there = |id: &i32| image.broker(*id).is_some_and(|broker| !broker.fenced);
-        leader.filter(is_there).unwrap_or_else(|| self.id())
+        leader.filter(|id| image.is_alive(*id)).unwrap_or_else(|| self.id())
     }
 
     pub(crate) fn coordination(&self) -> &Coordination {
@@ -275,6 +274,11 @@ fn splitmix(state: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// A length of time from milliseconds as settings and requests have them; none if negative.
+pub(crate) fn millis(ms: impl Into<i64>) -> Duration {
+    Duration::from_millis(u64::try_from(ms.into()).unwrap_or(0))
 }
 
 /// Milliseconds since 1970; before that, 0.

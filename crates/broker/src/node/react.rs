@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
@@ -12,7 +11,7 @@ use naru_log::Health;
 use naru_model::config::ReplicationThrottle;
 use naru_model::{ErrorCode, Offset, TopicPartition};
 
-use super::Node;
+use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
@@ -62,7 +61,7 @@ impl Node {
         let is_full = folders.iter().filter_map(dir_of).any(|d| d.health().now() == Health::Full);
         let delay_ms = if is_full { 0 } else { delay_ms };
         let node = Arc::clone(self);
-        let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+        let delay = millis(delay_ms);
         self.background().spawn(async move {
             tokio::time::sleep(delay).await;
             let removed = tokio::task::spawn_blocking(move || {

@@ -15,7 +15,7 @@ use naru_model::config::{BrokerConfig, Endpoint, Loaded, Props, SecurityProtocol
 use tokio::sync::watch;
 
 use super::join::Patience;
-use super::{Node, StartError, Summary, chores, join, now};
+use super::{Node, StartError, Summary, chores, join, millis, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
@@ -303,7 +303,6 @@ fn lifecycle_max(config: &BrokerConfig) -> Duration {
 }
 
 fn link_options(config: &BrokerConfig) -> ConnectionOptions {
-    let millis = |value: i64| Duration::from_millis(u64::try_from(value).unwrap_or(0));
     ConnectionOptions {
         client_id: format!("broker-{}", config.node_id.0),
         connect_timeout: millis(config.cluster.connection_setup_timeout_ms),

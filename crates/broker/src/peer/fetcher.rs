@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::connection::{Connection, ConnectionError};
-use crate::node::Node;
+use crate::node::{Node, millis};
 use crate::partition::Partition;
 
 /// How long a leader may take beyond the wait it was allowed. After a cut network a new connection
@@ -235,9 +235,7 @@ impl Fetcher {
         stored: &mut mpsc::UnboundedReceiver<PartitionKey>,
     ) -> bool {
         let resume = self.plan.next_resume_ms().map(|at| at - self.now_ms());
-        let wait = resume.map_or(Duration::from_secs(3600), |ms| {
-            Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-        });
+        let wait = resume.map_or(Duration::from_secs(3600), millis);
         tokio::select! {
             one = news.recv() => match one {
                 Some(one) => drop(self.hear(one)),
@@ -356,7 +354,7 @@ impl Fetcher {
     pub(super) fn timeout(&self) -> Duration {
         let config = &self.node.config().replication;
         let ms = u64::try_from(config.socket_timeout_ms).unwrap_or(30_000);
-        let wait = Duration::from_millis(u64::try_from(config.fetch_wait_max_ms).unwrap_or(0));
+        let wait = millis(config.fetch_wait_max_ms);
         Duration::from_millis(ms).min(wait + ANSWER_MAX)
     }
 

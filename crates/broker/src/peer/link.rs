@@ -208,7 +208,7 @@ impl<'n> ControllerLink<'n> {
             // It leads, but is not active yet.
             return Err(ErrorCode::NotController);
         }
-        let address = format!("{host}:{port}");
+        let address = super::address(host, *port);
         let mut open_slot = slot.open.lock().await;
         if let Some((known, open)) = open_slot.as_ref()
             && *known == address

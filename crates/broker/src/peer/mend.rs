@@ -131,7 +131,7 @@ fn sources(node: &Node, partition: &Partition) -> Vec<i32> {
     let Some(state) = image.partition(partition.topic(), partition.index()) else {
         return Vec::new();
     };
-    let is_there = |id: &i32| *id != node.id() && image.broker(*id).is_some_and(|b| !b.fenced);
+    let is_there = |id: &i32| *id != node.id() && image.is_alive(*id);
     let mut all: Vec<i32> = state.replicas.iter().copied().filter(is_there).collect();
     all.sort_by_key(|id| (state.leader != Some(*id), !state.isr.contains(id)));
     all

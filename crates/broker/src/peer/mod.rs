@@ -13,4 +13,13 @@ mod registration;
 pub(crate) use fetchers::Fetchers;
 pub(crate) use isr::send_isr_changes;
 pub(crate) use link::{ControllerLink, LinkState};
+/// A host and port as one text; the colons of an IPv6 address need brackets around them.
+pub(crate) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
 pub(crate) use registration::{Registration, State, register_controller};

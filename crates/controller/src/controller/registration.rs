@@ -65,24 +65,11 @@ impl Controller {
             id: request.broker_id,
             epoch: again.map_or(context.next_offset, |broker| broker.epoch),
             incarnation_id: request.incarnation_id,
-            endpoints: request
-                .listeners
-                .iter()
-                .map(|listener| Endpoint {
-                    name: listener.name.clone(),
-                    host: listener.host.clone(),
-                    port: listener.port,
-                    security_protocol: listener.security_protocol,
-                })
-                .collect(),
+            endpoints: request.listeners.iter().map(Endpoint::from).collect(),
             features: request
                 .features
                 .iter()
-                .map(|f| {
-                    let range =
-                        VersionRange { min: f.min_supported_version, max: f.max_supported_version };
-                    (f.name.clone(), range)
-                })
+                .map(|f| (f.name.clone(), VersionRange::from(f)))
                 .collect(),
             rack: request.rack.clone(),
             fenced: again.is_none_or(|broker| broker.fenced),
@@ -236,24 +223,11 @@ impl Controller {
             id: request.controller_id,
             incarnation_id: request.incarnation_id,
             zk_migration_ready: false,
-            endpoints: request
-                .listeners
-                .iter()
-                .map(|listener| Endpoint {
-                    name: listener.name.clone(),
-                    host: listener.host.clone(),
-                    port: listener.port,
-                    security_protocol: listener.security_protocol,
-                })
-                .collect(),
+            endpoints: request.listeners.iter().map(Endpoint::from).collect(),
             features: request
                 .features
                 .iter()
-                .map(|f| {
-                    let range =
-                        VersionRange { min: f.min_supported_version, max: f.max_supported_version };
-                    (f.name.clone(), range)
-                })
+                .map(|f| (f.name.clone(), VersionRange::from(f)))
                 .collect(),
         };
         let known = self.image.controller(controller.id);

@@ -10,6 +10,7 @@ use naru_protocol::messages::register_broker_record::{
 use naru_protocol::messages::register_controller_record::{
     ControllerEndpoint, ControllerFeature, RegisterControllerRecord,
 };
+use naru_protocol::messages::{broker_registration_request, controller_registration_request};
 
 /// One listener of a broker or controller, as others reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,57 @@ pub struct VersionRange {
     pub min: i16,
     /// Highest.
     pub max: i16,
+}
+
+/// Kafka's messages of registration have types of their own for the same endpoints and features.
+macro_rules! same_endpoints {
+    ($($theirs:ty)*) => {
+        $(impl From<&$theirs> for Endpoint {
+            fn from(theirs: &$theirs) -> Self {
+                Self {
+                    name: theirs.name.clone(),
+                    host: theirs.host.clone(),
+                    port: theirs.port,
+                    security_protocol: theirs.security_protocol,
+                }
+            }
+        }
+
+        impl From<&Endpoint> for $theirs {
+            fn from(ours: &Endpoint) -> Self {
+                Self {
+                    name: ours.name.clone(),
+                    host: ours.host.clone(),
+                    port: ours.port,
+                    security_protocol: ours.security_protocol,
+                }
+            }
+        })*
+    };
+}
+
+macro_rules! same_ranges {
+    ($($theirs:ty)*) => {
+        $(impl From<&$theirs> for VersionRange {
+            fn from(theirs: &$theirs) -> Self {
+                Self { min: theirs.min_supported_version, max: theirs.max_supported_version }
+            }
+        })*
+    };
+}
+
+same_endpoints! {
+    BrokerEndpoint
+    ControllerEndpoint
+    broker_registration_request::Listener
+    controller_registration_request::Listener
+}
+
+same_ranges! {
+    BrokerFeature
+    ControllerFeature
+    broker_registration_request::Feature
+    controller_registration_request::Feature
 }
 
 /// A broker's registration.
@@ -94,19 +146,8 @@ impl BrokerImage {
             id: record.broker_id,
             epoch: record.broker_epoch,
             incarnation_id: record.incarnation_id,
-            endpoints: record
-                .end_points
-                .iter()
-                .map(|e| Endpoint {
-                    name: e.name.clone(),
-                    host: e.host.clone(),
-                    port: e.port,
-                    security_protocol: e.security_protocol,
-                })
-                .collect(),
-            features: features
-                .map(|f| (f.name.clone(), range(f.min_supported_version, f.max_supported_version)))
-                .collect(),
+            endpoints: record.end_points.iter().map(Endpoint::from).collect(),
+            features: features.map(|f| (f.name.clone(), VersionRange::from(f))).collect(),
             rack: record.rack.clone(),
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
@@ -121,16 +162,7 @@ impl BrokerImage {
             is_migrating_zk_broker: false,
             incarnation_id: self.incarnation_id,
             broker_epoch: self.epoch,
-            end_points: self
-                .endpoints
-                .iter()
-                .map(|e| BrokerEndpoint {
-                    name: e.name.clone(),
-                    host: e.host.clone(),
-                    port: e.port,
-                    security_protocol: e.security_protocol,
-                })
-                .collect(),
+            end_points: self.endpoints.iter().map(BrokerEndpoint::from).collect(),
             features: self
                 .features
                 .iter()
@@ -191,19 +223,8 @@ impl ControllerImage {
             id: record.controller_id,
             incarnation_id: record.incarnation_id,
             zk_migration_ready: record.zk_migration_ready,
-            endpoints: record
-                .end_points
-                .iter()
-                .map(|e| Endpoint {
-                    name: e.name.clone(),
-                    host: e.host.clone(),
-                    port: e.port,
-                    security_protocol: e.security_protocol,
-                })
-                .collect(),
-            features: features
-                .map(|f| (f.name.clone(), range(f.min_supported_version, f.max_supported_version)))
-                .collect(),
+            endpoints: record.end_points.iter().map(Endpoint::from).collect(),
+            features: features.map(|f| (f.name.clone(), VersionRange::from(f))).collect(),
         }
     }
 
@@ -212,16 +233,7 @@ impl ControllerImage {
             controller_id: self.id,
             incarnation_id: self.incarnation_id,
             zk_migration_ready: self.zk_migration_ready,
-            end_points: self
-                .endpoints
-                .iter()
-                .map(|e| ControllerEndpoint {
-                    name: e.name.clone(),
-                    host: e.host.clone(),
-                    port: e.port,
-                    security_protocol: e.security_protocol,
-                })
-                .collect(),
+            end_points: self.endpoints.iter().map(ControllerEndpoint::from).collect(),
             features: self
                 .features
                 .iter()
@@ -233,8 +245,4 @@ impl ControllerImage {
                 .collect(),
         }
     }
-}
-
-const fn range(min: i16, max: i16) -> VersionRange {
-    VersionRange { min, max }
 }

@@ -96,6 +96,11 @@ impl MetadataImage {
         self.brokers.get(&id)
     }
 
+    /// Whether a broker is registered and not fenced.
+    pub fn is_alive(&self, broker: i32) -> bool {
+        self.broker(broker).is_some_and(|broker| !broker.fenced)
+    }
+
     /// All registered controllers, ids ascending.
     pub fn controllers(&self) -> impl Iterator<Item = &Arc<ControllerImage>> {
         self.controllers.values()

@@ -21,5 +21,15 @@ pub enum KraftVersion {
     Dynamic,
 }
 
+impl KraftVersion {
+    /// The feature's level.
+    pub const fn level(self) -> i16 {
+        match self {
+            Self::Static => 0,
+            Self::Dynamic => 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub(crate) async fn register(
         let settings = RegisterBroker {
             version,
             cluster_id: node.cluster_id(),
-            kraft_version: deciding.kraft_version,
+            kraft_version: deciding.quorum.kraft_version().level(),
             next_offset: deciding.next_offset,
             // This node's own earlier process is gone: this one holds its directories' locks.
             // So is one whose very address another process listens on now.

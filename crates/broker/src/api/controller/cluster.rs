@@ -87,11 +87,9 @@ pub(crate) async fn update_features(
 ) -> Result<UpdateFeaturesResponse, ErrorCode> {
     let version = context.version;
     let decided = context.node.metadata().decide_only(move |deciding| {
-        let settings = UpdateFeatures {
-            version,
-            voters: deciding.voters,
-            kraft_version: deciding.kraft_version,
-        };
+        let voters: Vec<i32> = deciding.quorum.voters().iter().map(|voter| voter.id).collect();
+        let kraft_version = deciding.quorum.kraft_version().level();
+        let settings = UpdateFeatures { version, voters: &voters, kraft_version };
         let Decision { records, response } =
             deciding.controller.decide_update_features(&request, settings);
         if response.kraft_version.is_some() {
