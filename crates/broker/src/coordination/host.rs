@@ -200,11 +200,18 @@ impl ShardHost {
     }
 
     /// A broker that the controller has not heard for a session is coordinator no longer: another
-    /// may have gone on from what this one knows.
+    /// may have gone on from what this one knows. Heard again, it first has to learn whether one
+    /// has, and to have seen that itself.
     fn check_contact(&self) -> Result<(), ErrorCode> {
         let node = self.node.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
         let session = millis(node.config().cluster.session_timeout_ms);
-        if node.registration().is_in_contact(session) {
+        let leads = || {
+            let image = node.image();
+            let partition = image.partition(self.partition.topic(), self.partition.index());
+            partition.is_some_and(|partition| partition.leader == Some(node.id()))
+        };
+        let metadata = node.metadata();
+        if node.registration().is_in_contact(session) && metadata.is_current(session) && leads() {
             Ok(())
         } else {
             Err(ErrorCode::NotCoordinator)

@@ -7,8 +7,8 @@
 //! when its records are committed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use naru_controller::batch::snapshot;
@@ -301,6 +301,7 @@ impl Driver {
         }
         // Voters, and where they are, change without a change of leaders too.
         self.tell_leadership();
+        self.tell_age();
         self.drop_unheard();
         Ok(())
     }
@@ -668,6 +669,15 @@ impl Driver {
             voters: self.quorum.voters().len(),
             kraft_version: self.quorum.kraft_version().level(),
         });
+    }
+
+    /// Everything committed that this node has heard of is published.
+    fn tell_age(&self) {
+        let now = self.clock.now();
+        if let Some(at) = self.quorum.current_at(now) {
+            let at = Instant::now().checked_sub(millis(now.saturating_sub(at)));
+            *self.shared.current_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        }
     }
 
     /// Writes a snapshot; if that fails, the log still has everything.

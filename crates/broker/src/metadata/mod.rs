@@ -67,6 +67,8 @@ struct Shared {
     /// `None` once the node has stopped.
     reactions: Mutex<Option<Sender<Reaction>>>,
     failure: watch::Sender<Option<String>>,
+    /// When the image last was all that was committed; `None` before the first time.
+    current_at: Mutex<Option<Instant>>,
     /// Brokers that were fenced lately, and when.
     departed: Mutex<HashMap<i32, Instant>>,
     suspects: Suspects,
@@ -212,6 +214,12 @@ impl MetadataHost {
         let mut end = self.shared.end.subscribe();
         // The sender lives as long as this host.
         let _ = end.wait_for(|_| enough(&self.image())).await;
+    }
+
+    /// Whether the image cannot be older than `age`.
+    pub(crate) fn is_current(&self, age: Duration) -> bool {
+        let at = *self.shared.current_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < age)
     }
 
     /// The layers below a topic's own settings.

@@ -75,6 +75,7 @@ impl MetadataHost {
             leadership: watch::Sender::default(),
             reactions: Mutex::new(Some(reactions)),
             failure: watch::Sender::default(),
+            current_at: Mutex::default(),
             departed: Mutex::default(),
             suspects: Suspects::default(),
             file: Arc::new(props),

@@ -26,6 +26,10 @@ pub(super) struct Fetcher {
     waits_for_sync: bool,
     /// The leader's high watermark of the answer that is being appended.
     high_watermark: i64,
+    /// When the last Fetch was sent.
+    sent_at: i64,
+    /// When the last Fetch was sent whose answer left nothing committed unknown.
+    current_at: Option<i64>,
 }
 
 impl Fetcher {
@@ -37,7 +41,14 @@ impl Fetcher {
             turn,
             waits_for_sync: false,
             high_watermark: -1,
+            sent_at: now,
+            current_at: None,
         }
+    }
+
+    /// See [`Quorum::current_at`].
+    pub(super) fn current_at(&self) -> Option<i64> {
+        self.current_at
     }
 
     pub(super) fn reset(&mut self, now: i64) {
@@ -82,6 +93,7 @@ impl Quorum {
             return;
         }
         let offset = step.end();
+        self.fetcher.sent_at = step.now;
         let request = self.fetch_request(step, offset);
         let wait = i64::from(self.timeouts.fetch_max_wait_ms);
         let timeout = self.timeouts.fetch_timeout_ms.max(wait.saturating_mul(2));
@@ -216,12 +228,20 @@ impl Quorum {
             self.fetcher.high_watermark = partition.high_watermark;
             step.effects.push(Effect::AppendFetched { records });
         } else if partition.high_watermark >= 0 {
-            self.raise_high_watermark(step, partition.high_watermark.min(offset));
+            self.take_high_watermark(step, partition.high_watermark, offset);
         }
         self.fetcher.succeeded(step.now);
         self.heard_leader(step.now);
         if let Role::Follower(follower) = &mut self.role {
             follower.download = download;
+        }
+    }
+
+    /// Commits what the leader says is committed, as far as the log reaches.
+    fn take_high_watermark(&mut self, step: &mut Step<'_>, leaders: i64, end: i64) {
+        self.raise_high_watermark(step, leaders.min(end));
+        if leaders <= end {
+            self.fetcher.current_at = Some(self.fetcher.sent_at);
         }
     }
 
@@ -244,9 +264,8 @@ impl Quorum {
         self.busy = false;
         self.synced_end = self.synced_end.max(end.min(step.end()));
         self.read_control(control);
-        let committed = self.fetcher.high_watermark.min(end);
-        if committed >= 0 {
-            self.raise_high_watermark(step, committed);
+        if self.fetcher.high_watermark >= 0 {
+            self.take_high_watermark(step, self.fetcher.high_watermark, end);
         }
         self.fetcher.high_watermark = -1;
         // Time spent on this node's own disk is not the leader's.

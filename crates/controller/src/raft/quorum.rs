@@ -291,6 +291,15 @@ impl Quorum {
         self.high_watermark
     }
 
+    /// When this node last knew everything that was committed, as far as its leader knew; a leader
+    /// knows by itself. Milliseconds.
+    pub fn current_at(&self, now: i64) -> Option<i64> {
+        match &self.role {
+            Role::Leader(leader) => leader.committed.map(|_| now),
+            _ => self.fetcher.current_at(),
+        }
+    }
+
     /// kraft.version and voters of the log that ends at `end`: what a snapshot there holds.
     pub fn voters_at(&self, end: i64) -> (KraftVersion, &[Voter]) {
         self.voter_log.at(end)

@@ -207,6 +207,29 @@ fn a_follower_fetches_on_only_when_what_it_has_is_on_disk() {
 }
 
 #[test]
+fn a_follower_is_as_current_as_the_fetch_that_left_nothing_committed_unknown() {
+    let mut node = Node::start(start(), log(&[1])).follow(5);
+    let asked = node.now;
+    node.now += 300;
+    node.answer_fetch(partition(1));
+    assert_eq!(node.core.current_at(node.now), Some(asked));
+    // Cut off, and heard again: the leader has more than this answer brings.
+    node.now += 500;
+    let (id, _, _) = node.sent_fetch().unwrap();
+    node.effects.clear();
+    node.fail(id).pass(100);
+    node.answer_fetch(records(4));
+    node.log.epochs.extend([5, 5]);
+    node.feed(Event::Fetched { end: 3, control: Vec::new() });
+    assert_eq!(node.core.current_at(node.now), Some(asked));
+    let asked = node.now;
+    node.answer_fetch(records(4));
+    node.log.epochs.extend([5]);
+    node.feed(Event::Fetched { end: 4, control: Vec::new() });
+    assert_eq!(node.core.current_at(node.now), Some(asked));
+}
+
+#[test]
 fn a_leader_that_was_deposed_syncs_its_tail_before_it_fetches() {
     let mut node = leader();
     node.log.epochs.push(node.core.epoch());
