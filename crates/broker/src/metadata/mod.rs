@@ -77,6 +77,21 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(node_id: i32, file: Props, reactions: Sender<Reaction>) -> Self {
+        Self {
+            image: RwLock::default(),
+            end: watch::Sender::new(0),
+            leadership: watch::Sender::default(),
+            reactions: Mutex::new(Some(reactions)),
+            failure: watch::Sender::default(),
+            current_at: Mutex::default(),
+            departed: Mutex::default(),
+            suspects: Suspects::default(),
+            file: Arc::new(file),
+            node_id,
+        }
+    }
+
     fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use naru_client::net::ConnectionOptions;
@@ -20,12 +20,10 @@ use naru_log::{Disk, Log, LogConfig, OpenOptions, OsDisk};
 use naru_model::config::{BrokerConfig, Props};
 use naru_model::{Offset, Uuid};
 use naru_protocol::metadata::MetadataRecord;
-use tokio::sync::watch;
 
 use super::driver::{Clock, Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
 use super::journal::{Item, Journal};
-use super::suspects::Suspects;
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
 use crate::node::{StartError, millis, now};
@@ -69,18 +67,7 @@ impl MetadataHost {
 
         let (inbox, arrivals) = channel();
         let (reactions, to_react) = channel();
-        let shared = Arc::new(Shared {
-            image: RwLock::default(),
-            end: watch::Sender::new(0),
-            leadership: watch::Sender::default(),
-            reactions: Mutex::new(Some(reactions)),
-            failure: watch::Sender::default(),
-            current_at: Mutex::default(),
-            departed: Mutex::default(),
-            suspects: Suspects::default(),
-            file: Arc::new(props),
-            node_id: config.node_id.0,
-        });
+        let shared = Arc::new(Shared::new(config.node_id.0, props, reactions));
         let mut committed = shared.empty_controller();
         let (voter_log, snapshot) =
             read_snapshot(&mut committed, &folder, &log).map_err(&failed)?;
