@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use naru_controller::controller::broker_lease_ms;
 use naru_coordinators::{
     Command, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
 };
@@ -199,19 +200,20 @@ impl ShardHost {
         Ok(receiver)
     }
 
-    /// A broker that the controller has not heard for a session is coordinator no longer: another
-    /// may have gone on from what this one knows. Heard again, it first has to learn whether one
-    /// has, and to have seen that itself.
+    /// A broker whose lease is over is coordinator no longer: another may have gone on from what
+    /// this one knows. Heard again, it first has to learn whether one has, and to have seen that
+    /// itself.
     fn check_contact(&self) -> Result<(), ErrorCode> {
         let node = self.node.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let session = millis(node.config().cluster.session_timeout_ms);
+        let session_ms = node.config().cluster.session_timeout_ms;
+        let lease = millis(broker_lease_ms(session_ms));
         let leads = || {
             let image = node.image();
             let partition = image.partition(self.partition.topic(), self.partition.index());
             partition.is_some_and(|partition| partition.leader == Some(node.id()))
         };
         let metadata = node.metadata();
-        if node.registration().is_in_contact(session) && metadata.is_current(session) && leads() {
+        if node.registration().is_in_contact(session_ms) && metadata.is_current(lease) && leads() {
             Ok(())
         } else {
             Err(ErrorCode::NotCoordinator)

@@ -624,11 +624,7 @@ impl Driver {
     fn activate(&mut self) -> Result<(), JournalError> {
         let controller = self.committed.clone();
         let records = controller.decide_activate(&self.bootstrap, self.settings.bootstrap);
-        // A living broker is heard as soon as it knows of this controller; one that was cut off
-        // with the last controller has been silent for as long as the election took.
-        let head_start = self.settings.sessions.session_timeout_ms / 3;
-        let heard = self.clock.now().saturating_sub(head_start);
-        let sessions = controller.start_sessions(self.settings.sessions, heard);
+        let sessions = controller.start_sessions(self.settings.sessions, self.clock.now());
         let brokers: Vec<_> = controller
             .image()
             .brokers()

@@ -245,6 +245,17 @@ impl Partition {
         self.waiters().park_consumer(consumer);
     }
 
+    /// The high watermark that a producer waits at; none if no producer waits.
+    pub(crate) fn producers_wait_at(&self) -> Option<Offset> {
+        let waits = self.waiters().has_producers();
+        waits.then(|| self.high_watermark())
+    }
+
+    /// See [`Waiters::send_producers_away`].
+    pub(crate) fn send_producers_away(&self) {
+        self.waiters().send_producers_away();
+    }
+
     pub(crate) fn is_offline(&self) -> bool {
         self.offline.get().is_some()
     }

@@ -107,6 +107,18 @@ impl Waiters {
         }
     }
 
+    /// Whether a producer waits.
+    pub(super) fn has_producers(&self) -> bool {
+        !self.producers.is_empty()
+    }
+
+    /// Tells producers to look for another leader. Their batches may be stored all the same.
+    pub(super) fn send_producers_away(&mut self) {
+        for (_, sender) in self.producers.drain(..) {
+            let _ = sender.send(Err(ErrorCode::NotLeaderOrFollower));
+        }
+    }
+
     /// Ends every wait, because the partition is gone or broken.
     pub(crate) fn fail(&mut self, key: PartitionKey, error: ErrorCode) {
         for (_, sender) in self.producers.drain(..) {

@@ -2,16 +2,16 @@
 //!
 //! One request is on its way at a time and carries everything that waited for the one before.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Uuid};
+use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Offset, Uuid};
 use naru_protocol::messages::alter_partition_request::{
     AlterPartitionRequest, BrokerState, PartitionData, TopicData,
 };
 use naru_protocol::messages::alter_partition_response::AlterPartitionResponse;
-use naru_replication::{Event, IsrAnswer};
+use naru_replication::{Event, IsrAnswer, PartitionKey};
 use tokio::sync::mpsc;
 
 use crate::node::Node;
@@ -127,6 +127,7 @@ fn again(error: ErrorCode) -> ErrorCode {
 async fn tick(node: Arc<Node>) {
     let half = u64::try_from(node.config().replication.lag_time_max_ms / 2).unwrap_or(1);
     let every = Duration::from_millis(half.max(1)).min(TICK_MAX);
+    let mut stuck = HashMap::new();
     let mut stop = node.stopping();
     loop {
         tokio::select! {
@@ -139,5 +140,26 @@ async fn tick(node: Arc<Node>) {
                 partition.step(Event::Tick);
             }
         }
+        send_producers_away(&node, &mut stuck);
     }
+}
+
+/// A leader whose lease is over, and whose followers do not fetch either, is cut off: another may
+/// lead by now. Its producers would wait for an answer until they give up, and then ask it again.
+/// They are told to look for the leader, which costs one that has none a retry now and then.
+/// `stuck` is where the high watermarks of their partitions stood at the last look.
+fn send_producers_away(node: &Arc<Node>, stuck: &mut HashMap<PartitionKey, Offset>) {
+    if node.registration().is_in_contact(node.config().cluster.session_timeout_ms) {
+        stuck.clear();
+        return;
+    }
+    let mut stands = HashMap::new();
+    for partition in node.partitions().all() {
+        let Some(at) = partition.producers_wait_at() else { continue };
+        if stuck.get(&partition.key()) == Some(&at) {
+            partition.send_producers_away();
+        }
+        stands.insert(partition.key(), at);
+    }
+    *stuck = stands;
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use naru_controller::controller::FEATURES;
+use naru_controller::controller::{FEATURES, broker_lease_ms};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
@@ -17,7 +17,7 @@ use naru_protocol::messages::controller_registration_request::{
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::node::Node;
+use crate::node::{Node, millis};
 
 /// Pause after a request that met no controller.
 const RETRY: Duration = Duration::from_millis(50);
@@ -85,11 +85,11 @@ impl Registration {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Whether the controller cannot have given this broker up yet. Without contact for a whole
-    /// session others have taken over, and what is known here may be old.
-    pub(crate) fn is_in_contact(&self, session: Duration) -> bool {
+    /// Whether no controller can have given this broker up yet. Without contact for longer than
+    /// its lease others may have taken over, and what is known here may be old.
+    pub(crate) fn is_in_contact(&self, session_timeout_ms: i64) -> bool {
         let last = *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner);
-        last.elapsed() < session
+        last.elapsed() < millis(broker_lease_ms(session_timeout_ms))
     }
 
     /// Asks to be unfenced: everything that a leader needs is there.

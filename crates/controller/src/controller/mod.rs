@@ -50,7 +50,7 @@ pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use reassign::ReassignmentError;
 pub use registration::RegisterBroker;
-pub use sessions::{BrokerSessions, SessionSettings};
+pub use sessions::{BrokerSessions, SessionSettings, broker_lease_ms};
 pub use topic_error::TopicError;
 pub use update_features::{FeatureError, UpdateFeatures, UpdatedFeatures};
 

@@ -1,8 +1,8 @@
 //! What the active controller knows of brokers and no log says: when each was heard last, how far
 //! it has read the metadata, and when its chores are due.
 //!
-//! Soft state: a new active controller starts with a fresh session for every broker. Time is an
-//! argument, in milliseconds of a clock that never goes back.
+//! Soft state: a new active controller starts with a session for every broker, of which only the
+//! lease is left. Time is an argument, in milliseconds of a clock that never goes back.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,24 @@ pub struct SessionSettings {
     pub leader_imbalance_check_interval_ms: Option<i64>,
     /// `unclean.leader.election.interval.ms`.
     pub unclean_election_interval_ms: i64,
+}
+
+impl SessionSettings {
+    /// See [`broker_lease_ms`].
+    pub fn lease_ms(self) -> i64 {
+        broker_lease_ms(self.session_timeout_ms)
+    }
+}
+
+/// How long a broker that no controller answers may go on as if nobody had taken its place: two
+/// thirds of `broker.session.timeout.ms`.
+///
+/// It is also what a new active controller gives each broker to be heard. A living one is heard
+/// within a second or two (one of Apache Kafka may first wait half a session for the answer of
+/// the old controller), and what was cut off together with the old controller has been silent
+/// for as long as the election took: its partitions move within the session all the same.
+pub fn broker_lease_ms(session_timeout_ms: i64) -> i64 {
+    session_timeout_ms.saturating_sub(session_timeout_ms / 3)
 }
 
 impl Default for SessionSettings {
@@ -142,7 +160,8 @@ impl BrokerSessions {
 }
 
 impl Controller {
-    /// Fresh sessions, for a node that has just become the active controller.
+    /// Sessions for a node that has just become the active controller: each broker has its lease
+    /// to be heard.
     pub fn start_sessions(&self, settings: SessionSettings, now_ms: i64) -> BrokerSessions {
         let mut sessions = BrokerSessions {
             settings,
@@ -153,8 +172,9 @@ impl Controller {
             unclean_due_ms: now_ms,
             unclean_settings_seen: 0,
         };
+        let spent_ms = settings.session_timeout_ms.saturating_sub(settings.lease_ms());
         for broker in self.image.brokers() {
-            sessions.register(broker.id, broker.epoch, now_ms);
+            sessions.register(broker.id, broker.epoch, now_ms.saturating_sub(spent_ms));
         }
         sessions
     }

@@ -156,8 +156,22 @@ impl Quorum {
         let mut contacts: Vec<i64> = others().map(contact).collect();
         contacts.sort_unstable_by(|a, b| b.cmp(a));
         let oldest = contacts.get(needed.checked_sub(1)?)?.max(&leader.started_ms);
-        let timeout = self.timeouts.fetch_timeout_ms.saturating_mul(3) / 2;
-        Some(oldest.saturating_add(timeout))
+        Some(oldest.saturating_add(self.resign_after_ms()))
+    }
+
+    /// Whether a majority has fetched from this leader so lately that nobody else can lead yet:
+    /// within three quarters of the fetch timeout.
+    pub fn hears_majority(&self, now: i64) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        let recent = self.timeouts.fetch_timeout_ms.saturating_mul(3) / 4;
+        self.majority_deadline(leader).is_none_or(|deadline| {
+            now <= deadline.saturating_sub(self.resign_after_ms()).saturating_add(recent)
+        })
+    }
+
+    /// One and a half fetch timeouts.
+    fn resign_after_ms(&self) -> i64 {
+        self.timeouts.fetch_timeout_ms.saturating_mul(3) / 2
     }
 
     pub(super) fn leader_deadline(&self, leader: &Leader) -> Option<i64> {

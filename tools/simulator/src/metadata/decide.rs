@@ -20,6 +20,7 @@ pub(super) struct Deciding<'a> {
     pub(super) now: i64,
     pub(super) next_offset: i64,
     pub(super) dynamic: bool,
+    pub(super) hears_majority: bool,
     pub(super) lost: &'a BTreeMap<i32, i64>,
     pub(super) random: &'a mut Random,
 }
@@ -48,8 +49,11 @@ pub(super) fn decide(
             (decision.records, ControllerResponse::Register(decision.response), false)
         }
         ControllerRequest::Heartbeat(request) => {
-            let decision =
+            let mut decision =
                 controller.decide_broker_heartbeat(deciding.sessions, deciding.now, request);
+            if decision.records.is_empty() && !deciding.hears_majority {
+                decision.response.error_code = ErrorCode::NotController.code();
+            }
             (decision.records, ControllerResponse::Heartbeat(decision.response), false)
         }
         ControllerRequest::AlterPartition(request) => {

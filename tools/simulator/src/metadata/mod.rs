@@ -334,6 +334,7 @@ impl MetadataLoop {
             now,
             next_offset: self.journal.end(),
             dynamic: env.settings.dynamic,
+            hears_majority: self.quorum.hears_majority(env.steady()),
             lost: &self.lost,
             random: env.random,
         };

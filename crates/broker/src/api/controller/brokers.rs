@@ -63,7 +63,18 @@ pub(crate) async fn heartbeat(
 ) -> Result<BrokerHeartbeatResponse, ErrorCode> {
     context.connection.hears_broker(request.broker_id, request.broker_epoch);
     let decided = context.node.metadata().decide_only(move |deciding| {
-        deciding.controller.decide_broker_heartbeat(deciding.sessions, deciding.now, &request)
+        let now = deciding.now;
+        let mut decision =
+            deciding.controller.decide_broker_heartbeat(deciding.sessions, now, &request);
+        // The broker counts on this answer for its lease. A controller that its voters may have
+        // left already must not extend it.
+        if decision.records.is_empty() && !deciding.quorum.hears_majority(now) {
+            decision.response = BrokerHeartbeatResponse {
+                error_code: ErrorCode::NotController.code(),
+                ..BrokerHeartbeatResponse::default()
+            };
+        }
+        decision
     });
     decided.await
 }

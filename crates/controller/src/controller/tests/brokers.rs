@@ -325,6 +325,31 @@ fn a_controller_that_stood_still_hears_its_brokers_before_it_judges() {
     assert!(live.broker(1).fenced && !live.broker(2).fenced);
 }
 
+/// A living broker of Apache Kafka may wait half a session for the old controller's answer before
+/// it asks the new one; what is cut off with the old controller is to be judged in its session.
+#[test]
+fn a_new_controller_gives_each_broker_its_lease_to_be_heard() {
+    let mut live = Live::with_brokers(&[1, 2, 3]);
+    live.topic_on("t", &[1, 2, 3], "1");
+    // Controller and broker 1 fall silent together; the election takes two seconds.
+    live.now_ms = 2_000;
+    live.sessions = live.cluster.controller.start_sessions(SessionSettings::default(), 2_000);
+    let lease = broker_lease_ms(TIMEOUT_MS);
+    assert!(lease > TIMEOUT_MS / 2 && 2_000 + lease < TIMEOUT_MS);
+    live.now_ms = 2_000 + TIMEOUT_MS / 2;
+    live.beat(2, |_| {});
+    live.now_ms = 2_000 + lease;
+    live.beat(3, |_| {});
+    live.tick();
+    assert!(!live.broker(1).fenced, "its lease is just over");
+    live.now_ms += 1;
+    live.tick();
+    assert!(live.broker(1).fenced && !live.broker(2).fenced && !live.broker(3).fenced);
+    assert_eq!(live.partition("t", 0).leader, Some(2));
+    // From the first contact on it is the whole session.
+    assert_eq!(live.deadline(), Some(2_000 + TIMEOUT_MS / 2 + TIMEOUT_MS + 1));
+}
+
 #[test]
 fn a_broker_that_is_long_gone_delays_no_verdict_on_another() {
     let mut live = Live::with_brokers(&[1, 2]);

@@ -2,8 +2,8 @@ use naru_model::ErrorCode;
 
 use super::harness::*;
 use crate::raft::{
-    ControlRecord, Effect, ElectionState, Event, LogView, QuorumError, QuorumStart, RaftRequest,
-    RaftResponse, VotedFor, VoterLog,
+    ControlRecord, Effect, ElectionState, Event, LogView, QuorumError, QuorumStart, QuorumTimeouts,
+    RaftRequest, RaftResponse, VotedFor, VoterLog,
 };
 
 fn log(epochs: &[i32]) -> Log {
@@ -317,6 +317,30 @@ fn a_leader_that_stops_names_the_longest_log_first_and_stands_no_more() {
     node.pass(60_000);
     assert!(node.sent_votes().is_empty());
     assert_eq!(node.core.state_name(), "resigned");
+}
+
+/// A follower waits for a whole fetch timeout before it stands for election.
+#[test]
+fn a_leader_knows_before_the_others_that_it_may_have_lost_them() {
+    let mut node = Node::start(start(), log(&[1])).lead();
+    let recent = QuorumTimeouts::default().fetch_timeout_ms * 3 / 4;
+    let began = node.now;
+    assert!(node.core.hears_majority(began + recent));
+    assert!(!node.core.hears_majority(began + recent + 1));
+    node.pass(1000);
+    let from = node.log.end();
+    node.fetched_by(2, from);
+    assert!(node.core.hears_majority(began + 1000 + recent));
+    assert!(!node.core.hears_majority(began + 1000 + recent + 1));
+}
+
+#[test]
+fn only_a_leader_hears_a_majority_and_a_single_one_always_does() {
+    let alone = QuorumStart { voter_log: formatted(&[1]), ..start() };
+    let alone = Node::start(alone, Log::default());
+    assert!(alone.core.hears_majority(i64::MAX / 2));
+    let follower = Node::start(start(), Log::default());
+    assert!(!follower.core.hears_majority(0));
 }
 
 #[test]
