@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn producers_are_sent_away_and_consumers_stay() {
+        let mut waiters = Waiters::default();
+        assert!(!waiters.has_producers());
+        let mut producer = waiters.park_producer(Offset(5));
+        let consumer = Arc::new(Notify::new());
+        waiters.park_consumer(&consumer);
+        assert!(waiters.has_producers());
+        waiters.send_producers_away();
+        assert_eq!(producer.try_recv(), Ok(Err(ErrorCode::NotLeaderOrFollower)));
+        assert!(!waiters.has_producers());
+        assert_eq!(waiters.consumers.len(), 1);
+    }
+
+    #[test]
     fn a_producer_that_was_overtaken_is_not_held_back() {
         let mut waiters = Waiters::default();
         let mut late = waiters.park_producer(Offset(9));
