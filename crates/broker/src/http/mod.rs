@@ -3,6 +3,7 @@
 //! Runs on a thread of its own, so that a scrape never delays a request. A port that is taken is
 //! a warning with the reason, never a broker that does not start.
 
+mod cluster_series;
 mod scrape;
 
 use std::io;

@@ -1,9 +1,11 @@
 //! What `/metrics` says, under the names that existing dashboards read (jmx_exporter's rules for
-//! Kafka, kafka_exporter) and Naru's own.
+//! Kafka, kafka_exporter) and Naru's own. What it says of partitions and of the cluster is in
+//! `cluster_series`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cluster_series::{Shown, controller_series, partition_series, replica_series};
 use crate::metrics::{Counter, Kind, MetricsText, TOPIC_ROWS, TopicMetrics};
 use crate::node::Node;
 use crate::partition::Partition;
@@ -13,39 +15,26 @@ const PER_PARTITION_MAX: usize = 5000;
 
 pub(super) fn scrape(node: &Node) -> String {
     let mut text = MetricsText::default();
-    let partitions = node.partitions().all();
-    node_series(&mut text, node, &partitions);
+    let (partitions, image) = (node.partitions().all(), node.image());
+    let shown: Vec<_> = partitions.iter().map(|one| Shown::new(one, &image, node.id())).collect();
+    replica_series(&mut text, node, &shown);
+    controller_series(&mut text, node);
+    node_series(&mut text, node);
     topic_series(&mut text, node, &partitions);
-    if partitions.len() <= PER_PARTITION_MAX {
-        partition_series(&mut text, &partitions);
+    if shown.len() <= PER_PARTITION_MAX {
+        partition_series(&mut text, node, &shown);
     }
     request_series(&mut text, node);
     process_series(&mut text, node);
     text.finish()
 }
 
-fn node_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition>]) {
-    let count = partitions.len() as u64;
-    let offline = partitions.iter().filter(|partition| partition.is_offline()).count() as u64;
-    let topics = node.image().topic_count() as u64;
+fn node_series(text: &mut MetricsText, node: &Node) {
     let mut gauge = |name: &str, help: &str, value: u64| {
         text.single(name, Kind::Gauge, help, value);
     };
-    gauge("kafka_server_replicamanager_leadercount", "Partitions led here.", count);
-    gauge("kafka_server_replicamanager_partitioncount", "Partitions held here.", count);
-    gauge("kafka_server_replicamanager_offlinereplicacount", "Replicas not readable.", offline);
-    gauge("kafka_server_replicamanager_underreplicatedpartitions", "Replicas are missing.", 0);
-    gauge("kafka_server_replicamanager_underminisrpartitioncount", "ISR below the minimum.", 0);
-    gauge("kafka_controller_kafkacontroller_activecontrollercount", "1 on the leader.", 1);
-    gauge("kafka_controller_kafkacontroller_offlinepartitionscount", "No leader.", offline);
-    gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics in all.", topics);
-    gauge("kafka_controller_kafkacontroller_globalpartitioncount", "In all.", count);
-    gauge("kafka_controller_kafkacontroller_activebrokercount", "Brokers not fenced.", 1);
-    gauge("kafka_controller_kafkacontroller_fencedbrokercount", "Brokers fenced.", 0);
     let offline_dirs = node.offline_dir_count() as u64;
     gauge("kafka_log_logmanager_offlinelogdirectorycount", "Directories failed.", offline_dirs);
-    gauge("kafka_server_kafkaserver_brokerstate", "3 is running.", 3);
-    gauge("kafka_brokers", "Brokers in the cluster.", 1);
     let connections = node.connections().count() as u64;
     gauge("naru_connections", "Client connections open.", connections);
     let (sessions, followed) = node.fetch_sessions().counts();
@@ -85,39 +74,6 @@ fn topic_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition
             text.sample(&[("topic", topic)], total);
         }
         text.sample(&[], sum);
-    }
-    text.family("kafka_topic_partitions", Kind::Gauge, "Partitions of a topic.");
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for partition in partitions {
-        *counts.entry(partition.topic()).or_default() += 1;
-    }
-    for (topic, count) in counts {
-        text.sample(&[("topic", topic)], count);
-    }
-}
-
-fn partition_series(text: &mut MetricsText, partitions: &[Arc<Partition>]) {
-    type Row = (&'static str, &'static str, fn(&Partition) -> i64);
-    const ROWS: &[Row] = &[
-        ("kafka_log_log_size", "Bytes of the log.", |p| p.size().cast_signed()),
-        ("kafka_log_log_logstartoffset", "First offset.", |p| p.log_start().0),
-        ("kafka_log_log_logendoffset", "Offset after the last record.", |p| p.log_end().0),
-        ("kafka_log_log_numlogsegments", "Segments.", |p| p.segment_count().cast_signed()),
-        ("kafka_topic_partition_current_offset", "High watermark.", |p| p.high_watermark().0),
-        ("kafka_topic_partition_oldest_offset", "First offset.", |p| p.log_start().0),
-        ("kafka_topic_partition_in_sync_replica", "Replicas in sync.", |_| 1),
-        ("kafka_topic_partition_replicas", "Replicas.", |_| 1),
-        ("kafka_topic_partition_under_replicated_partition", "1 if one is missing.", |_| 0),
-        ("kafka_topic_partition_leader_is_preferred", "1 if the first replica leads.", |_| 1),
-        ("kafka_cluster_partition_underreplicated", "1 if one is missing.", |_| 0),
-    ];
-    for (name, help, value) in ROWS {
-        text.family(name, Kind::Gauge, help);
-        for partition in partitions {
-            let index = partition.index().to_string();
-            let labels = [("topic", partition.topic()), ("partition", &index)];
-            text.sample(&labels, value(partition));
-        }
     }
 }
 

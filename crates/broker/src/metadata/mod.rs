@@ -13,6 +13,7 @@ mod suspects;
 mod transport;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -72,6 +73,8 @@ struct Shared {
     /// Brokers that were fenced lately, and when.
     departed: Mutex<HashMap<i32, Instant>>,
     suspects: Suspects,
+    /// Leaders elected out of sync while this node was the active controller.
+    unclean_elections: AtomicU64,
     file: Arc<Props>,
     node_id: i32,
 }
@@ -87,6 +90,7 @@ impl Shared {
             current_at: Mutex::default(),
             departed: Mutex::default(),
             suspects: Suspects::default(),
+            unclean_elections: AtomicU64::new(0),
             file: Arc::new(file),
             node_id,
         }
@@ -103,6 +107,10 @@ impl Shared {
     /// Shows an image to everybody, then lets the node react.
     fn publish(&self, reaction: Reaction) {
         self.note_departures(&reaction);
+        if self.leadership.borrow().active_here {
+            let count = unclean_elections(&self.image(), &reaction);
+            self.unclean_elections.fetch_add(count, Ordering::Relaxed);
+        }
         let end = reaction.image.end_offset();
         *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&reaction.image);
         self.end.send_replace(end);
@@ -162,6 +170,19 @@ impl Shared {
     }
 }
 
+/// How many partitions got a leader that was neither in sync nor eligible (KIP-966).
+fn unclean_elections(before: &MetadataImage, reaction: &Reaction) -> u64 {
+    let unclean = |(topic, index): &&(Uuid, i32)| {
+        let of = |image: &MetadataImage| {
+            image.topic_by_id(*topic).and_then(|topic| topic.partitions.get(index)).cloned()
+        };
+        let (Some(old), Some(new)) = (of(before), of(&reaction.image)) else { return false };
+        let leader = new.leader.filter(|leader| old.leader != Some(*leader));
+        leader.is_some_and(|leader| !old.isr.contains(&leader) && !old.elr.contains(&leader))
+    };
+    reaction.delta.partitions_changed.iter().filter(unclean).count() as u64
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct MetadataHost {
@@ -212,6 +233,11 @@ impl MetadataHost {
         let settled = self.wait_for(|image| !self.shared.suspects.any(image));
         // Without a verdict the clients are told what is known.
         let _ = tokio::time::timeout(VERDICT_MAX, settled).await;
+    }
+
+    /// See [`Shared::unclean_elections`].
+    pub(crate) fn unclean_elections(&self) -> u64 {
+        self.shared.unclean_elections.load(Ordering::Relaxed)
     }
 
     /// Who leads, and news of it.

@@ -9,7 +9,7 @@ use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, Topic
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_log::Health;
 use naru_model::config::ReplicationThrottle;
-use naru_model::{ErrorCode, Offset, TopicPartition};
+use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
@@ -133,6 +133,12 @@ impl Node {
         let misplaced = partitions.iter().filter_map(|(one, state)| self.misplaced(one, state));
         self.assign_dirs(misplaced.collect());
         self.not_opened.lock().unwrap_or_else(PoisonError::into_inner).append(&mut not_opened);
+    }
+
+    /// Whether this partition's log could not be opened.
+    pub(crate) fn is_not_opened(&self, topic: Uuid, index: i32) -> bool {
+        let not_opened = self.not_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        not_opened.contains(&(topic, index))
     }
 
     /// Tries again to open what could not be opened: a full disk may have space by now.

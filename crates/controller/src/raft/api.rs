@@ -201,6 +201,14 @@ pub enum Event {
     },
     /// This node stops: leadership is handed over, and not sought again.
     Resign,
+    /// The disk is full: a batch of this node was not appended. Leadership is handed over, if there
+    /// is anybody to take it, and not sought again before [`Event::Room`].
+    NoRoom {
+        /// The batch was that of an [`Effect::AppendControl`].
+        control: bool,
+    },
+    /// There is space again after [`Event::NoRoom`].
+    Room,
 }
 
 /// What the shell does next, in order.

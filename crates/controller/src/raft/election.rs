@@ -18,7 +18,7 @@ impl Quorum {
             return;
         }
         let now = step.now;
-        let may_stand = self.may_stand() && !self.busy;
+        let may_stand = self.may_stand() && !self.busy && !self.no_room;
         match &self.role {
             Role::Unattached { election_at } if may_stand && now >= *election_at => {
                 self.become_prospective(step, false);

@@ -240,4 +240,39 @@ impl Quorum {
             self.resign(step);
         }
     }
+
+    /// A full disk: another voter is to lead, and this one stands for no election, because a leader
+    /// that cannot write stops the whole cluster. The only voter stays: it refuses changes, and
+    /// goes on with everything else.
+    pub(super) fn handle_no_room(&mut self, step: &mut Step<'_>, control: bool) {
+        self.no_room = true;
+        if control {
+            // Counted as said before it was written.
+            self.voter_log.truncate_to(step.end());
+        }
+        match &self.role {
+            Role::Leader(_) if control || !self.other_voters().is_empty() => self.resign(step),
+            Role::Prospective(_) | Role::Candidate(_) => {
+                self.in_flight.clear();
+                self.fetcher.reset(step.now);
+                let election_at = self.election_timeout(step.now);
+                self.role = Role::Unattached { election_at };
+            }
+            Role::Leader(_)
+            | Role::Follower(_)
+            | Role::Unattached { .. }
+            | Role::Resigned { .. } => {}
+        }
+    }
+
+    /// There is space again: this node stands like any other, but not at once.
+    pub(super) fn handle_room(&mut self, step: &Step<'_>) {
+        self.no_room = false;
+        let soon = self.election_timeout(step.now);
+        match &mut self.role {
+            Role::Unattached { election_at: at } | Role::Resigned { until: at } => *at = soon,
+            Role::Follower(follower) => follower.fetch_deadline = follower.fetch_deadline.max(soon),
+            Role::Prospective(_) | Role::Candidate(_) | Role::Leader(_) => {}
+        }
+    }
 }

@@ -45,6 +45,8 @@ pub struct Quorum {
     pub(super) next_request_id: u64,
     pub(super) elections_lost: u32,
     pub(super) stopping: bool,
+    /// The disk is full: see [`Event::NoRoom`].
+    pub(super) no_room: bool,
     announced: (Option<i32>, i32),
 }
 
@@ -111,6 +113,7 @@ impl Quorum {
             next_request_id: 0,
             elections_lost: 0,
             stopping: false,
+            no_room: false,
             announced: (None, epoch),
         };
         quorum.check_membership()?;
@@ -193,6 +196,8 @@ impl Quorum {
                 self.handle_snapshot_installed(&mut step, id, &control);
             }
             Event::Resign => self.handle_resign(&mut step),
+            Event::NoRoom { control } => self.handle_no_room(&mut step, control),
+            Event::Room => self.handle_room(&step),
         }
         self.drive(&mut step);
     }
@@ -248,7 +253,7 @@ impl Quorum {
 
     /// When [`Event::Tick`] is due, at the latest.
     pub fn next_deadline(&self) -> Option<i64> {
-        let voter = self.may_stand() && !self.busy && !self.stopping;
+        let voter = self.may_stand() && !self.busy && !self.stopping && !self.no_room;
         let role = match &self.role {
             Role::Unattached { election_at } => voter.then_some(*election_at),
             Role::Follower(follower) => {

@@ -4,6 +4,7 @@
 //! [`Cluster`]. Tells what a node answers ([`view`]), and compares replicas ([`replicas`]).
 
 mod layout;
+pub mod metrics;
 pub mod replicas;
 pub mod view;
 

@@ -46,11 +46,21 @@ impl ClusterView {
 
 /// Brokers, and the partitions of `topic` if one is named.
 pub fn view(port: u16, topic: Option<&str>) -> Result<ClusterView> {
-    const VERSION: i16 = 7;
     let mut body = Body::new().int32(i32::from(topic.is_some()));
     if let Some(topic) = topic {
         body = body.string(topic);
     }
+    ask(port, body)
+}
+
+/// The partitions of all topics.
+pub fn every_partition(port: u16) -> Result<Vec<PartitionView>> {
+    const ALL: i32 = -1;
+    Ok(ask(port, Body::new().int32(ALL))?.partitions)
+}
+
+fn ask(port: u16, body: Body) -> Result<ClusterView> {
+    const VERSION: i16 = 7;
     let mut connection = Connection::open(port, PATIENCE)?;
     let answer = connection.ask(METADATA, VERSION, &body.int8(0))?;
     let mut fields = Fields::of(&answer);

@@ -344,6 +344,74 @@ fn only_a_leader_hears_a_majority_and_a_single_one_always_does() {
 }
 
 #[test]
+fn a_leader_whose_disk_is_full_hands_over_and_stands_again_only_when_there_is_room() {
+    let mut node = Node::start(start(), log(&[1])).lead();
+    node.effects.clear();
+    node.feed(Event::NoRoom { control: false });
+    let ended = node
+        .sent()
+        .iter()
+        .filter(|(_, _, request)| matches!(request, RaftRequest::EndQuorumEpoch(_)))
+        .count();
+    assert_eq!((ended, node.core.state_name()), (2, "resigned"));
+    assert!(node.effects.iter().any(|effect| matches!(effect, Effect::LostLeadership { .. })));
+    node.effects.clear();
+    node.pass(60_000);
+    assert!(node.sent_votes().is_empty(), "it would lead without being able to write");
+    node.feed(Event::Room);
+    assert!(node.sent_votes().is_empty(), "nobody is disturbed at once");
+    node.pass(2000);
+    assert!(node.sent_votes().iter().all(|(_, _, asked)| asked.pre_vote));
+    assert!(!node.sent_votes().is_empty());
+}
+
+#[test]
+fn a_voter_whose_disk_is_full_leaves_the_election_to_others_but_votes() {
+    let mut node = Node::start(start(), log(&[1])).follow(5);
+    node.feed(Event::NoRoom { control: false });
+    node.effects.clear();
+    // Its leader is silent, then names it the first of its successors.
+    node.pass(10_000);
+    node.ask(end_from(2, 5, &[1, 3]));
+    node.pass(10_000);
+    assert!(node.sent_votes().is_empty());
+    let mut campaigning = Node::start(start(), log(&[1]));
+    campaigning.pass(200);
+    assert_eq!(campaigning.core.state_name(), "prospective");
+    campaigning.feed(Event::NoRoom { control: false });
+    assert_eq!(campaigning.core.state_name(), "unattached");
+    campaigning.feed(Event::Room);
+    campaigning.pass(2000);
+    assert_eq!(campaigning.core.state_name(), "prospective");
+}
+
+#[test]
+fn the_only_voter_keeps_leading_with_a_full_disk() {
+    let alone = QuorumStart { voter_log: formatted(&[1]), ..start() };
+    let mut node = Node::start(alone, Log::default());
+    node.feed(Event::NoRoom { control: false });
+    assert!(node.core.is_leader());
+    // Without the record of its epoch it cannot lead.
+    node.feed(Event::NoRoom { control: true });
+    assert_eq!(node.core.state_name(), "resigned");
+    node.pass(60_000);
+    assert!(!node.core.is_leader());
+    node.feed(Event::Room);
+    node.pass(2000);
+    assert!(node.core.is_leader());
+}
+
+#[test]
+fn voters_that_were_never_written_do_not_count() {
+    let alone = QuorumStart { voter_log: formatted(&[1]), ..start() };
+    let mut node = Node::start(alone, Log::default());
+    assert!(!node.core.voter_log.only_in_bootstrap_snapshot());
+    node.log.epochs.clear();
+    node.feed(Event::NoRoom { control: true });
+    assert!(node.core.voter_log.only_in_bootstrap_snapshot());
+}
+
+#[test]
 fn a_leader_without_a_majority_resigns() {
     let mut node = Node::start(start(), log(&[1])).lead();
     node.pass(2000);

@@ -5,6 +5,7 @@
 mod clients;
 mod grow;
 mod load;
+mod metrics;
 mod mixed;
 mod tools;
 mod voters;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::super::Stage;
+use super::metrics::Watch;
 use crate::cluster::{Cluster, Layout};
 use crate::foreign::java_tool_tour;
 use crate::outcome::Outcome;
@@ -15,12 +16,14 @@ const TOPIC: &str = "tools";
 
 pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let mut layout = Layout::combined(stage.system, 3);
+    let watch = Watch::prepare(&mut layout)?;
     for (index, node) in layout.nodes.iter_mut().enumerate() {
         node.properties.push(("broker.rack".to_owned(), format!("rack{}", index + 1)));
     }
     let mut cluster = Cluster::start(layout)?;
     super::create(&mut cluster, TOPIC)?;
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
+    outcome.add_result("metrics of three nodes add up", &watch.whole(&mut cluster));
     cases(stage, &cluster, "whole", outcome)?;
     // Node 3 does not have to be the controller: its failover is another suite's matter.
     cluster.kill(3)?;
@@ -29,10 +32,12 @@ pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Resu
         anyhow::ensure!(listed == [1, 2], "listed: {listed:?}");
         Ok(())
     })?;
+    outcome.add_result("metrics show the dead node", &watch.broken(&mut cluster, 3));
     cases(stage, &cluster, "broken", outcome)?;
     cluster.launch(3)?;
     cluster.wait_registered()?;
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
+    outcome.add_result("metrics are calm again", &watch.whole(&mut cluster));
     cases(stage, &cluster, "mended", outcome)
 }
 
