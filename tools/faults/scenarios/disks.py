@@ -1,5 +1,11 @@
 """Disks that are full, that fail, and that are lost whole."""
 
+import contextlib
+import time
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import NewTopic
+
 import systems
 from cluster import Plan, directory_id
 from scenarios import scenario
@@ -22,6 +28,36 @@ def _(story):
     if not node.is_running():
         cluster.start(node)
     cluster.wait_ready(node)
+
+
+@scenario("disk-full-controller")
+def _(story):
+    """The active controller's disk is full, metadata and all: another controller leads."""
+    cluster, node = story.cluster, story.cluster.controller()
+    leads = node
+    for _ in range(15):
+        if node.is_running():
+            # The reserve that the node gives up meanwhile is taken from it, too.
+            cluster.fill_disk(node, 0)
+        ask_for_a_change(story)
+        story.sleep(1)
+        leads = cluster.controller()
+    story.note(survived=node.is_running())
+    story.require(node.is_running(), "the node with the full disk has ended")
+    story.require(leads is not node, "the node with the full disk still leads the quorum")
+    cluster.empty_disk(node)
+    story.healed()
+    if not node.is_running():
+        cluster.start(node)
+    cluster.wait_ready(node)
+
+
+def ask_for_a_change(story):
+    """A change of metadata that may fail: the controller has to write."""
+    name = f"change-{time.time_ns()}"
+    asked = story.admin.create_topics([NewTopic(name, 1, 3)], operation_timeout=2)
+    with contextlib.suppress(KafkaException):
+        asked[name].result(timeout=10)
 
 
 SYNCS_FAIL = Plan(failing_syncs=True)

@@ -36,6 +36,8 @@ const TURN_MAX: usize = 256;
 const WAITING_MAX: usize = 10_000;
 /// How long after brokers came or went internal topics are looked after.
 const BROKERS_SETTLE_MS: i64 = 3_000;
+/// How often a full disk is looked at.
+const PROBE_EVERY_MS: i64 = 1_000;
 /// How long the loop sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -126,8 +128,20 @@ pub(super) struct Driver {
     internal_topics_due: Option<i64>,
     /// The log cannot be trusted any more; nothing is done but to end.
     failed: bool,
-    /// Messages about fetched metadata that the disk refused.
+    /// Messages about metadata that the disk refused.
     not_appended: Seldom,
+    /// The disk has refused a batch, and no space was found since.
+    no_room: Option<NoRoom>,
+}
+
+/// A full disk, as the loop knows it.
+struct NoRoom {
+    /// A batch of control records was refused.
+    control: bool,
+    /// The quorum knows.
+    told: bool,
+    /// When it is next looked whether there is space.
+    probe_at: i64,
 }
 
 /// A clock that never goes back, near the time of day it began at: people see it in
@@ -195,6 +209,7 @@ impl Driver {
             internal_topics_due: None,
             failed: false,
             not_appended: Seldom::default(),
+            no_room: None,
         }
     }
 
@@ -217,7 +232,7 @@ impl Driver {
                     let _ = stopped.send(self.close());
                     return;
                 }
-                failed = self.take(input);
+                failed = self.take(input).and_then(|()| self.tell_room());
                 taken += 1;
                 next = match &failed {
                     Ok(()) if taken < TURN_MAX => inbox.try_recv().ok(),
@@ -233,6 +248,9 @@ impl Driver {
     /// Carries out what the start of the quorum asks for.
     pub(super) fn begin(&mut self, effects: Vec<Effect>) -> Result<(), JournalError> {
         self.execute(effects)?;
+        if self.no_room.is_some() {
+            return Err(JournalError::storage(&"the disk is full"));
+        }
         self.end_turn()
     }
 
@@ -288,12 +306,14 @@ impl Driver {
             return Ok(());
         }
         self.step(Event::Tick)?;
+        self.tell_room()?;
         if let Some(active) = &mut self.active {
             let time = self.clock.now();
             let decision = active.controller.decide_tick(&mut active.sessions, time);
             self.write_or_wait(&decision.records)?;
         }
         self.look_after_internal_topics()?;
+        self.tell_room()?;
         while self.unsynced {
             self.unsynced = false;
             let end = self.journal.sync()?;
@@ -345,8 +365,8 @@ impl Driver {
         match effect {
             Effect::SaveState(state) => {
                 let text = self.quorum.state_json(&state);
-                super::files::replace(&self.journal.folder().state_path(), text.as_bytes())
-                    .map_err(|error| JournalError::storage(&error))
+                let written = self.journal.folder().write_state(&text);
+                written.map_err(|error| JournalError::file(&error))
             }
             Effect::Send { request_id, to, version, request } => {
                 self.transport.send(request_id, to, version, request);
@@ -390,7 +410,10 @@ impl Driver {
                 Ok(())
             }
             Effect::AppendControl { epoch, records } => {
-                let log_end = self.journal.append_control(epoch, &records)?;
+                let log_end = match self.journal.append_control(epoch, &records) {
+                    Ok(log_end) => log_end,
+                    Err(error) => return self.mind_full(Err(error), true),
+                };
                 if let Some(active) = &mut self.active {
                     active.controller.advance_to(log_end, epoch);
                 }
@@ -436,6 +459,9 @@ impl Driver {
         match appended {
             Ok((end, control)) => self.step(Event::Fetched { end, control }),
             Err(error) => {
+                if error.is_full {
+                    self.note_no_room(false);
+                }
                 // On a full disk it is tried many times a second.
                 if let Some(left_out) = self.not_appended.note(Instant::now()) {
                     tracing::error!(%error, left_out, "fetched metadata was not appended");
@@ -521,6 +547,8 @@ impl Driver {
         let code = match &written {
             Ok(()) if raise => self.raise_kraft_version()?,
             Ok(()) => None,
+            // Whoever leads next is asked instead.
+            Err(error) if error.is_full && self.has_successors() => Some(ErrorCode::NotController),
             Err(error) => Some(error.code),
         };
         // Writing can end this leadership. Another leader may put other records in these places:
@@ -530,7 +558,7 @@ impl Driver {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
         }
-        forgive_full(written)
+        self.mind_full(written, false)
     }
 
     /// Makes a static quorum dynamic; what is in the way, if anything is.
@@ -538,14 +566,79 @@ impl Driver {
         let mut effects = Vec::new();
         let now = self.clock.now();
         match self.quorum.upgrade_kraft_version(now, &self.journal, &mut effects) {
-            Ok(_) => self.execute(effects).map(|()| None),
+            Ok(_) => {
+                self.execute(effects)?;
+                // What was not written cannot be waited for.
+                let lost = self.no_room.as_ref().is_some_and(|no_room| no_room.control);
+                Ok(lost.then_some(ErrorCode::KafkaStorageError))
+            }
             Err(error) => Ok(Some((&error).into())),
         }
     }
 
     /// Writes what the controller has decided by itself. On a full disk it will decide so again.
     fn write_or_wait(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
-        forgive_full(self.write(records))
+        let written = self.write(records);
+        self.mind_full(written, false)
+    }
+
+    /// A full disk refuses a change and heals; everything else that keeps the log from being
+    /// written does not. What the quorum does about it comes with [`Self::tell_room`].
+    fn mind_full(
+        &mut self,
+        written: Result<(), JournalError>,
+        control: bool,
+    ) -> Result<(), JournalError> {
+        match written {
+            Err(error) if error.is_full => {
+                if let Some(left_out) = self.not_appended.note(Instant::now()) {
+                    tracing::warn!(
+                        %error, left_out, "the disk is full: a metadata change was not written"
+                    );
+                }
+                self.note_no_room(control);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn note_no_room(&mut self, control: bool) {
+        let told = self.no_room.as_ref().is_some_and(|known| known.told);
+        let control = control || self.no_room.as_ref().is_some_and(|known| known.control);
+        let probe_at = self.clock.now() + PROBE_EVERY_MS;
+        // A control record that was lost is told in any case.
+        self.no_room = Some(NoRoom { control, told: told && !control, probe_at });
+    }
+
+    /// Tells the quorum that the disk is full, once the step in which that showed is over, and that
+    /// there is space again.
+    fn tell_room(&mut self) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let Some(no_room) = &mut self.no_room else { return Ok(()) };
+        if !no_room.told {
+            no_room.told = true;
+            let control = std::mem::take(&mut no_room.control);
+            if self.quorum.is_leader() && self.has_successors() {
+                tracing::warn!("the disk of the metadata log is full: another voter is to lead");
+            }
+            return self.step(Event::NoRoom { control });
+        }
+        if no_room.probe_at > now {
+            return Ok(());
+        }
+        no_room.probe_at = now + PROBE_EVERY_MS;
+        if !self.journal.folder().has_room() {
+            return Ok(());
+        }
+        tracing::info!("there is space for the metadata log again");
+        self.no_room = None;
+        self.step(Event::Room)
+    }
+
+    /// Whether anybody else may lead the quorum.
+    fn has_successors(&self) -> bool {
+        self.quorum.voters().len() > 1
     }
 
     /// Keeps an answer back until everything that is in the log now is committed.
@@ -633,7 +726,13 @@ impl Driver {
             .collect();
         self.active = Some(Active { controller, sessions });
         self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
-        self.write(&records)?;
+        let written = self.write(&records);
+        if written.as_ref().is_err_and(|error| error.is_full) {
+            // Not active without them; somebody else is to lead, or this node again when it can.
+            self.active = None;
+            return self.mind_full(written, true);
+        }
+        written?;
         self.tell_leadership();
         // A broker that went down together with the last controller is noticed at once.
         self.transport.probe_brokers(&brokers);
@@ -707,17 +806,5 @@ impl Driver {
                 false
             }
         }
-    }
-}
-
-/// A full disk refuses a change and heals; everything else that keeps the log from being written
-/// does not.
-fn forgive_full(written: Result<(), JournalError>) -> Result<(), JournalError> {
-    match written {
-        Err(error) if error.is_full => {
-            tracing::warn!(%error, "the disk is full: a metadata change was not written");
-            Ok(())
-        }
-        other => other,
     }
 }

@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use naru_controller::quorum::SnapshotId;
+use rustix::fs::{CWD, FallocateFlags, RenameFlags};
 
 const QUORUM_STATE: &str = "quorum-state";
+/// A file that shows whether there is space.
+const PROBE: &str = ".room";
+/// So much space is enough to lead the quorum for a while.
+const ROOM_BYTES: u64 = 1 << 20;
 /// Snapshots kept: the newest, and the one before for a reader that has just begun with it.
 const SNAPSHOTS_KEPT: usize = 2;
 
@@ -17,6 +23,24 @@ pub(super) struct Folder(pub(super) PathBuf);
 impl Folder {
     pub(super) fn state_path(&self) -> PathBuf {
         self.0.join(QUORUM_STATE)
+    }
+
+    /// Writes the quorum's state durably. The file and its spare change places, so that nothing has
+    /// to be allocated: who leads is learnt on a full disk too.
+    pub(super) fn write_state(&self, text: &str) -> io::Result<()> {
+        exchange(&self.state_path(), text.as_bytes())
+    }
+
+    /// Whether the disk has space for what a leader writes.
+    pub(super) fn has_room(&self) -> bool {
+        let path = self.0.join(PROBE);
+        let room = fs::File::create(&path).and_then(|file| {
+            Ok(rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ROOM_BYTES)?)
+        });
+        // Removed also when only a part was allocated; it may not be there at all.
+        let _ = fs::remove_file(&path);
+        // A file system that cannot tell is taken at its next word.
+        !room.is_err_and(|error| is_full(&error))
     }
 
     /// A snapshot's file.
@@ -52,6 +76,32 @@ impl Folder {
     }
 }
 
+/// Whether the disk, or the quota, is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Replaces a file as [`replace`] does, and keeps the old one as the spare that is written next.
+fn exchange(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut spare = path.as_os_str().to_owned();
+    spare.push(".tmp");
+    let spare = PathBuf::from(spare);
+    let mut options = fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(&spare)?;
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()?;
+    if rustix::fs::renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE).is_err() {
+        // The first time, or a file system that does not know how.
+        fs::rename(&spare, path)?;
+        fs::write(&spare, bytes)?;
+    }
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// Replaces a file; afterwards it is there whole, also after a power cut.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
@@ -69,6 +119,27 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_is_replaced_whole_and_allocates_nothing_the_next_time() {
+        use std::os::unix::fs::MetadataExt as _;
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder(temp.path().to_path_buf());
+        let path = folder.state_path();
+        let inode = || fs::metadata(&path).unwrap().ino();
+        folder.write_state("a long first text").unwrap();
+        let first = inode();
+        folder.write_state("b").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "b");
+        let second = inode();
+        folder.write_state("cc").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "cc");
+        assert_eq!(inode(), first);
+        folder.write_state("d").unwrap();
+        assert_eq!((inode(), fs::read_dir(temp.path()).unwrap().count()), (second, 2));
+        assert!(folder.has_room());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 2, "no probe is left");
+    }
 
     #[test]
     fn old_snapshots_go_and_the_newest_is_found() {

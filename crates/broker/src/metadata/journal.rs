@@ -5,12 +5,14 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use naru_controller::batch::{BatchPlace, LogRecord, control_batch, metadata_batch, read_batch};
 use naru_controller::raft::{ControlRecord, LogView, SnapshotId};
 use naru_controller::{Controller, RecordAndVersion};
-use naru_log::{AppendError, Log, LogReader, NewBatch, Origin};
+use naru_log::{AppendError, DirHealth, Log, LogReader, NewBatch, Origin};
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 
 use super::files::Folder;
@@ -18,6 +20,10 @@ use crate::node::now;
 
 /// Bytes read at once.
 const READ_CHUNK: usize = 4 << 20;
+
+/// How long a truncation waits for the space that the reserve of its directory gives up.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+const ROOM_LOOK: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Debug)]
@@ -30,6 +36,9 @@ pub(super) struct Journal {
     snapshot: Option<SnapshotId>,
     /// The one before it, at which the log was trimmed.
     before: Option<SnapshotId>,
+    /// Told of a full disk, so that the directory's reserve is given up for this log. It does not
+    /// decide whether this log takes appends.
+    health: Arc<DirHealth>,
 }
 
 /// A change that did not get into the metadata log, or cannot be read from it.
@@ -48,6 +57,11 @@ impl JournalError {
         Self { code: ErrorCode::KafkaStorageError, is_full: false, reason: error.to_string() }
     }
 
+    /// An error of the files beside the log.
+    pub(super) fn file(error: &std::io::Error) -> Self {
+        Self { is_full: super::files::is_full(error), ..Self::storage(error) }
+    }
+
     fn stopped() -> Self {
         let reason = "the node has stopped".to_owned();
         Self { code: ErrorCode::NotController, is_full: false, reason }
@@ -61,8 +75,25 @@ fn storage<E: std::fmt::Display>(error: E) -> JournalError {
 }
 
 impl Journal {
-    pub(super) fn new(log: Log, folder: Folder, snapshot: Option<SnapshotId>) -> Self {
-        Self { reader: log.reader(), log: Some(log), folder, snapshot, before: None }
+    pub(super) fn new(
+        log: Log,
+        folder: Folder,
+        snapshot: Option<SnapshotId>,
+        health: Arc<DirHealth>,
+    ) -> Self {
+        Self { reader: log.reader(), log: Some(log), folder, snapshot, before: None, health }
+    }
+
+    /// Says of a write that failed whether the disk is full, and has space made.
+    fn refused(&self, error: AppendError) -> JournalError {
+        let is_full = match &error {
+            AppendError::Storage(error) if error.is_full() => {
+                self.health.note(error);
+                true
+            }
+            _ => false,
+        };
+        JournalError { is_full, ..storage(error) }
     }
 
     pub(super) fn folder(&self) -> &Folder {
@@ -100,10 +131,7 @@ impl Journal {
         let batch = NewBatch::built(batch).map_err(storage)?;
         let log = self.log()?;
         let appended = log.append_one(batch, Origin::Replication, LeaderEpoch(epoch), now());
-        appended.map(drop).map_err(|error| {
-            let is_full = matches!(&error, AppendError::Storage(error) if error.is_full());
-            JournalError { is_full, ..storage(error) }
-        })
+        appended.map(drop).map_err(|error| self.refused(error))
     }
 
     /// Appends what the leader has sent. The log's end and the control records among it.
@@ -111,7 +139,8 @@ impl Journal {
         &mut self,
         bytes: &[u8],
     ) -> Result<(i64, Vec<(i64, ControlRecord)>)> {
-        let followed = self.log()?.append_as_follower(bytes, now()).map_err(storage)?;
+        let followed = self.log()?.append_as_follower(bytes, now());
+        let followed = followed.map_err(|error| self.refused(error))?;
         let mut control = Vec::new();
         self.for_each(followed.from.0, followed.log_end.0, |item| {
             if let Item::Control(offset, record) = item {
@@ -135,10 +164,19 @@ impl Journal {
         Ok(self.reader.log_end().0)
     }
 
-    /// Removes everything from `offset` on.
+    /// Removes everything from `offset` on. That writes a little, too: on a full disk it waits for
+    /// the reserve to be given up.
     pub(super) fn truncate(&mut self, offset: i64) -> Result<()> {
-        self.log()?.truncate_to(Offset(offset), now()).map_err(storage)?;
-        Ok(())
+        let began = Instant::now();
+        loop {
+            let cut = self.log()?.truncate_to(Offset(offset), now());
+            match cut.map_err(|error| self.refused(error)) {
+                Err(error) if error.is_full && began.elapsed() < ROOM_WAIT => {
+                    std::thread::sleep(ROOM_LOOK);
+                }
+                result => return result.map(drop),
+            }
+        }
     }
 
     /// Whole batches from the one that has `from`, about `max_bytes` of them, at least one.

@@ -71,7 +71,8 @@ impl MetadataHost {
         let mut committed = shared.empty_controller();
         let (voter_log, snapshot) =
             read_snapshot(&mut committed, &folder, &log).map_err(&failed)?;
-        let mut journal = Journal::new(log, folder.clone(), snapshot);
+        let health = dir.map(|dir| Arc::clone(dir.health())).unwrap_or_default();
+        let mut journal = Journal::new(log, folder.clone(), snapshot, health);
         journal.begin_at_snapshot().map_err(|error| failed(error.to_string()))?;
         // The quorum counts what is here as stored; a crash may have left it in the page cache.
         journal.sync().map_err(|error| failed(error.to_string()))?;

@@ -47,6 +47,15 @@ impl Metrics {
     }
 }
 
+impl Metrics {
+    /// The sum over the samples of a family that are about a topic.
+    pub fn sum_of_topic(&self, family: &str, topic: &str) -> f64 {
+        let label = format!("topic=\"{topic}\"");
+        let of = |name: &str| name.starts_with(&format!("{family}{{")) && name.contains(&label);
+        self.0.iter().filter(|(name, _)| of(name)).map(|(_, value)| value).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +66,7 @@ mod tests {
         let metrics = Metrics::parse(text).unwrap();
         assert_eq!(metrics.get("a{t=\"x y\"}"), Some(2.0));
         assert_eq!((metrics.get("a"), metrics.sum("a")), (None, 5.0));
-        assert_eq!(metrics.sum("ab").to_bits(), 7.0_f64.to_bits());
+        assert_eq!((metrics.sum("ab"), metrics.sum_of_topic("a", "z")), (7.0, 3.0));
         Metrics::parse("a b\n").unwrap_err();
     }
 }

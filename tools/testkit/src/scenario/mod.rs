@@ -93,6 +93,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_clients,
     },
     Scenario {
+        name: "full-metadata",
+        about: "the active controller's metadata disk is full: another leads (mounts, as root)",
+        run: cluster::run_full_metadata,
+    },
+    Scenario {
         name: "growth",
         about: "one node becomes three under load, then the first one dies",
         run: cluster::run_growth,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::tools::TOPIC;
 use crate::cluster::metrics::Metrics;
 use crate::cluster::{Cluster, Layout, view};
 use crate::probe;
@@ -18,7 +19,6 @@ const HELD: &str = "kafka_server_replicamanager_partitioncount";
 const OFFLINE_REPLICAS: &str = "kafka_server_replicamanager_offlinereplicacount";
 const UNDER_REPLICATED: &str = "kafka_server_replicamanager_underreplicatedpartitions";
 const UNDER_MIN_ISR: &str = "kafka_server_replicamanager_underminisrpartitioncount";
-const AT_MIN_ISR: &str = "kafka_server_replicamanager_atminisrpartitioncount";
 const ACTIVE: &str = "kafka_controller_kafkacontroller_activecontrollercount";
 const LEADERLESS: &str = "kafka_controller_kafkacontroller_offlinepartitionscount";
 const ALL_PARTITIONS: &str = "kafka_controller_kafkacontroller_globalpartitioncount";
@@ -44,6 +44,14 @@ impl Scrapes {
         let expected = expected as f64;
         let found = self.sum(family);
         ensure!((found - expected).abs() < 0.5, "{family}: {found}, not {expected}");
+        Ok(())
+    }
+
+    fn expect_of_topic(&self, family: &str, topic: &str, expected: usize) -> Result<()> {
+        #[expect(clippy::cast_precision_loss, reason = "small counts")]
+        let expected = expected as f64;
+        let found: f64 = self.0.iter().map(|metrics| metrics.sum_of_topic(family, topic)).sum();
+        ensure!((found - expected).abs() < 0.5, "{family} of {topic}: {found}, not {expected}");
         Ok(())
     }
 
@@ -119,9 +127,10 @@ impl Watch {
             scrapes.expect(UNDER_REPLICATED, missing)?;
             scrapes.expect("kafka_cluster_partition_underreplicated", missing)?;
             scrapes.expect("kafka_topic_partition_under_replicated_partition", missing)?;
-            // min.insync.replicas is 2, or 1 where there is but one replica.
-            scrapes.expect(AT_MIN_ISR, all.len() - alone.len())?;
-            scrapes.expect(UNDER_MIN_ISR, 0)
+            // min.insync.replicas is 2, and two of three are left.
+            let of_topic = cluster.topic(TOPIC)?.partitions.len();
+            scrapes.expect_of_topic("kafka_cluster_partition_atminisr", TOPIC, of_topic)?;
+            scrapes.expect_of_topic("kafka_cluster_partition_underminisr", TOPIC, 0)
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Times are printed and bounded generously; what the clients were told decides.
 
 mod clients;
+mod full;
 mod grow;
 mod load;
 mod metrics;
@@ -19,6 +20,7 @@ use super::{Extent, Stage};
 use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
 pub(super) use clients::run as run_clients;
+pub(super) use full::run as run_full_metadata;
 pub(super) use grow::run as run_growth;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use mixed::{run_migration, run_roles};

@@ -12,7 +12,7 @@ use crate::outcome::Outcome;
 
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The topic of the cases that look at the cluster while a node is dead.
-const TOPIC: &str = "tools";
+pub(super) const TOPIC: &str = "tools";
 
 pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let mut layout = Layout::combined(stage.system, 3);

@@ -86,7 +86,7 @@ fn voters(stage: &Stage<'_>, layout: Layout, outcome: &mut Outcome) -> Result<()
 
 /// Moves the quorum's leadership to `wanted`: of the other two one misses what the other, which is
 /// killed, has committed, and so cannot be elected.
-fn make_lead(cluster: &mut Cluster, wanted: i32) -> Result<()> {
+pub(super) fn make_lead(cluster: &mut Cluster, wanted: i32) -> Result<()> {
     for _ in 0..MOVES_MAX {
         let leader = cluster.controller(PATIENCE)?;
         if leader == wanted {
