@@ -123,27 +123,30 @@ impl MetadataHost {
             transport,
             bootstrap: read_bootstrap(&root).map_err(&failed)?,
             clock,
-            settings: DriverSettings {
-                node_id: config.node_id.0,
-                bootstrap: BootstrapSettings {
-                    min_insync_replicas: config.topic.min_insync_replicas,
-                },
-                offsets_replication_factor: config.offsets.topic_replication_factor,
-                sessions: SessionSettings {
-                    session_timeout_ms: config.cluster.session_timeout_ms,
-                    leader_imbalance_check_interval_ms: config
-                        .cluster
-                        .auto_leader_rebalance
-                        .then(|| config.cluster.leader_imbalance_check_interval_s * 1000),
-                    unclean_election_interval_ms: config.cluster.unclean_election_interval_ms,
-                },
-            },
+            settings: driver_settings(config),
         });
         driver.begin(effects).map_err(|error| failed(format!("it cannot be written: {error}")))?;
         std::thread::Builder::new()
             .name("metadata".to_owned())
             .spawn(move || driver.run(&arrivals))?;
         Ok(Self { shared, inbox, reactions: Mutex::new(Some(to_react)), lost: Mutex::default() })
+    }
+}
+
+fn driver_settings(config: &BrokerConfig) -> DriverSettings {
+    let cluster = &config.cluster;
+    let check_interval_ms = cluster.leader_imbalance_check_interval_s * 1000;
+    DriverSettings {
+        node_id: config.node_id.0,
+        bootstrap: BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas },
+        offsets_replication_factor: config.offsets.topic_replication_factor,
+        sessions: SessionSettings {
+            session_timeout_ms: cluster.session_timeout_ms,
+            leader_imbalance_check_interval_ms: cluster
+                .auto_leader_rebalance
+                .then_some(check_interval_ms),
+            unclean_election_interval_ms: cluster.unclean_election_interval_ms,
+        },
     }
 }
 

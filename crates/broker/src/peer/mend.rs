@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use naru_log::{Damage, RepairError, Scrub};
-use naru_model::{ErrorCode, Offset};
+use naru_log::{Damage, RepairError, Scrub, ScrubPace};
+use naru_model::{ErrorCode, Offset, Timestamp};
 use naru_protocol::Records;
 use naru_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use naru_records::BatchHeader;
@@ -20,8 +20,8 @@ use crate::partition::Partition;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Every so many of these times, what could not be mended is tried again.
 const RETRY_EVERY: u32 = 10;
-/// Pause between two looks through everything.
-const SCRUB_PAUSE: Duration = Duration::from_secs(3600);
+/// At least so many bytes are looked at in a second, so that small logs are soon done with.
+const SCRUB_BYTES_MIN: u64 = 1 << 20;
 /// Partitions that are looked at, at each of these times.
 const SCRUB_PARTITIONS: usize = 64;
 /// Bytes asked for at a time.
@@ -49,8 +49,9 @@ enum MendError {
 /// Mends and looks until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
     let mut stop = node.stopping();
-    let bytes_max = node.config().log.scrub_bytes_per_second_max;
-    let mut scrubbing = Scrubbing::default();
+    let log = &node.config().log;
+    let (bytes_max, interval_ms) = (log.scrub_bytes_per_second_max, log.scrub_interval_ms);
+    let mut scrubbing = Scrubbing::new(bytes_max, interval_ms);
     let mut unmended: Vec<Arc<Partition>> = Vec::new();
     for round in 1_u32.. {
         tokio::select! {
@@ -71,12 +72,13 @@ pub(super) async fn run(node: Arc<Node>) {
         if bytes_max == 0 {
             continue;
         }
+        let now = node.now();
         let looked = tokio::task::spawn_blocking(move || {
-            scrubbing.look(&partitions, bytes_max);
+            scrubbing.look(&partitions, now);
             scrubbing
         });
         // A panic has been printed by its hook; the look begins anew.
-        scrubbing = looked.await.unwrap_or_default();
+        scrubbing = looked.await.unwrap_or_else(|_| Scrubbing::new(bytes_max, interval_ms));
     }
 }
 
@@ -212,34 +214,62 @@ fn whole_batches(bytes: &[u8], from: Offset) -> (&[u8], Offset) {
     (&bytes[..len], end)
 }
 
-/// The slow look through everything.
-#[derive(Debug, Default)]
+/// The slow look through everything: once after the start, as fast as is allowed; then once in
+/// each interval, in no more haste than that needs.
+#[derive(Debug)]
 struct Scrubbing {
+    pace: ScrubPace,
+    interval: Duration,
     /// Index of the next partition among all.
     at: usize,
     current: Option<(Arc<Partition>, Scrub)>,
-    /// When everything had been looked through.
-    finished: Option<Instant>,
+    /// When this look through everything began.
+    began: Instant,
+    /// Everything has been looked through since.
+    finished: bool,
 }
 
 impl Scrubbing {
-    fn look(&mut self, partitions: &[Arc<Partition>], bytes_max: u64) {
-        if self.finished.is_some_and(|at| at.elapsed() < SCRUB_PAUSE) {
-            return;
+    fn new(bytes_max: u64, interval_ms: u64) -> Self {
+        Self {
+            pace: ScrubPace::new(SCRUB_BYTES_MIN, bytes_max, interval_ms),
+            interval: Duration::from_millis(interval_ms),
+            at: 0,
+            current: None,
+            began: Instant::now(),
+            finished: false,
         }
-        self.finished = None;
-        let mut left = bytes_max;
+    }
+
+    /// Looks at what may be looked at by now.
+    fn look(&mut self, partitions: &[Arc<Partition>], now: Timestamp) {
+        if self.finished {
+            if self.began.elapsed() < self.interval {
+                return;
+            }
+            (self.finished, self.began) = (false, Instant::now());
+        }
+        let total = partitions.iter().map(|partition| partition.size()).sum();
+        let allowed = self.pace.allowance(now, total);
+        let left = self.look_at(partitions, allowed);
+        self.pace.spent(allowed - left);
+        if self.finished {
+            self.pace.pass_done();
+        }
+    }
+
+    /// Looks at `left` bytes, or at a few partitions; how many are left.
+    fn look_at(&mut self, partitions: &[Arc<Partition>], mut left: u64) -> u64 {
         for _ in 0..SCRUB_PARTITIONS.min(partitions.len()) {
             if self.current.is_none() {
                 let Some(partition) = partitions.get(self.at) else {
-                    self.at = 0;
-                    self.finished = Some(Instant::now());
-                    return;
+                    (self.at, self.finished) = (0, true);
+                    return left;
                 };
                 self.at += 1;
                 self.current = Some((Arc::clone(partition), partition.scrub()));
             }
-            let Some((partition, scrub)) = &mut self.current else { return };
+            let Some((partition, scrub)) = &mut self.current else { return left };
             while left > 0 {
                 match partition.scrub_step(scrub, left) {
                     Ok(step) if step.done => {
@@ -255,8 +285,11 @@ impl Scrubbing {
                 }
             }
             if left == 0 {
-                return;
+                break;
             }
         }
+        // Without partitions there is nothing more to look at.
+        self.finished |= partitions.is_empty();
+        left
     }
 }

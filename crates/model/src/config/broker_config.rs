@@ -109,6 +109,8 @@ pub struct LogManagerConfig {
     pub durability: Durability,
     /// Most bytes a second the background check of closed segments reads.
     pub scrub_bytes_per_second_max: u64,
+    /// `naru.scrub.interval.ms`
+    pub scrub_interval_ms: u64,
     /// Bytes kept free in each directory for what must go on when the disk is full.
     pub reserve_bytes: u64,
 }
@@ -322,6 +324,7 @@ impl LogManagerConfig {
             )?,
             durability: Durability::of(read.text("naru.durability")?.as_deref()),
             scrub_bytes_per_second_max: non_negative(read, "naru.scrub.bytes.per.second.max")?,
+            scrub_interval_ms: non_negative(read, "naru.scrub.interval.ms")?,
             reserve_bytes: non_negative(read, "naru.log.dir.reserve.bytes")?,
         })
     }

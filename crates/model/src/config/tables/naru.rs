@@ -15,6 +15,8 @@ config_rows! {
     "naru.http.listener": String = null, Any, ReadOnly, SERVED;
     /// Most bytes a second the background check of closed segments reads; 0 switches it off.
     "naru.scrub.bytes.per.second.max": Long = "67108864", AtLeast(0), ReadOnly, SERVED;
+    /// In this time the background check looks at every closed segment once; the first time after a start it takes as little as it may.
+    "naru.scrub.interval.ms": Long = "604800000", AtLeast(1), ReadOnly, SERVED;
     /// Bytes kept free in each data directory for deletions, checkpoints and metadata when the disk is full.
     "naru.log.dir.reserve.bytes": Long = "8388608", AtLeast(0), ReadOnly, SERVED;
     /// Most bytes one batch may inflate to when the broker has to look inside.
