@@ -19,7 +19,7 @@ impl Partition {
         if lost.clean {
             tracing::error!(
                 partition = %self.name(), from = %lost.from, upto = %lost.upto,
-                "damaged records at the end of the log were cut off; they are fetched again"
+                "damaged records at the end of the log were cut off: only another replica has them"
             );
             self.lost_upto.store(lost.upto.0, Ordering::SeqCst);
         }

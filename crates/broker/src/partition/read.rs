@@ -100,10 +100,18 @@ impl Partition {
                 if !matches!(error, ReadError::OutOfRange { .. }) {
                     tracing::error!(partition = %self.name(), "read failed: {error}");
                 }
-                if matches!(error, ReadError::Damaged { .. }) {
+                let is_damaged = matches!(error, ReadError::Damaged { .. });
+                if is_damaged {
                     self.suspect_damage();
                 }
-                PartitionRead::error(ErrorCode::from(&error))
+                // Without another replica nothing mends it: to ask again, as clients do in silence
+                // for a storage error, would never end.
+                let code = if is_damaged && self.role().is_sole {
+                    ErrorCode::CorruptMessage
+                } else {
+                    ErrorCode::from(&error)
+                };
+                PartitionRead::error(code)
             }
         }
     }

@@ -62,11 +62,11 @@ mod tests {
 
     #[test]
     fn samples_are_found_with_their_labels() {
-        let text = "# HELP a x\n# TYPE a gauge\na{t=\"x y\"} 2\na{t=\"z\"} 3\nab 7\n";
+        let text = "# HELP a x\n# TYPE a gauge\na{topic=\"x y\"} 2\na{topic=\"z y\"} 3\nab 7\n";
         let metrics = Metrics::parse(text).unwrap();
-        assert_eq!(metrics.get("a{t=\"x y\"}"), Some(2.0));
+        assert_eq!(metrics.get("a{topic=\"x y\"}"), Some(2.0));
         assert_eq!((metrics.get("a"), metrics.sum("a")), (None, 5.0));
-        assert_eq!((metrics.sum("ab"), metrics.sum_of_topic("a", "z")), (7.0, 3.0));
+        assert_eq!((metrics.sum("ab"), metrics.sum_of_topic("a", "z y")), (7.0, 3.0));
         Metrics::parse("a b\n").unwrap_err();
     }
 }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cluster;
+mod damage;
 mod faults;
 mod files;
 mod kill;
@@ -71,6 +72,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "files",
         about: "Kafka's dump tool over our files; Kafka's files under us, and ours under Kafka",
         run: files::run,
+    },
+    Scenario {
+        name: "damage",
+        about: "one replica: flipped bytes and a zeroed tail are noticed, told and never served",
+        run: damage::run,
     },
     Scenario {
         name: "bad-input",
