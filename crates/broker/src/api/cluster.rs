@@ -10,12 +10,21 @@ use naru_protocol::messages::describe_cluster_response::{
 };
 
 use crate::dispatch::RequestContext;
-use crate::security::CLUSTER_OPERATIONS;
+use crate::security::{Operation, Resource};
 
 pub(crate) const BROKERS: i8 = 1;
 pub(super) const CONTROLLERS: i8 = 2;
 /// "Not asked for."
 pub(super) const OPERATIONS_OMITTED: i32 = i32::MIN;
+
+/// What the sender may do with the cluster; nothing is told to who may not describe it.
+pub(super) fn cluster_operations(context: &RequestContext) -> i32 {
+    if context.may_see(Operation::Describe, Resource::Cluster) {
+        context.operations(Resource::Cluster)
+    } else {
+        0
+    }
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn describe(
@@ -61,7 +70,7 @@ pub(crate) fn describe(
         controller_id: node.controller_for_clients(),
         brokers: brokers.collect(),
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
-            CLUSTER_OPERATIONS
+            cluster_operations(context)
         } else {
             OPERATIONS_OMITTED
         },

@@ -27,6 +27,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
 
 use super::INVALID_REQUEST;
 use crate::dispatch::{RequestContext, ask};
+use crate::security::{Operation, Resource};
 
 pub(crate) fn describe(
     context: &RequestContext,
@@ -70,6 +71,9 @@ fn entries(
 ) -> Result<Vec<Described>, Refusal> {
     let node = &context.node;
     let name = &resource.resource_name;
+    if let Some(error) = may_not_describe(context, resource.resource_type, name) {
+        return Err((error, None));
+    }
     let refuse = |error: ErrorCode, text: String| Err((error, Some(text)));
     match ResourceType::from_id(resource.resource_type) {
         Some(ResourceType::Topic) => {
@@ -114,6 +118,17 @@ fn entries(
         }
         None => refuse(ErrorCode::InvalidRequest, INVALID_REQUEST.to_owned()),
     }
+}
+
+fn may_not_describe(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
+    let (resource, error) = match ResourceType::from_id(kind)? {
+        ResourceType::Topic => (Resource::Topic(name), ErrorCode::TopicAuthorizationFailed),
+        ResourceType::Group => (Resource::Group(name), ErrorCode::GroupAuthorizationFailed),
+        ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
+            (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed)
+        }
+    };
+    (!context.may(Operation::DescribeConfigs, resource)).then_some(error)
 }
 
 fn answer(entry: Described, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

@@ -21,6 +21,7 @@ use super::lookup;
 use crate::dispatch::RequestContext;
 use crate::node::millis;
 use crate::partition::Partition;
+use crate::security::{Operation, Resource};
 
 /// "Up to the high watermark."
 const HIGH_WATERMARK: i64 = -1;
@@ -100,6 +101,9 @@ fn delete(
     topic: &str,
     asked: &DeleteRecordsPartition,
 ) -> Result<(Arc<Partition>, Offset), ErrorCode> {
+    if !context.may(Operation::Delete, Resource::Topic(topic)) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
     let partition = lookup::by_name(&context.node, topic, asked.partition_index)?;
     partition.check_online()?;
     partition.check_leads()?;

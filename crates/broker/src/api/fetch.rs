@@ -27,6 +27,7 @@ use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
 use crate::listener::{Answer, FileRange, Outgoing};
 use crate::partition::{Feed, Partition, PartitionRead, ReadAs};
+use crate::security::{Operation, Resource};
 
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
@@ -72,10 +73,20 @@ struct Fetch {
     wait_max: Duration,
     read_committed: bool,
     read_as: ReadAs,
+    access: Access,
     /// Where a follower's session hears of news, so that not every partition is looked at.
     feed: Option<Arc<Feed>>,
     /// The consumer's rack, if it should read from a replica there.
     rack: Option<String>,
+}
+
+/// What the sender may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Everything,
+    Nothing,
+    /// What each topic's ACLs say.
+    Judged,
 }
 
 /// How often the partitions have been looked at.
@@ -136,6 +147,14 @@ impl Fetch {
         } else {
             ReadAs::Consumer { from_follower: context.version >= RACKS_SINCE }
         };
+        let access = match read_as {
+            _ if !context.is_judged() => Access::Everything,
+            ReadAs::Consumer { .. } => Access::Judged,
+            ReadAs::Follower { .. } if context.may(Operation::ClusterAction, Resource::Cluster) => {
+                Access::Everything
+            }
+            ReadAs::Follower { .. } => Access::Nothing,
+        };
         let node_max = match read_as {
             ReadAs::Consumer { .. } => size(node.config().fetch.max_bytes),
             ReadAs::Follower { .. } => usize::MAX,
@@ -153,6 +172,7 @@ impl Fetch {
             wait_max: Duration::from_millis(wait_max),
             read_committed: request.isolation_level == 1,
             read_as,
+            access,
             rack: sends_away.then(|| request.rack_id.clone()),
             context,
         })
@@ -168,6 +188,9 @@ impl Fetch {
         let node = &self.context.node;
         for target in &self.targets {
             let found = match &target.topic {
+                _ if !self.may_read(&target.topic, look) => {
+                    Err(ErrorCode::TopicAuthorizationFailed)
+                }
                 TopicKey::Name(name) => lookup::by_name(node, name, target.wanted.partition),
                 TopicKey::Id(id) => lookup::by_id(node, *id, target.wanted.partition),
             };
@@ -191,6 +214,22 @@ impl Fetch {
             attempt.reads.push((target.clone(), partition, read));
         }
         attempt
+    }
+
+    /// Whether the sender may read a topic. One that is not there by its id is refused for that.
+    fn may_read(&self, topic: &TopicKey, look: Look) -> bool {
+        let may = |name: &str| match look {
+            Look::First => self.context.may(Operation::Read, Resource::Topic(name)),
+            Look::Again => self.context.may_see(Operation::Read, Resource::Topic(name)),
+        };
+        match (self.access, topic) {
+            (Access::Everything, _) => true,
+            (Access::Nothing, _) => false,
+            (Access::Judged, TopicKey::Name(name)) => may(name),
+            (Access::Judged, TopicKey::Id(id)) => {
+                self.context.node.image().topic_by_id(*id).is_none_or(|topic| may(&topic.name))
+            }
+        }
     }
 
     /// Adds the partitions to be looked at that the feed has news of.

@@ -10,6 +10,7 @@ use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordi
 use super::INVALID_REQUEST;
 use crate::coordination::{OFFSETS_TOPIC, partition_of_group};
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -26,7 +27,15 @@ pub(crate) async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let found = find(&context, request.key_type).await;
-    let coordinator = |key: String| match found.and_then(|()| place(&context, &key)) {
+    let may = |group: &str| {
+        if context.may(Operation::Describe, Resource::Group(group)) {
+            Ok(())
+        } else {
+            Err((ErrorCode::GroupAuthorizationFailed, Some("Group authorization failed.")))
+        }
+    };
+    let look = |key: &str| found.and_then(|()| may(key)).and_then(|()| place(&context, key));
+    let coordinator = |key: String| match look(&key) {
         Ok((node_id, host, port)) => Coordinator {
             key,
             node_id,

@@ -14,7 +14,7 @@ use naru_protocol::messages::list_groups_response::ListGroupsResponse;
 
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
-use crate::security::GROUP_OPERATIONS;
+use crate::security::{Operation, Resource};
 
 pub(crate) async fn describe(
     context: RequestContext,
@@ -22,6 +22,11 @@ pub(crate) async fn describe(
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
+        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
+            let error_code = ErrorCode::GroupAuthorizationFailed.code();
+            groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
+            continue;
+        }
         let command =
             Command::DescribeGroup { api_version: context.version, group_id: group_id.clone() };
         let mut group = match context.node.coordination().ask(&group_id, command).await {
@@ -31,7 +36,7 @@ pub(crate) async fn describe(
             }
         };
         if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
-            group.authorized_operations = GROUP_OPERATIONS;
+            group.authorized_operations = context.operations(Resource::Group(&group.group_id));
         }
         groups.push(group);
     }
@@ -53,6 +58,10 @@ pub(crate) async fn list(
             other => response.error_code = unexpected(other),
         }
     }
+    if context.is_judged() && !context.may_see(Operation::Describe, Resource::Cluster) {
+        let seen = |id: &str| context.may_see(Operation::Describe, Resource::Group(id));
+        response.groups.retain(|group| seen(&group.group_id));
+    }
     response
 }
 
@@ -64,6 +73,11 @@ pub(crate) async fn delete(
     let mut seen = HashSet::new();
     for group_id in request.groups_names {
         if !seen.insert(group_id.clone()) {
+            continue;
+        }
+        if !context.may(Operation::Delete, Resource::Group(&group_id)) {
+            let error_code = ErrorCode::GroupAuthorizationFailed.code();
+            results.push(DeletableGroupResult { group_id, error_code });
             continue;
         }
         let command = Command::DeleteGroup { group_id: group_id.clone() };

@@ -8,6 +8,7 @@ use naru_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use naru_protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource, ResourceType};
 
 pub(crate) async fn handle(
     context: RequestContext,
@@ -24,6 +25,11 @@ pub(crate) async fn handle(
         // No text goes with this answer; clients end with this code at once instead of retrying.
         Some(_) => return failed(ErrorCode::UnsupportedVersion),
         None => {}
+    }
+    if !(context.may_on_any(Operation::Write, ResourceType::Topic)
+        || context.may(Operation::IdempotentWrite, Resource::Cluster))
+    {
+        return failed(ErrorCode::ClusterAuthorizationFailed);
     }
     // Either both are known or neither is (-1).
     if (request.producer_id == -1) != (request.producer_epoch == -1) {

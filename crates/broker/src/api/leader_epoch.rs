@@ -12,6 +12,7 @@ use naru_protocol::messages::offset_for_leader_epoch_response::{
 
 use super::lookup;
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
 /// A consumer that knows no epoch.
 const NO_EPOCH: i32 = -1;
@@ -22,11 +23,27 @@ pub(crate) fn handle(
     context: &RequestContext,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
+    let all = !context.is_judged() || context.may_see(Operation::ClusterAction, Resource::Cluster);
+    let may = |topic: &str| all || context.may(Operation::Describe, Resource::Topic(topic));
     let topics = request.topics.into_iter().map(|topic| OffsetForLeaderTopicResult {
-        partitions: topic.partitions.iter().map(|p| answer(context, &topic.topic, p)).collect(),
+        partitions: if may(&topic.topic) {
+            topic.partitions.iter().map(|p| answer(context, &topic.topic, p)).collect()
+        } else {
+            topic.partitions.iter().map(refused).collect()
+        },
         topic: topic.topic,
     });
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn refused(asked: &OffsetForLeaderPartition) -> EpochEndOffset {
+    let (leader_epoch, end_offset) = UNKNOWN;
+    EpochEndOffset {
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        partition: asked.partition,
+        leader_epoch,
+        end_offset,
+    }
 }
 
 fn answer(

@@ -16,6 +16,7 @@ use naru_protocol::messages::list_offsets_response::{
 use super::lookup;
 use crate::dispatch::RequestContext;
 use crate::partition::{Looked, Partition};
+use crate::security::{Operation, Resource};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -88,7 +89,9 @@ fn answer(
     asked: &ListOffsetsPartition,
     twice: bool,
 ) -> ListOffsetsPartitionResponse {
-    let found = if twice {
+    let found = if !context.may(Operation::Describe, Resource::Topic(topic)) {
+        Err(ErrorCode::TopicAuthorizationFailed)
+    } else if twice {
         Err(ErrorCode::InvalidRequest)
     } else {
         lookup::by_name(&context.node, topic, asked.partition_index)

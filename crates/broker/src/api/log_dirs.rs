@@ -15,11 +15,18 @@ use naru_protocol::messages::describe_log_dirs_response::{
 
 use crate::dispatch::RequestContext;
 use crate::partition::Partition;
+use crate::security::{Operation, Resource};
 
 pub(crate) fn describe(
     context: &RequestContext,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
+    if !context.may(Operation::Describe, Resource::Cluster) {
+        return DescribeLogDirsResponse {
+            error_code: ErrorCode::ClusterAuthorizationFailed.code(),
+            ..Default::default()
+        };
+    }
     let asked: Option<HashSet<(String, i32)>> = request.topics.map(|topics| {
         topics
             .into_iter()

@@ -5,6 +5,7 @@
 //! A topic that is created on the way is told as it is, not as an error to retry.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use naru_controller::MetadataImage;
 use naru_controller::image::{PartitionImage, TopicImage};
@@ -15,8 +16,9 @@ use naru_protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 
+use super::cluster::cluster_operations;
 use crate::dispatch::RequestContext;
-use crate::security::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
+use crate::security::{Operation, Resource};
 
 /// First version with the flag for auto-creation; before it is always wanted.
 const AUTO_CREATE_FLAG_SINCE: i16 = 4;
@@ -38,7 +40,11 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
     let with_operations = request.include_topic_authorized_operations;
     let topics = if everything {
         let image = node.image();
-        image.topics().map(|topic| describe(&context, topic, with_operations)).collect()
+        let seen = |topic: &&Arc<TopicImage>| {
+            context.may_see(Operation::Describe, Resource::Topic(&topic.name))
+        };
+        let seen = image.topics().filter(seen);
+        seen.map(|topic| describe(&context, topic, with_operations)).collect()
     } else {
         let auto_create =
             context.version < AUTO_CREATE_FLAG_SINCE || request.allow_auto_topic_creation;
@@ -65,7 +71,7 @@ pub(crate) async fn handle(context: RequestContext, request: MetadataRequest) ->
         controller_id: node.controller_for_clients(),
         topics,
         cluster_authorized_operations: if wants_cluster_operations {
-            CLUSTER_OPERATIONS
+            cluster_operations(&context)
         } else {
             i32::MIN
         },
@@ -110,13 +116,22 @@ async fn named(
     let mut image = node.image();
     let mut seen: HashSet<(Uuid, Option<String>)> = HashSet::new();
     let mut answers = Vec::new();
+    let (asked, hidden) = partition_by_sight(context, asked);
     let create = auto_create && node.config().topics.auto_create;
+    let mut not_created = HashSet::new();
     if create {
         let missing: Vec<String> = asked
             .iter()
             .filter(|topic| topic.topic_id.is_zero())
             .filter_map(|topic| topic.name.clone())
             .filter(|name| image.topic(name).is_none() && topic_name::validate(name).is_ok())
+            .filter(|name| {
+                let may = may_create(context, name);
+                if !may {
+                    not_created.insert(name.clone());
+                }
+                may
+            })
             .collect();
         if !missing.is_empty() {
             node.auto_create(missing).await;
@@ -142,17 +157,66 @@ async fn named(
         };
         answers.push(match found {
             Ok(found) => describe(context, found, with_operations),
+            Err(_) if topic.name.as_ref().is_some_and(|name| not_created.contains(name)) => {
+                MetadataResponseTopic {
+                    error_code: ErrorCode::TopicAuthorizationFailed.code(),
+                    is_internal: topic.name.as_deref().is_some_and(is_internal),
+                    name: topic.name,
+                    ..Default::default()
+                }
+            }
             Err(error) => MetadataResponseTopic {
                 error_code: error.code(),
                 is_internal: topic.name.as_deref().is_some_and(is_internal),
+                topic_authorized_operations: operations(
+                    context,
+                    topic.name.as_deref().unwrap_or_default(),
+                    with_operations,
+                ),
                 name: topic.name,
                 topic_id: topic.topic_id,
-                topic_authorized_operations: operations(with_operations),
                 ..Default::default()
             },
         });
     }
+    answers.extend(hidden);
     answers
+}
+
+/// Whether a topic that is not there may be created on first use.
+fn may_create(context: &RequestContext, name: &str) -> bool {
+    !context.is_judged()
+        || context.may_see(Operation::Create, Resource::Cluster)
+        || context.may(Operation::Create, Resource::Topic(name))
+}
+
+/// Takes out the topics that the sender may not describe, with their answers.
+fn partition_by_sight(
+    context: &RequestContext,
+    mut asked: Vec<MetadataRequestTopic>,
+) -> (Vec<MetadataRequestTopic>, Vec<MetadataResponseTopic>) {
+    let mut hidden = Vec::new();
+    if !context.is_judged() {
+        return (asked, hidden);
+    }
+    let image = context.node.image();
+    asked.retain(|topic| {
+        let by_id = context.version >= BY_ID_SINCE && !topic.topic_id.is_zero();
+        let known = if by_id { image.topic_by_id(topic.topic_id).map(|t| &*t.name) } else { None };
+        let name = if by_id { known } else { topic.name.as_deref() };
+        let seen = name.is_none_or(|name| context.may(Operation::Describe, Resource::Topic(name)));
+        if !seen {
+            hidden.push(MetadataResponseTopic {
+                error_code: ErrorCode::TopicAuthorizationFailed.code(),
+                // Ids are no secret, names are.
+                name: topic.name.clone().filter(|_| !by_id),
+                topic_id: topic.topic_id,
+                ..Default::default()
+            });
+        }
+        seen
+    });
+    (asked, hidden)
 }
 
 fn describe(
@@ -179,13 +243,13 @@ fn describe(
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: operations(with_operations),
+        topic_authorized_operations: operations(context, &topic.name, with_operations),
     }
 }
 
 /// What the client may do, which for Kafka is the same with a topic that is not there.
-fn operations(wanted: bool) -> i32 {
-    if wanted { TOPIC_OPERATIONS } else { i32::MIN }
+fn operations(context: &RequestContext, topic: &str, wanted: bool) -> i32 {
+    if wanted { context.operations(Resource::Topic(topic)) } else { i32::MIN }
 }
 
 /// Which of a partition's brokers are there.

@@ -2,6 +2,7 @@
 //!
 //! No storage and no election logic here: `partition`, `coordination` and `metadata` hold it.
 
+pub(crate) mod acls;
 pub(crate) mod api_versions;
 pub(crate) mod cluster;
 pub(crate) mod configs;

@@ -23,9 +23,10 @@ use naru_protocol::messages::offset_fetch_response::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
-use super::groups::client;
+use super::groups::{client, not_a_reader};
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
 /// First version of OffsetCommit and OffsetFetch that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 10;
@@ -36,6 +37,10 @@ pub(crate) async fn commit(
     context: RequestContext,
     mut request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
+    if let Some(error) = not_a_reader(&context, &request.group_id) {
+        let topics = request.topics.iter().map(|topic| commit_refused(topic, |_| error)).collect();
+        return OffsetCommitResponse { topics, ..Default::default() };
+    }
     let mut refused = Vec::new();
     request.topics.retain_mut(|topic| keep_known(&context, topic, &mut refused));
     let by_id = context.version >= TOPIC_IDS_SINCE;
@@ -84,6 +89,12 @@ fn keep_known(
     } else {
         image.topic(&topic.name)
     };
+    let name = found.map_or(topic.name.as_str(), |found| &found.name);
+    let is_named = found.is_some() || context.version < TOPIC_IDS_SINCE;
+    if is_named && !context.may(Operation::Read, Resource::Topic(name)) {
+        refused.push(commit_refused(topic, |_| ErrorCode::TopicAuthorizationFailed.code()));
+        return false;
+    }
     let Some(found) = found else {
         let error = if context.version >= TOPIC_IDS_SINCE {
             ErrorCode::UnknownTopicId
@@ -144,9 +155,17 @@ async fn fetch_group(
     mut group: OffsetFetchRequestGroup,
     require_stable: bool,
 ) -> OffsetFetchResponseGroup {
+    if !context.may(Operation::Describe, Resource::Group(&group.group_id)) {
+        return OffsetFetchResponseGroup {
+            group_id: group.group_id,
+            error_code: ErrorCode::GroupAuthorizationFailed.code(),
+            ..Default::default()
+        };
+    }
     let by_id = context.version >= TOPIC_IDS_SINCE;
     let image = context.node.image();
     let mut unknown = Vec::new();
+    let fetches_all = group.topics.is_none();
     if let (true, Some(topics)) = (by_id, &mut group.topics) {
         topics.retain_mut(|topic| match image.topic_by_id(topic.topic_id) {
             Some(found) => {
@@ -154,9 +173,18 @@ async fn fetch_group(
                 true
             }
             None => {
-                unknown.push(unknown_topic(topic));
+                unknown.push(refused_topic(topic, ErrorCode::UnknownTopicId));
                 false
             }
+        });
+    }
+    if let Some(topics) = &mut group.topics {
+        topics.retain(|topic| {
+            let may = context.may(Operation::Describe, Resource::Topic(&topic.name));
+            if !may {
+                unknown.push(refused_topic(topic, ErrorCode::TopicAuthorizationFailed));
+            }
+            may
         });
     }
     let group_id = group.group_id.clone();
@@ -169,6 +197,10 @@ async fn fetch_group(
             ..Default::default()
         },
     };
+    if fetches_all {
+        let seen = |name: &str| context.may_see(Operation::Describe, Resource::Topic(name));
+        answer.topics.retain(|topic| seen(&topic.name));
+    }
     if by_id {
         // Offsets of topics that are gone have no id to be told under.
         answer.topics.retain_mut(|topic| match image.topic(&topic.name) {
@@ -183,7 +215,7 @@ async fn fetch_group(
     answer
 }
 
-fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+fn refused_topic(topic: &OffsetFetchRequestTopics, error: ErrorCode) -> OffsetFetchResponseTopics {
     OffsetFetchResponseTopics {
         name: topic.name.clone(),
         topic_id: topic.topic_id,
@@ -195,7 +227,7 @@ fn unknown_topic(topic: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics 
                 committed_offset: -1,
                 committed_leader_epoch: -1,
                 metadata: Some(String::new()),
-                error_code: ErrorCode::UnknownTopicId.code(),
+                error_code: error.code(),
             })
             .collect(),
     }
@@ -219,10 +251,8 @@ async fn fetch_one(context: &RequestContext, request: OffsetFetchRequest) -> Off
     let mut answer = fetch_group(context, group, request.require_stable).await;
     if answer.error_code != 0 && context.version < 2 {
         // Version 1 has no error of the group: every partition carries it.
-        answer.topics = asked.iter().flatten().map(unknown_topic).collect();
-        for topic in &mut answer.topics {
-            topic.partitions.iter_mut().for_each(|p| p.error_code = answer.error_code);
-        }
+        let error = ErrorCode::from_code(answer.error_code);
+        answer.topics = asked.iter().flatten().map(|topic| refused_topic(topic, error)).collect();
     }
     let topics = answer.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
         name: topic.name,
@@ -249,9 +279,22 @@ pub(crate) async fn delete(
     context: RequestContext,
     mut request: OffsetDeleteRequest,
 ) -> OffsetDeleteResponse {
+    if !context.may(Operation::Delete, Resource::Group(&request.group_id)) {
+        let error_code = ErrorCode::GroupAuthorizationFailed.code();
+        return OffsetDeleteResponse { error_code, ..Default::default() };
+    }
     let image = context.node.image();
     let mut refused = Vec::new();
     for topic in &mut request.topics {
+        if !context.may(Operation::Read, Resource::Topic(&topic.name)) {
+            let partitions = topic.partitions.drain(..).map(|one| OffsetDeleteResponsePartition {
+                partition_index: one.partition_index,
+                error_code: ErrorCode::TopicAuthorizationFailed.code(),
+            });
+            let partitions = partitions.collect();
+            refused.push(OffsetDeleteResponseTopic { name: topic.name.clone(), partitions });
+            continue;
+        }
         let count = image
             .topic(&topic.name)
             .map_or(0, |found| i32::try_from(found.partitions.len()).unwrap_or(0));

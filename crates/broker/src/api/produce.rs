@@ -27,6 +27,7 @@ use crate::fetch_session::TopicKey;
 use crate::listener::{Answer, Refusal};
 use crate::node::millis;
 use crate::partition::{Appended, Partition, Refused, Stored};
+use crate::security::{Operation, Resource};
 
 /// First version that may bring zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
@@ -118,8 +119,11 @@ fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResp
     let named = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
     for (topic_index, topic) in named.enumerate() {
         let mut answers = Vec::with_capacity(topic.partition_data.len());
+        let may = !context.is_judged() || may_write(context, &topic, by_id);
         for (partition_index, data) in topic.partition_data.iter().enumerate() {
-            let answer = if !(-1..=1).contains(&request.acks) {
+            let answer = if !may {
+                failed(data.index, ErrorCode::TopicAuthorizationFailed, None)
+            } else if !(-1..=1).contains(&request.acks) {
                 failed(data.index, ErrorCode::InvalidRequiredAcks, None)
             } else if transactional {
                 refused(data.index, transactions_refused())
@@ -138,6 +142,17 @@ fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResp
         });
     }
     (response, waits)
+}
+
+/// Whether the sender may write to a topic; one that is not there by its id has no name to ask
+/// for, and is refused for that.
+fn may_write(context: &RequestContext, topic: &TopicProduceData, by_id: bool) -> bool {
+    let may = |name: &str| context.may(Operation::Write, Resource::Topic(name));
+    if by_id {
+        context.node.image().topic_by_id(topic.topic_id).is_none_or(|topic| may(&topic.name))
+    } else {
+        may(&topic.name)
+    }
 }
 
 fn append(

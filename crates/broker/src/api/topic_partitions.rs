@@ -16,7 +16,7 @@ use naru_protocol::messages::describe_topic_partitions_response::{
 
 use super::metadata::Availability;
 use crate::dispatch::RequestContext;
-use crate::security::TOPIC_OPERATIONS;
+use crate::security::{Operation, Resource};
 
 pub(crate) fn describe(
     context: &RequestContext,
@@ -30,10 +30,16 @@ pub(crate) fn describe(
         return all_refused(asked);
     }
     let fetches_all = asked.is_empty();
-    let names = if fetches_all {
-        image.topics().map(|topic| topic.name.to_string()).collect()
+    let mut hidden: BTreeSet<String> = BTreeSet::new();
+    let names: BTreeSet<String> = if fetches_all {
+        let seen = |name: &&str| context.may_see(Operation::Describe, Resource::Topic(name));
+        image.topics().map(|topic| &*topic.name).filter(seen).map(str::to_owned).collect()
     } else {
-        asked
+        let (seen, unseen) = asked
+            .into_iter()
+            .partition(|name| context.may(Operation::Describe, Resource::Topic(name)));
+        hidden = unseen;
+        seen
     };
     let node_limit = context.node.config().fetch.max_request_partition_size_limit;
     let limit = request.response_partition_limit.min(node_limit).max(1);
@@ -46,7 +52,7 @@ pub(crate) fn describe(
     for name in names.into_iter().filter(|name| *name >= from_topic) {
         let first = if name == from_topic { from_partition.max(0) } else { 0 };
         let Some(topic) = image.topic(&name) else {
-            response.topics.push(unknown(name));
+            response.topics.push(unknown(context, name));
             continue;
         };
         if left == 0 {
@@ -63,6 +69,11 @@ pub(crate) fn describe(
             break;
         }
     }
+    response.topics.extend(hidden.into_iter().map(|name| DescribeTopicPartitionsResponseTopic {
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        name: Some(name),
+        ..Default::default()
+    }));
     response
 }
 
@@ -84,7 +95,7 @@ fn all_refused(asked: BTreeSet<String>) -> DescribeTopicPartitionsResponse {
     }
 }
 
-fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
+fn unknown(context: &RequestContext, name: String) -> DescribeTopicPartitionsResponseTopic {
     let error = if topic_name::validate(&name).is_err() {
         ErrorCode::InvalidTopicException
     } else {
@@ -93,9 +104,9 @@ fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
         is_internal: is_internal(&name),
-        name: Some(name),
         // Kafka counts what this client might do with a topic that is not there.
-        topic_authorized_operations: TOPIC_OPERATIONS,
+        topic_authorized_operations: context.operations(Resource::Topic(&name)),
+        name: Some(name),
         ..Default::default()
     }
 }
@@ -127,7 +138,7 @@ fn one_topic(
         topic_id: topic.id,
         is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: TOPIC_OPERATIONS,
+        topic_authorized_operations: context.operations(Resource::Topic(&topic.name)),
     }
 }
 

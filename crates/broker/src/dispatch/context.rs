@@ -13,7 +13,7 @@ use crate::node::Node;
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) node: Arc<Node>,
-    pub(crate) connection: ConnectionInfo,
+    pub(crate) connection: Arc<ConnectionInfo>,
     pub(crate) api: ApiKey,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,

@@ -11,13 +11,13 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use naru_model::ErrorCode;
-use naru_protocol::Request;
 use naru_protocol::api::ApiKey;
 
 use super::{RequestContext, decode_request};
 use crate::api::controller as api;
 use crate::api::controller::Refuse;
 use crate::listener::{Answer, Outgoing, Refusal};
+use crate::security::{Resource, controller_operation, is_administration};
 
 /// An answer of the controller.
 #[derive(Debug)]
@@ -59,6 +59,9 @@ table! {
     ApiVersions 0..=4 plain api::cluster::api_versions;
     CreateTopics 2..=7 decided api::topics::create;
     DeleteTopics 1..=6 decided api::topics::delete;
+    DescribeAcls 1..=3 plain api::acls::describe;
+    CreateAcls 1..=3 decided api::acls::create;
+    DeleteAcls 1..=3 decided api::acls::delete;
     DescribeConfigs 1..=4 plain api::configs::describe;
     AlterConfigs 0..=2 decided api::configs::alter;
     CreatePartitions 0..=3 decided api::topics::create_partitions;
@@ -109,6 +112,17 @@ pub(crate) fn decide(context: RequestContext, body: &Bytes) -> Result<Deciding, 
     (row.handle)(context, body)
 }
 
+/// The refusal of a request whose sender lacks what it needs of the cluster as a whole.
+fn not_allowed<R: Refuse>(context: &RequestContext, request: &R) -> Option<Deciding> {
+    let operation = controller_operation(context.api)?;
+    if context.may(operation, Resource::Cluster) {
+        return None;
+    }
+    let refused = request.refuse(ErrorCode::ClusterAuthorizationFailed);
+    let answer = context.frame(&refused);
+    Some(Box::pin(std::future::ready(Decided { answer, not_controller: false })))
+}
+
 /// Runs a handler that every controller can answer.
 fn plain<R, F>(
     context: RequestContext,
@@ -116,11 +130,14 @@ fn plain<R, F>(
     handler: impl FnOnce(RequestContext, R) -> F,
 ) -> Result<Deciding, Refusal>
 where
-    R: Request,
+    R: Refuse,
     F: Future<Output = R::Response> + Send + 'static,
 {
     let request = decode_request::<R>(&context, body)?;
     let reply = context.reply();
+    if let Some(refused) = not_allowed(&context, &request) {
+        return Ok(refused);
+    }
     let answer = handler(context, request);
     Ok(Box::pin(
         async move { Decided { answer: reply.frame(&answer.await), not_controller: false } },
@@ -139,6 +156,14 @@ where
 {
     let request = decode_request::<R>(&context, body)?;
     let reply = context.reply();
+    if let Some(refused) = not_allowed(&context, &request) {
+        return Ok(refused);
+    }
+    if is_administration(context.api) && !context.connection.own {
+        let (who, host, about) =
+            (&context.connection.principal, &context.connection.host, request.about());
+        tracing::info!(target: "audit.admin", %who, host, api = context.api.name(), about);
+    }
     // Kept to name everything that was asked for in a refusal.
     let asked = request.clone();
     let deciding = handler(context, request);

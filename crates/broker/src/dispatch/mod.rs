@@ -19,7 +19,7 @@ use naru_protocol::{Message, Reader, Request};
 
 pub(crate) use context::RequestContext;
 pub(crate) use controller::{Decided, advertised as controller_advertised, decide};
-pub(crate) use forward::{ask, unframe};
+pub(crate) use forward::{ask, forward, unframe};
 pub(crate) use table::{advertised, is_forwardable, served};
 
 use crate::api;
@@ -27,7 +27,7 @@ use crate::listener::{Answer, ConnectionInfo, Door, Outgoing, Refusal};
 use crate::node::Node;
 
 /// Runs one request.
-pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: &Bytes) -> Answer {
+pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: &Bytes) -> Answer {
     let mut reader = Reader::new(frame);
     let header = match RequestHeader::read(&mut reader) {
         Ok(header) => header,
@@ -38,7 +38,7 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &ConnectionInfo, frame: &Byte
     };
     let context = RequestContext {
         node: Arc::clone(node),
-        connection: connection.clone(),
+        connection: Arc::clone(connection),
         api,
         version: header.api_version,
         correlation_id: header.correlation_id,

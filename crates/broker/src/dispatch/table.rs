@@ -97,6 +97,9 @@ table! {
     DeleteRecords 0..=2 later api::delete_records::handle;
     InitProducerId 0..=5 later api::init_producer_id::handle;
     OffsetForLeaderEpoch 2..=4 now api::leader_epoch::handle;
+    DescribeAcls 1..=3 now api::acls::describe;
+    CreateAcls 1..=3 raw api::acls::create;
+    DeleteAcls 1..=3 raw api::acls::delete;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
@@ -117,7 +120,8 @@ table! {
 }
 
 /// Requests that a broker passes on to the active controller (KIP-590).
-const FORWARDED_ALSO: [ApiKey; 2] = [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs];
+const FORWARDED_ALSO: [ApiKey; 4] =
+    [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs, ApiKey::CreateAcls, ApiKey::DeleteAcls];
 
 /// What ApiVersions tells: key, lowest and highest version.
 pub(crate) fn advertised() -> impl Iterator<Item = (ApiKey, i16, i16)> {

@@ -181,7 +181,7 @@ fn admit(
     let place = node.connections().enter(peer.ip())?;
     set_buffers(node, &stream);
     let stream = stream.into_std().ok()?;
-    let info = ConnectionInfo { listener: Arc::clone(name), peer, door: Door::new(is_controller) };
+    let info = ConnectionInfo::anonymous(Arc::clone(name), peer, Door::new(is_controller));
     Some((stream, info, place))
 }
 

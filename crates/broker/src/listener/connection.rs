@@ -57,6 +57,8 @@ pub(crate) enum Refusal {
     Malformed { api: &'static str, error: naru_protocol::DecodeError },
     #[error("malformed request header: {0}")]
     MalformedHeader(naru_protocol::DecodeError),
+    #[error("a {api} request has numbers that nobody defined")]
+    Undefined { api: &'static str },
     #[error("a produce request without acknowledgement failed")]
     UnacknowledgedFailure,
 }
@@ -86,7 +88,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
     let idle_max = node.connections_idle_max();
     let mut connection = Connection {
         stream,
-        info,
+        info: Arc::new(info),
         input: Input::default(),
         output: Output::default(),
         waiting: VecDeque::new(),
@@ -113,7 +115,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
 struct Connection {
     node: Arc<Node>,
     stream: TcpStream,
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
     input: Input,
     output: Output,
     waiting: VecDeque<Answer>,

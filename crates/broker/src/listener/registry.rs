@@ -5,9 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use naru_security::Principal;
+
 /// What a request knows of the connection it came in on.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionInfo {
+    /// Who is at the other end.
+    pub(crate) principal: Principal,
+    /// The address of the other end, as ACLs have it.
+    pub(crate) host: String,
+    /// It is this node itself that asks: it may do everything.
+    pub(crate) own: bool,
     /// Name of the listener, such as `PLAINTEXT`; decides the addresses that metadata tells.
     pub(crate) listener: Arc<str>,
     /// The other side.
@@ -47,7 +55,13 @@ impl ConnectionInfo {
     /// A request that this node asks itself.
     pub(crate) fn own() -> Self {
         let peer = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listener: "".into(), peer, door: Door::Broker }
+        Self { own: true, ..Self::anonymous("".into(), peer, Door::Broker) }
+    }
+
+    /// A connection whose other end has not said who it is.
+    pub(crate) fn anonymous(listener: Arc<str>, peer: SocketAddr, door: Door) -> Self {
+        let host = peer.ip().to_canonical().to_string();
+        Self { principal: Principal::anonymous(), host, own: false, listener, peer, door }
     }
 
     /// Notes that this broker lives at the other end.

@@ -40,6 +40,7 @@ use crate::partition::{
     Flusher, PartitionServices, PartitionSettings, PartitionTable, Replication,
 };
 use crate::peer::{ControllerLink, Fetchers, LinkState, Registration};
+use crate::security::Security;
 use crate::storage::{Identity, Storage};
 
 /// See the module.
@@ -47,6 +48,7 @@ use crate::storage::{Identity, Storage};
 pub(crate) struct Node {
     config: BrokerConfig,
     identity: Identity,
+    security: Security,
     storage: Storage,
     partitions: PartitionTable,
     metadata: MetadataHost,
@@ -82,6 +84,10 @@ impl Node {
 
     pub(crate) fn cluster_id(&self) -> &str {
         &self.identity.cluster_id
+    }
+
+    pub(crate) fn security(&self) -> &Security {
+        &self.security
     }
 
     pub(crate) fn storage(&self) -> &Storage {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use naru_client::net::ConnectionOptions;
 use naru_model::Uuid;
-use naru_model::config::{BrokerConfig, Endpoint, Loaded, Props, SecurityProtocol};
+use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
 use tokio::sync::watch;
 
 use super::join::Patience;
@@ -24,13 +24,11 @@ use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
 use crate::peer::{self, Fetchers, LinkState, Registration};
+use crate::security::Security;
 use crate::storage::{Storage, identify};
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
 const SYNC_THREADS: usize = 4;
-
-/// Who decides on access in Apache Kafka.
-const AUTHORIZER: &str = "authorizer.class.name";
 
 /// Told how many logs of how many are open, and how many bytes have been verified.
 pub type Progress<'p> = &'p (dyn Fn(usize, usize, u64) + Sync);
@@ -61,7 +59,8 @@ pub fn start(
     given_up: GivenUp,
 ) -> Result<RunningNode, StartError> {
     let Loaded { props, mut config, .. } = loaded;
-    check_served(&config, &props)?;
+    check_served(&config)?;
+    let security = Security::read(&props).map_err(StartError::Config)?;
     raise_file_limit();
     name_this_machine(&mut config);
     let bound = bind_all(&config)?;
@@ -110,6 +109,7 @@ pub fn start(
         link: LinkState::new(link_options(&config), lifecycle_max(&config)),
         registration: Registration::new(incarnation_id, previous_epoch),
         identity,
+        security,
         storage,
         metadata,
         config,
@@ -150,10 +150,7 @@ pub fn start(
     let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
     let network = NetworkThreads::start(&node, bound, threads)?;
     let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
-    let for_chores = Arc::clone(&node);
-    let chores = std::thread::Builder::new()
-        .name("chores".to_owned())
-        .spawn(move || chores::run(&for_chores))?;
+    let chores = start_chores(&node)?;
     // Set once, here.
     let _ = node.ready.set(());
     Ok(RunningNode {
@@ -167,6 +164,11 @@ pub fn start(
         background,
         summary,
     })
+}
+
+fn start_chores(node: &Arc<Node>) -> std::io::Result<JoinHandle<()>> {
+    let node = Arc::clone(node);
+    std::thread::Builder::new().name("chores".to_owned()).spawn(move || chores::run(&node))
 }
 
 impl RunningNode {
@@ -223,15 +225,8 @@ fn raise_file_limit() {
 }
 
 /// Refuses what is configured but not served, instead of serving something else.
-fn check_served(config: &BrokerConfig, props: &Props) -> Result<(), StartError> {
+fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
     let refuse = |text: String| Err(StartError::Config(text));
-    // A cluster with access control must not become one that everybody may change.
-    if let Some(class) = props.get(AUTHORIZER).filter(|class| !class.trim().is_empty()) {
-        return refuse(format!(
-            "{AUTHORIZER}={class}: access control is not served yet; without this line everybody \
-             who reaches the listeners may do everything"
-        ));
-    }
     for endpoint in config.listeners.broker.iter().chain(&config.listeners.controller) {
         if endpoint.protocol != SecurityProtocol::Plaintext {
             let (name, protocol) = (&endpoint.name, endpoint.protocol.name());
@@ -328,25 +323,4 @@ fn listener_text(node: &Node, bound: &Bound) -> (String, String, String) {
         .advertised(&bound.name)
         .map_or_else(|| bound.address.to_string(), |(host, port)| format!("{host}:{port}"));
     (bound.name.to_string(), bound.address.to_string(), told)
-}
-
-#[cfg(test)]
-mod tests {
-    use naru_model::config::Layers;
-
-    use super::*;
-
-    #[test]
-    fn access_control_that_would_not_be_enforced_is_refused() {
-        let mut props = BrokerConfig::zero_config("data");
-        let none = Props::new();
-        let layers = Layers { broker: &none, cluster: &none, file: &props };
-        let config = BrokerConfig::resolve(&layers).unwrap();
-        check_served(&config, &props).unwrap();
-        props.insert(AUTHORIZER.to_owned(), " ".to_owned());
-        check_served(&config, &props).unwrap();
-        props.insert(AUTHORIZER.to_owned(), "org.example.Authorizer".to_owned());
-        let refusal = check_served(&config, &props).unwrap_err().to_string();
-        assert!(refusal.contains("access control is not served yet"), "{refusal}");
-    }
 }

@@ -190,7 +190,7 @@ impl<'n> ControllerLink<'n> {
     fn own_context(&self, key: i16, version: i16) -> RequestContext {
         RequestContext {
             node: Arc::clone(self.node),
-            connection: ConnectionInfo::own(),
+            connection: Arc::new(ConnectionInfo::own()),
             api: ApiKey::from_key(key).unwrap_or(ApiKey::ApiVersions),
             version,
             correlation_id: 0,
@@ -260,10 +260,11 @@ fn envelope(context: &RequestContext, body: &Bytes) -> EnvelopeRequest {
     let mut request = request.into_bytes();
     request.extend_from_slice(body);
     // Version 0 after two bytes that say so, as Kafka's serde writes a principal.
+    let who = &context.connection.principal;
     let principal = DefaultPrincipalData {
-        type_: "User".to_owned(),
-        name: "ANONYMOUS".to_owned(),
-        token_authenticated: false,
+        type_: who.kind.clone(),
+        name: who.name.clone(),
+        token_authenticated: who.token_authenticated,
     };
     let mut bytes = 0i16.to_be_bytes().to_vec();
     bytes.extend(principal.to_bytes(0));

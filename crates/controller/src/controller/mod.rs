@@ -7,6 +7,7 @@
 //! Invariants: replaying the records of a decision into an equal state always succeeds; replaying
 //! a log into an empty controller gives an equal controller.
 
+mod acls;
 mod alter_partition;
 mod broker_error;
 mod changes;
@@ -42,6 +43,7 @@ use naru_protocol::metadata::MetadataRecord;
 use crate::image::{ConfigLayers, MetadataDelta, MetadataImage, PartitionImage, ReplayError};
 use crate::topic_name;
 
+pub use acls::AclError;
 pub use broker_error::BrokerError;
 pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;

@@ -6,8 +6,10 @@
 //!
 //! Invariants: a topic's name and id lead to the same topic; every partition belongs to a topic;
 //! a broker's epoch is the offset of its registration. Records whose meaning is not served yet
-//! (quotas, ACLs, credentials, tokens) are kept and written into snapshots, never dropped.
+//! (quotas, tokens) are kept and written into snapshots, never dropped; the index of ACLs holds
+//! what the kept records say.
 
+mod access;
 mod apply;
 mod broker;
 mod delta;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 use naru_model::Uuid;
 use naru_protocol::metadata::MetadataRecord;
+use naru_security::acl::AclSet;
 
 pub use apply::ReplayError;
 pub use broker::{BrokerImage, ControllerImage, Endpoint, VersionRange};
@@ -32,6 +35,7 @@ pub use resource::{ConfigResource, ResourceType};
 pub use shared_map::SharedMap;
 pub use topic::{PartitionImage, TopicImage};
 
+pub(crate) use access::acl_of;
 pub(crate) use topic::{NO_LEADER, NO_LEADER_CHANGE, RECOVERING};
 
 use other::OtherKey;
@@ -57,6 +61,7 @@ pub struct MetadataImage {
     /// The last ProducerIdsRecord's broker id and epoch.
     producer_ids_owner: (i32, i64),
     other: SharedMap<OtherKey, MetadataRecord>,
+    acls: Arc<AclSet>,
 }
 
 impl MetadataImage {
@@ -154,6 +159,11 @@ impl MetadataImage {
     /// Every resource with a configuration.
     pub fn configs(&self) -> impl Iterator<Item = (&ConfigResource, &ConfigMap)> {
         self.configs.iter()
+    }
+
+    /// All ACLs, to decide by.
+    pub fn acls(&self) -> &Arc<AclSet> {
+        &self.acls
     }
 
     /// The first producer id that no block holds yet.

@@ -1,11 +1,13 @@
-//! Records that are kept as they are until their subject is served: quotas, ACLs, credentials,
-//! tokens, the migration mark.
+//! Records that are kept as they are: quotas, ACLs, credentials, tokens, the migration mark. Of
+//! ACLs there is an index besides.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use naru_model::Uuid;
 use naru_protocol::metadata::MetadataRecord;
 
+use super::access::acl_of;
 use super::{MetadataDelta, MetadataImage};
 
 /// What makes two kept records mean the same thing: the later replaces the earlier.
@@ -25,7 +27,7 @@ pub(crate) enum OtherKey {
 
 /// An id in the order of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IdOrder(Uuid);
+pub(crate) struct IdOrder(pub(super) Uuid);
 
 impl Ord for IdOrder {
     fn cmp(&self, other: &Self) -> Ordering {
@@ -55,13 +57,15 @@ impl MetadataImage {
             return false;
         };
         delta.other_changed = true;
-        match change {
-            Change::Keep(key) => {
-                self.other.insert(key, record.clone());
-            }
-            Change::Remove(key) => {
-                self.other.remove(&key);
-            }
+        let before = match change {
+            Change::Keep(key) => self.other.insert(key, record.clone()),
+            Change::Remove(key) => self.other.remove(&key),
+        };
+        if let Some(MetadataRecord::AccessControlEntryRecord(before)) = &before {
+            Arc::make_mut(&mut self.acls).remove(&acl_of(before));
+        }
+        if let MetadataRecord::AccessControlEntryRecord(entry) = record {
+            Arc::make_mut(&mut self.acls).insert(acl_of(entry));
         }
         true
     }

@@ -171,8 +171,8 @@ const REMOVED: Status = Status::NoMeaning("gone from Kafka since 4.0");
 /// Keys that files carry although Kafka 4.3 declares them nowhere: its authorizer's, its
 /// plugins', and those it no longer has.
 const NOT_IN_THE_TABLE: [(&str, Status); 26] = [
-    ("super.users", super::row::SECURITY),
-    ("allow.everyone.if.no.acl.found", super::row::SECURITY),
+    ("super.users", Status::Served),
+    ("allow.everyone.if.no.acl.found", Status::Served),
     ("rlmm.config.*", super::row::TIERED),
     ("rsm.config.*", super::row::TIERED),
     ("config.providers.*", super::row::JAVA),

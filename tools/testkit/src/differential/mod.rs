@@ -41,6 +41,12 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("log.retention.check.interval.ms", "86400000"),
 ];
 
+/// What the brokers of the scenarios about ACLs are told beside that.
+const AUTHORIZER: &[(&str, &str)] = &[
+    ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+    ("allow.everyone.if.no.acl.found", "true"),
+];
+
 /// Versions of each API that Naru serves.
 type Served = BTreeMap<i16, (i16, i16)>;
 
@@ -59,7 +65,22 @@ pub fn run(reference: &System, subject: &System, only: &str) -> Result<Report> {
 }
 
 fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
-    let mut properties = PROPERTIES.to_vec();
+    let (mut entries, served) = part(system, PROPERTIES, cases::SCENARIOS, only)?;
+    let with_acls = [PROPERTIES, AUTHORIZER].concat();
+    if cases::WITH_ACLS.iter().any(|scenario| scenario.name.contains(only)) {
+        entries.extend(part(system, &with_acls, cases::WITH_ACLS, only)?.0);
+    }
+    Ok((entries, served))
+}
+
+/// The transcript of these scenarios against a broker of its own.
+fn part(
+    system: &System,
+    properties: &[(&'static str, &'static str)],
+    scenarios: &[cases::Scenario],
+    only: &str,
+) -> Result<(Vec<Entry>, Served)> {
+    let mut properties = properties.to_vec();
     if matches!(system, System::Naru { .. }) {
         properties.push(("naru.durability", "os"));
     }
@@ -70,7 +91,7 @@ fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
         .collect();
     let mut entries = Vec::new();
     session::warm_up(&broker).context("warming up")?;
-    for scenario in cases::SCENARIOS.iter().filter(|scenario| scenario.name.contains(only)) {
+    for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(only)) {
         let mut session = Session::new(scenario.name, &broker);
         (scenario.run)(&mut session);
         entries.extend(session.into_entries());

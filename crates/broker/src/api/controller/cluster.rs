@@ -16,9 +16,8 @@ use naru_protocol::messages::describe_cluster_response::{
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 use naru_protocol::messages::update_features_response::UpdateFeaturesResponse;
 
-use crate::api::cluster::{BROKERS, CONTROLLERS, OPERATIONS_OMITTED};
+use crate::api::cluster::{BROKERS, CONTROLLERS, OPERATIONS_OMITTED, cluster_operations};
 use crate::dispatch::{RequestContext, controller_advertised};
-use crate::security::CLUSTER_OPERATIONS;
 
 pub(crate) async fn api_versions(
     context: RequestContext,
@@ -73,7 +72,7 @@ pub(crate) async fn describe(
         controller_id: node.metadata().leadership().borrow().leader.unwrap_or(-1),
         brokers: controllers.collect(),
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
-            CLUSTER_OPERATIONS
+            cluster_operations(&context)
         } else {
             OPERATIONS_OMITTED
         },

@@ -1,15 +1,19 @@
 //! AlterConfigs (33) and IncrementalAlterConfigs (44), decided; DescribeConfigs (32) as a
 //! controller answers it.
 
+use naru_controller::image::ResourceType;
 use naru_model::ErrorCode;
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
-use naru_protocol::messages::alter_configs_response::AlterConfigsResponse;
+use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use naru_protocol::messages::describe_configs_request::DescribeConfigsRequest;
 use naru_protocol::messages::describe_configs_response::DescribeConfigsResponse;
 use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
-use naru_protocol::messages::incremental_alter_configs_response::IncrementalAlterConfigsResponse;
+use naru_protocol::messages::incremental_alter_configs_response::{
+    self, IncrementalAlterConfigsResponse,
+};
 
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
 pub(crate) async fn describe(
     context: RequestContext,
@@ -20,22 +24,71 @@ pub(crate) async fn describe(
 
 pub(crate) async fn alter(
     context: RequestContext,
-    request: AlterConfigsRequest,
+    mut request: AlterConfigsRequest,
 ) -> Result<AlterConfigsResponse, ErrorCode> {
+    let mut refused = Vec::new();
+    request.resources.retain(|one| {
+        let refusal = may_not_alter(&context, one.resource_type, &one.resource_name);
+        refused.extend(refusal.map(|(error, message)| {
+            alter_configs_response::AlterConfigsResourceResponse {
+                error_code: error.code(),
+                error_message: Some(message.to_owned()),
+                resource_type: one.resource_type,
+                resource_name: one.resource_name.clone(),
+            }
+        }));
+        refusal.is_none()
+    });
     let decided = context
         .node
         .metadata()
         .decide(move |deciding| deciding.controller.decide_alter_configs(&request));
-    decided.await
+    let mut response = decided.await?;
+    response.responses.extend(refused);
+    Ok(response)
 }
 
 pub(crate) async fn alter_incrementally(
     context: RequestContext,
-    request: IncrementalAlterConfigsRequest,
+    mut request: IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, ErrorCode> {
+    let mut refused = Vec::new();
+    request.resources.retain(|one| {
+        let refusal = may_not_alter(&context, one.resource_type, &one.resource_name);
+        refused.extend(refusal.map(|(error, message)| {
+            incremental_alter_configs_response::AlterConfigsResourceResponse {
+                error_code: error.code(),
+                error_message: Some(message.to_owned()),
+                resource_type: one.resource_type,
+                resource_name: one.resource_name.clone(),
+            }
+        }));
+        refusal.is_none()
+    });
     let decided = context
         .node
         .metadata()
         .decide(move |deciding| deciding.controller.decide_incremental_alter_configs(&request));
-    decided.await
+    let mut response = decided.await?;
+    response.responses.extend(refused);
+    Ok(response)
+}
+
+/// Why the sender may not alter a resource's configuration.
+fn may_not_alter(
+    context: &RequestContext,
+    resource_type: i8,
+    name: &str,
+) -> Option<(ErrorCode, &'static str)> {
+    let operation = Operation::AlterConfigs;
+    match ResourceType::from_id(resource_type)? {
+        ResourceType::Topic => (!context.may(operation, Resource::Topic(name)))
+            .then_some((ErrorCode::TopicAuthorizationFailed, "Topic authorization failed.")),
+        ResourceType::Group => (!context.may(operation, Resource::Group(name)))
+            .then_some((ErrorCode::GroupAuthorizationFailed, "Group authorization failed.")),
+        ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
+            (!context.may(operation, Resource::Cluster))
+                .then_some((ErrorCode::ClusterAuthorizationFailed, "Cluster authorization failed."))
+        }
+    }
 }

@@ -3,13 +3,17 @@
 //! The answer to the request inside travels back as bytes, with its header. An error of the
 //! envelope itself tells the broker to ask elsewhere.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use naru_model::ErrorCode;
-use naru_protocol::Reader;
 use naru_protocol::api::ApiKey;
 use naru_protocol::frame::RequestHeader;
+use naru_protocol::messages::default_principal_data::DefaultPrincipalData;
 use naru_protocol::messages::envelope_request::EnvelopeRequest;
 use naru_protocol::messages::envelope_response::EnvelopeResponse;
+use naru_protocol::{Message as _, Reader};
+use naru_security::Principal;
 
 use crate::dispatch::{Decided, RequestContext, decide, is_forwardable};
 use crate::listener::ConnectionInfo;
@@ -20,7 +24,10 @@ const LENGTH: usize = 4;
 pub(crate) async fn handle(context: RequestContext, request: EnvelopeRequest) -> EnvelopeResponse {
     let refused =
         |error: ErrorCode| EnvelopeResponse { response_data: None, error_code: error.code() };
-    let Some((inner, body)) = unpack(&context, &request) else {
+    let Some(principal) = request.request_principal.as_ref().and_then(principal_of) else {
+        return refused(ErrorCode::PrincipalDeserializationFailure);
+    };
+    let Some((inner, body)) = unpack(&context, &request, principal) else {
         return refused(ErrorCode::InvalidRequest);
     };
     if !is_forwardable(inner.api) {
@@ -37,8 +44,23 @@ pub(crate) async fn handle(context: RequestContext, request: EnvelopeRequest) ->
     }
 }
 
+/// Who sent the request, as the broker tells: a version and Kafka's default serde.
+fn principal_of(bytes: &Bytes) -> Option<Principal> {
+    let version = i16::from_be_bytes(*bytes.first_chunk::<2>()?);
+    if version != 0 {
+        return None;
+    }
+    let data = DefaultPrincipalData::from_bytes(&bytes.slice(2..), version).ok()?;
+    let token_authenticated = data.token_authenticated;
+    Some(Principal { kind: data.type_, name: data.name, token_authenticated })
+}
+
 /// The request inside, as if its client had come to this node.
-fn unpack(context: &RequestContext, request: &EnvelopeRequest) -> Option<(RequestContext, Bytes)> {
+fn unpack(
+    context: &RequestContext,
+    request: &EnvelopeRequest,
+    principal: Principal,
+) -> Option<(RequestContext, Bytes)> {
     let mut reader = Reader::new(&request.request_data);
     let header = RequestHeader::read(&mut reader).ok()?;
     let ip = match request.client_host_address.len() {
@@ -49,7 +71,14 @@ fn unpack(context: &RequestContext, request: &EnvelopeRequest) -> Option<(Reques
     let peer = std::net::SocketAddr::new(ip, 0);
     let inner = RequestContext {
         node: context.node.clone(),
-        connection: ConnectionInfo { peer, ..context.connection.clone() },
+        connection: Arc::new(ConnectionInfo {
+            principal,
+            ..ConnectionInfo::anonymous(
+                Arc::clone(&context.connection.listener),
+                peer,
+                context.connection.door.clone(),
+            )
+        }),
         api: ApiKey::from_key(header.api_key)?,
         version: header.api_version,
         correlation_id: header.correlation_id,

@@ -4,6 +4,7 @@
 //! The rules are `naru_controller`'s; a handler hands the request to the metadata loop. `Err` is
 //! an answer that only the way to the controller understands: ask again, or elsewhere.
 
+pub(crate) mod acls;
 pub(crate) mod brokers;
 pub(crate) mod cluster;
 pub(crate) mod configs;

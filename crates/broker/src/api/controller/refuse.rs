@@ -8,29 +8,52 @@ use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use naru_protocol::messages::alter_partition_request::AlterPartitionRequest;
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
 use naru_protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
+use naru_protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use naru_protocol::messages::broker_heartbeat_request::BrokerHeartbeatRequest;
 use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use naru_protocol::messages::controller_registration_request::ControllerRegistrationRequest;
+use naru_protocol::messages::create_acls_request::CreateAclsRequest;
+use naru_protocol::messages::create_acls_response::AclCreationResult;
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use naru_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
 use naru_protocol::messages::create_topics_response::CreatableTopicResult;
+use naru_protocol::messages::delete_acls_request::DeleteAclsRequest;
+use naru_protocol::messages::delete_acls_response::DeleteAclsFilterResult;
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::delete_topics_response::DeletableTopicResult;
+use naru_protocol::messages::describe_acls_request::DescribeAclsRequest;
+use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
+use naru_protocol::messages::describe_configs_request::DescribeConfigsRequest;
+use naru_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
+use naru_protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
+use naru_protocol::messages::envelope_request::EnvelopeRequest;
+use naru_protocol::messages::fetch_request::FetchRequest;
+use naru_protocol::messages::fetch_snapshot_request::FetchSnapshotRequest;
 use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use naru_protocol::messages::incremental_alter_configs_response;
 use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
+use naru_protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
+use naru_protocol::messages::vote_request::VoteRequest;
+
+use crate::api::acls::NO_AUTHORIZER;
 
 /// A request that the active controller answers.
 pub(crate) trait Refuse: Request {
     /// Refuses all of it.
     fn refuse(&self, error: ErrorCode) -> Self::Response;
+
+    /// What it is about, for the audit log; without secrets.
+    fn about(&self) -> String {
+        String::new()
+    }
 }
 
 /// Requests whose answers have an error code for the whole.
@@ -49,16 +72,77 @@ refused_as_a_whole! {
     AllocateProducerIdsRequest
     AlterPartitionReassignmentsRequest
     AlterPartitionRequest
+    ApiVersionsRequest
     AssignReplicasToDirsRequest
+    BeginQuorumEpochRequest
     BrokerHeartbeatRequest
     BrokerRegistrationRequest
     ControllerRegistrationRequest
+    DescribeAclsRequest
+    DescribeClusterRequest
     DescribeQuorumRequest
     ElectLeadersRequest
+    EndQuorumEpochRequest
+    EnvelopeRequest
+    FetchRequest
+    FetchSnapshotRequest
     ListPartitionReassignmentsRequest
     RemoveRaftVoterRequest
     UnregisterBrokerRequest
     UpdateFeaturesRequest
+    UpdateRaftVoterRequest
+    VoteRequest
+}
+
+impl Refuse for DescribeConfigsRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        let refused = self.resources.iter().map(|one| DescribeConfigsResult {
+            error_code: error.code(),
+            resource_type: one.resource_type,
+            resource_name: one.resource_name.clone(),
+            ..Default::default()
+        });
+        Self::Response { results: refused.collect(), ..Default::default() }
+    }
+}
+
+/// What goes with the refusal of a request about ACLs.
+fn acl_message(error: ErrorCode) -> Option<String> {
+    (error == ErrorCode::SecurityDisabled).then(|| NO_AUTHORIZER.to_owned())
+}
+
+impl Refuse for CreateAclsRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        let refused = self.creations.iter().map(|_| AclCreationResult {
+            error_code: error.code(),
+            error_message: acl_message(error),
+        });
+        Self::Response { results: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        format!("{:?}", self.creations)
+    }
+}
+
+impl Refuse for DeleteAclsRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        let refused = self.filters.iter().map(|_| DeleteAclsFilterResult {
+            error_code: error.code(),
+            error_message: acl_message(error),
+            ..Default::default()
+        });
+        Self::Response { filter_results: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        format!("{:?}", self.filters)
+    }
+}
+
+/// Names in a row.
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(",")
 }
 
 impl Refuse for CreateTopicsRequest {
@@ -69,6 +153,10 @@ impl Refuse for CreateTopicsRequest {
             ..Default::default()
         });
         Self::Response { topics: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        list(self.topics.iter().map(|topic| topic.name.as_str()))
     }
 }
 
@@ -87,6 +175,11 @@ impl Refuse for DeleteTopicsRequest {
         });
         Self::Response { responses: by_name.chain(by_state).collect(), ..Default::default() }
     }
+
+    fn about(&self) -> String {
+        let named = self.topics.iter().filter_map(|topic| topic.name.as_deref());
+        list(self.topic_names.iter().map(String::as_str).chain(named))
+    }
 }
 
 impl Refuse for CreatePartitionsRequest {
@@ -97,6 +190,10 @@ impl Refuse for CreatePartitionsRequest {
             ..Default::default()
         });
         Self::Response { results: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        list(self.topics.iter().map(|topic| topic.name.as_str()))
     }
 }
 
@@ -111,6 +208,14 @@ impl Refuse for AlterConfigsRequest {
             });
         Self::Response { responses: refused.collect(), ..Default::default() }
     }
+
+    fn about(&self) -> String {
+        let key = |name: &str, key: &str| format!("{name}:{key}");
+        let keys = self.resources.iter().flat_map(|one| {
+            one.configs.iter().map(move |config| key(&one.resource_name, &config.name))
+        });
+        keys.collect::<Vec<_>>().join(",")
+    }
 }
 
 impl Refuse for IncrementalAlterConfigsRequest {
@@ -124,5 +229,13 @@ impl Refuse for IncrementalAlterConfigsRequest {
             }
         });
         Self::Response { responses: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        let key = |name: &str, key: &str| format!("{name}:{key}");
+        let keys = self.resources.iter().flat_map(|one| {
+            one.configs.iter().map(move |config| key(&one.resource_name, &config.name))
+        });
+        keys.collect::<Vec<_>>().join(",")
     }
 }

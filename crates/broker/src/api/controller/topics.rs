@@ -3,22 +3,28 @@
 use naru_controller::controller::CreateTopics;
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
-use naru_protocol::messages::create_partitions_response::CreatePartitionsResponse;
+use naru_protocol::messages::create_partitions_response::{
+    CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
-use naru_protocol::messages::create_topics_response::CreateTopicsResponse;
+use naru_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
-use naru_protocol::messages::delete_topics_response::DeleteTopicsResponse;
+use naru_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 
 use super::Refuse as _;
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
+/// What goes with TOPIC_AUTHORIZATION_FAILED.
+const NOT_AUTHORIZED: &str = "Topic authorization failed.";
 /// First version whose clients know that topic deletion can be switched off.
 const DELETION_DISABLED_SINCE: i16 = 3;
 
 pub(crate) async fn create(
     context: RequestContext,
-    request: CreateTopicsRequest,
+    mut request: CreateTopicsRequest,
 ) -> Result<CreateTopicsResponse, ErrorCode> {
+    let refused = keep_creatable(&context, &mut request);
     let node = context.node.clone();
     let decided = context.node.metadata().decide(move |deciding| {
         let topics = &node.config().topics;
@@ -30,12 +36,82 @@ pub(crate) async fn create(
         };
         deciding.controller.decide_create_topics(&request, settings)
     });
-    decided.await
+    let mut response = decided.await?;
+    for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        if !context.may_see(Operation::DescribeConfigs, Resource::Topic(&topic.name)) {
+            topic.topic_config_error_code = ErrorCode::TopicAuthorizationFailed.code();
+            topic.num_partitions = -1;
+            topic.replication_factor = -1;
+            topic.configs = Some(Vec::new());
+        }
+    }
+    response.topics.extend(refused);
+    Ok(response)
+}
+
+/// Takes out the topics that the sender may not create.
+fn keep_creatable(
+    context: &RequestContext,
+    request: &mut CreateTopicsRequest,
+) -> Vec<CreatableTopicResult> {
+    if !context.is_judged() || context.may_see(Operation::Create, Resource::Cluster) {
+        return Vec::new();
+    }
+    let refused = request
+        .topics
+        .extract_if(.., |topic| !context.may(Operation::Create, Resource::Topic(&topic.name)));
+    let refused = refused.map(|topic| CreatableTopicResult {
+        name: topic.name,
+        error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        ..Default::default()
+    });
+    refused.collect()
+}
+
+/// Takes out the topics that the sender may not delete, and does not tell whether they are there
+/// if it may not know.
+fn keep_deletable(
+    context: &RequestContext,
+    request: &mut DeleteTopicsRequest,
+) -> Vec<DeletableTopicResult> {
+    if !context.is_judged() || context.may_see(Operation::Delete, Resource::Cluster) {
+        return Vec::new();
+    }
+    let error = ErrorCode::TopicAuthorizationFailed;
+    let refuse = |name: Option<String>, topic_id: Uuid| DeletableTopicResult {
+        name,
+        topic_id,
+        error_code: error.code(),
+        error_message: Some(NOT_AUTHORIZED.to_owned()),
+    };
+    // Who may not describe a topic is not told whether it is there.
+    let is_refused = |name: &str| {
+        let there = context.node.image().topic(name).is_some();
+        let may = |operation| context.may(operation, Resource::Topic(name));
+        !may(Operation::Describe) || (there && !may(Operation::Delete))
+    };
+    let mut refused: Vec<DeletableTopicResult> = Vec::new();
+    let names = request.topic_names.extract_if(.., |name| is_refused(name));
+    refused.extend(names.map(|name| refuse(Some(name), Uuid::ZERO)));
+    let image = context.node.image();
+    request.topics.retain(|topic| match (&topic.name, image.topic_by_id(topic.topic_id)) {
+        (Some(name), _) if is_refused(name) => {
+            refused.push(refuse(Some(name.clone()), Uuid::ZERO));
+            false
+        }
+        (None, Some(known)) if !context.may(Operation::Delete, Resource::Topic(&known.name)) => {
+            let is_seen = context.may_see(Operation::Describe, Resource::Topic(&known.name));
+            refused.push(refuse(is_seen.then(|| known.name.to_string()), topic.topic_id));
+            false
+        }
+        _ => true,
+    });
+    refused
 }
 
 pub(crate) async fn delete(
     context: RequestContext,
-    request: DeleteTopicsRequest,
+    mut request: DeleteTopicsRequest,
 ) -> Result<DeleteTopicsResponse, ErrorCode> {
     if !context.node.config().topics.delete_enabled {
         return Ok(request.refuse(if context.version >= DELETION_DISABLED_SINCE {
@@ -44,20 +120,34 @@ pub(crate) async fn delete(
             ErrorCode::InvalidRequest
         }));
     }
+    let refused = keep_deletable(&context, &mut request);
     let decided = context
         .node
         .metadata()
         .decide(move |deciding| deciding.controller.decide_delete_topics(&request));
-    decided.await
+    let mut response = decided.await?;
+    response.responses.extend(refused);
+    Ok(response)
 }
 
 pub(crate) async fn create_partitions(
     context: RequestContext,
-    request: CreatePartitionsRequest,
+    mut request: CreatePartitionsRequest,
 ) -> Result<CreatePartitionsResponse, ErrorCode> {
+    let refused: Vec<CreatePartitionsTopicResult> = request
+        .topics
+        .extract_if(.., |topic| !context.may(Operation::Alter, Resource::Topic(&topic.name)))
+        .map(|topic| CreatePartitionsTopicResult {
+            name: topic.name,
+            error_code: ErrorCode::TopicAuthorizationFailed.code(),
+            ..Default::default()
+        })
+        .collect();
     let decided = context
         .node
         .metadata()
         .decide(move |deciding| deciding.controller.decide_create_partitions(&request));
-    decided.await
+    let mut response = decided.await?;
+    response.results.extend(refused);
+    Ok(response)
 }

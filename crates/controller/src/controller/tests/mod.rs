@@ -1,5 +1,6 @@
 //! A controller in a box: records it decides get offsets and are replayed at once.
 
+mod acls;
 mod brokers;
 mod configs;
 mod directories;

@@ -9,9 +9,9 @@ config_rows! {
     SECURITY
 
     /// Java class that decides access; empty means none.
-    "authorizer.class.name": String = "", Any, ReadOnly, SECURITY;
+    "authorizer.class.name": String = "", Any, ReadOnly, SERVED;
     /// Java class that names a connection's principal.
-    "principal.builder.class": Class = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, PerBroker, SECURITY;
+    "principal.builder.class": Class = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, PerBroker, JAVA;
     /// Java security providers to load.
     "security.providers": String = null, Any, ReadOnly, JAVA;
     /// Secret that delegation tokens are signed with.

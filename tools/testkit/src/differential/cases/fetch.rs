@@ -9,7 +9,7 @@ use super::produce::produce;
 use crate::differential::batch;
 use crate::differential::session::Session;
 
-fn part(partition: i32, fetch_offset: i64) -> FetchPartition {
+pub fn part(partition: i32, fetch_offset: i64) -> FetchPartition {
     FetchPartition {
         partition,
         fetch_offset,
@@ -18,7 +18,7 @@ fn part(partition: i32, fetch_offset: i64) -> FetchPartition {
     }
 }
 
-fn fetch(topics: &[(&str, Uuid, Vec<FetchPartition>)]) -> FetchRequest {
+pub fn fetch(topics: &[(&str, Uuid, Vec<FetchPartition>)]) -> FetchRequest {
     let topic = |(name, id, partitions): &(&str, Uuid, Vec<FetchPartition>)| FetchTopic {
         topic: (*name).to_owned(),
         topic_id: *id,

@@ -1,5 +1,6 @@
 //! The scenarios, by what they are about.
 
+mod acls;
 mod configs;
 mod features;
 mod fetch;
@@ -52,6 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "static-members", run: groups::static_members },
     Scenario { name: "offsets", run: offsets::run },
     Scenario { name: "group-admin", run: offsets::admin },
+    Scenario { name: "no-authorizer", run: acls::without_authorizer },
     Scenario { name: "quorum", run: quorum::run },
     Scenario { name: "controller-listener", run: quorum::listener },
     Scenario { name: "features", run: features::run },
@@ -61,4 +63,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "taken-back", run: placement::taken_back },
     Scenario { name: "unregistered", run: placement::unregistered },
     Scenario { name: "raised-quorum", run: quorum::raised },
+];
+
+/// What is asked of brokers with an authorizer, where nothing is closed at first.
+pub const WITH_ACLS: &[Scenario] = &[
+    Scenario { name: "acls", run: acls::admin },
+    Scenario { name: "closed-topics", run: acls::topics },
+    Scenario { name: "closed-groups", run: acls::groups },
+    Scenario { name: "closed-cluster", run: acls::cluster },
 ];

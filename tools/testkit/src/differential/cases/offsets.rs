@@ -18,14 +18,14 @@ use crate::differential::session::Session;
 
 /// A topic by name and, for the versions that want it, by id.
 #[derive(Clone, Copy)]
-struct Topic<'a> {
-    name: &'a str,
-    id: Uuid,
+pub struct Topic<'a> {
+    pub name: &'a str,
+    pub id: Uuid,
 }
 
-type Offset<'a> = (i32, i64, Option<&'a str>);
+pub type Offset<'a> = (i32, i64, Option<&'a str>);
 
-fn commit(group: &str, topic: Topic<'_>, offsets: &[Offset<'_>]) -> OffsetCommitRequest {
+pub fn commit(group: &str, topic: Topic<'_>, offsets: &[Offset<'_>]) -> OffsetCommitRequest {
     let partition = |(index, offset, metadata): &Offset<'_>| OffsetCommitRequestPartition {
         partition_index: *index,
         committed_offset: *offset,
@@ -46,7 +46,7 @@ fn commit(group: &str, topic: Topic<'_>, offsets: &[Offset<'_>]) -> OffsetCommit
 }
 
 /// `None` asks for all topics.
-fn fetch(group: &str, topic: Option<Topic<'_>>) -> OffsetFetchRequest {
+pub fn fetch(group: &str, topic: Option<Topic<'_>>) -> OffsetFetchRequest {
     let partitions = || vec![0, 1, 7];
     let old = topic.map(|topic| {
         let name = topic.name.to_owned();
@@ -66,7 +66,7 @@ fn fetch(group: &str, topic: Option<Topic<'_>>) -> OffsetFetchRequest {
     }
 }
 
-fn delete(group: &str, topic: &str, partitions: &[i32]) -> OffsetDeleteRequest {
+pub fn delete(group: &str, topic: &str, partitions: &[i32]) -> OffsetDeleteRequest {
     let partition = |index: &i32| OffsetDeleteRequestPartition { partition_index: *index };
     let topic = OffsetDeleteRequestTopic {
         name: topic.to_owned(),

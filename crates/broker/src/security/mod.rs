@@ -1,0 +1,93 @@
+//! Who a connection belongs to and what it may do.
+//!
+//! The rules are `naru_security`'s. `access` asks them for one request: handlers call
+//! [`RequestContext::may`](crate::dispatch::RequestContext::may). `requests` lists what a request
+//! needs of the cluster as a whole, which `dispatch` checks before any handler runs.
+//!
+//! Without an authorizer nothing is asked: everybody may do everything.
+
+mod access;
+mod requests;
+
+use naru_model::config::Props;
+use naru_security::acl::Authorizer;
+
+pub(crate) use access::Resource;
+pub(crate) use naru_security::acl::{Operation, ResourceType};
+pub(crate) use requests::{controller_operation, is_administration};
+
+/// Who decides on access in Apache Kafka.
+const AUTHORIZER: &str = "authorizer.class.name";
+/// The one authorizer that Kafka brings, and that is served.
+const STANDARD: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+
+/// A node's security settings, read once at its start.
+#[derive(Debug, Default)]
+pub(crate) struct Security {
+    authorizer: Option<Authorizer>,
+}
+
+impl Security {
+    /// Reads the settings, or says what is wrong with them.
+    pub(crate) fn read(file: &Props) -> Result<Self, String> {
+        Ok(Self { authorizer: authorizer(file)? })
+    }
+
+    /// Who decides on access; nobody if everything is allowed.
+    pub(crate) fn authorizer(&self) -> Option<&Authorizer> {
+        self.authorizer.as_ref()
+    }
+}
+
+fn authorizer(file: &Props) -> Result<Option<Authorizer>, String> {
+    let text = |key: &str| file.get(key).map(|value| value.trim()).filter(|v| !v.is_empty());
+    let Some(class) = text(AUTHORIZER) else { return Ok(None) };
+    // A cluster with access control must not become one that everybody may change.
+    if class != STANDARD {
+        return Err(format!(
+            "{AUTHORIZER}={class} cannot be loaded: no Java class can. Write \
+             {AUTHORIZER}={STANDARD}, whose rules are built in, or leave the line out: then \
+             everybody who reaches the listeners may do everything"
+        ));
+    }
+    let users = text("super.users").unwrap_or_default().split(';').map(str::trim);
+    let super_users: Vec<String> =
+        users.filter(|user| !user.is_empty()).map(str::to_owned).collect();
+    if let Some(wrong) = super_users.iter().find(|user| !user.contains(':')) {
+        return Err(format!(
+            "super.users: {wrong} is no principal; write User:{wrong}, several of them with \
+             semicolons between"
+        ));
+    }
+    let open =
+        text("allow.everyone.if.no.acl.found").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    Ok(Some(Authorizer { super_users, allow_if_no_acl: open }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[(&str, &str)]) -> Result<Option<Authorizer>, String> {
+        let props = lines.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Security::read(&props).map(|security| security.authorizer)
+    }
+
+    #[test]
+    fn access_control_that_would_not_be_enforced_is_refused() {
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[(AUTHORIZER, " ")]), Ok(None));
+        let refusal = read(&[(AUTHORIZER, "org.example.Authorizer")]).unwrap_err();
+        assert!(refusal.contains("cannot be loaded"), "{refusal}");
+    }
+
+    #[test]
+    fn the_standard_authorizer_has_super_users_and_a_default() {
+        let lines = [(AUTHORIZER, STANDARD), ("super.users", "User:a; User:CN=b,O=c")];
+        let authorizer = read(&lines).unwrap().unwrap();
+        assert_eq!(authorizer.super_users, ["User:a", "User:CN=b,O=c"]);
+        assert!(!authorizer.allow_if_no_acl);
+        let refusal = read(&[(AUTHORIZER, STANDARD), ("super.users", "admin")]).unwrap_err();
+        assert!(refusal.contains("User:admin"), "{refusal}");
+    }
+}
