@@ -1,12 +1,15 @@
 //! Who somebody is and what they may do: the rules, as pure functions and state machines.
 //!
-//! `principal` names a user, `acl` decides what a principal may do. No I/O, no clock, no
-//! randomness, no secrets in `Debug`: bytes, times and random bits are arguments. Sockets, files
-//! and configurations are the broker's.
+//! `principal` names a user, `acl` decides what a principal may do, `sasl` finds out who somebody
+//! is, `jaas` reads the settings of that. No I/O, no clock, no randomness, no secrets in `Debug`:
+//! bytes, times and random bits are arguments. Sockets, files and configurations are the broker's
+//! and the client's.
 
 #![forbid(unsafe_code)]
 
 pub mod acl;
+pub mod jaas;
 mod principal;
+pub mod sasl;
 
 pub use principal::{InvalidPrincipal, Principal};

@@ -2,22 +2,20 @@
 //!
 //! v2 flexible · v3 ACLs on users. The decisions are the controller's.
 
-use bytes::Bytes;
 use naru_model::ErrorCode;
-use naru_protocol::messages::create_acls_request::CreateAclsRequest;
-use naru_protocol::messages::delete_acls_request::DeleteAclsRequest;
 use naru_protocol::messages::describe_acls_request::DescribeAclsRequest;
 use naru_protocol::messages::describe_acls_response::{
     AclDescription, DescribeAclsResource, DescribeAclsResponse,
 };
 use naru_security::acl::{Acl, AclFilter, Operation, PatternType, Permission, ResourceType};
 
-use crate::dispatch::{RequestContext, decode, forward};
-use crate::listener::{Answer, Refusal};
+use crate::dispatch::RequestContext;
 use crate::security::Resource;
 
 /// What is said where nobody decides on access; so says Kafka.
 pub(crate) const NO_AUTHORIZER: &str = "No Authorizer is configured.";
+/// What goes with CLUSTER_AUTHORIZATION_FAILED.
+pub(crate) const NOT_AUTHORIZED: &str = "Cluster authorization failed.";
 
 pub(crate) fn describe(
     context: &RequestContext,
@@ -26,13 +24,14 @@ pub(crate) fn describe(
     if !context.may(Operation::Describe, Resource::Cluster) {
         return DescribeAclsResponse {
             error_code: ErrorCode::ClusterAuthorizationFailed.code(),
+            error_message: Some(NOT_AUTHORIZED.to_owned()),
             ..Default::default()
         };
     }
     if context.node.security().authorizer().is_none() {
         return DescribeAclsResponse {
             error_code: ErrorCode::SecurityDisabled.code(),
-            error_message: Some(NO_AUTHORIZER.to_owned()),
+            error_message: Some(format!("{} on the broker", NO_AUTHORIZER.trim_end_matches('.'))),
             ..Default::default()
         };
     }
@@ -65,7 +64,7 @@ pub(crate) fn describe(
             }),
         }
     }
-    DescribeAclsResponse { resources, ..Default::default() }
+    DescribeAclsResponse { resources, error_message: Some(String::new()), ..Default::default() }
 }
 
 fn is_about(resource: &DescribeAclsResource, acl: &Acl) -> bool {
@@ -81,43 +80,4 @@ fn entry(acl: &Acl) -> AclDescription {
         operation: acl.operation.code(),
         permission_type: acl.permission.code(),
     }
-}
-
-pub(crate) fn create(context: RequestContext, body: &Bytes) -> Answer {
-    let request: CreateAclsRequest = match decode(&context, body) {
-        Ok(request) => request,
-        Err(refusal) => return refusal,
-    };
-    let unknown = request.creations.iter().any(|acl| {
-        ResourceType::from_code(acl.resource_type) == ResourceType::Unknown
-            || PatternType::from_code(acl.resource_pattern_type) == PatternType::Unknown
-            || Operation::from_code(acl.operation) == Operation::Unknown
-            || Permission::from_code(acl.permission_type) == Permission::Unknown
-    });
-    if unknown {
-        return undefined(&context);
-    }
-    forward::<CreateAclsRequest>(context, body)
-}
-
-pub(crate) fn delete(context: RequestContext, body: &Bytes) -> Answer {
-    let request: DeleteAclsRequest = match decode(&context, body) {
-        Ok(request) => request,
-        Err(refusal) => return refusal,
-    };
-    let unknown = request.filters.iter().any(|filter| {
-        ResourceType::from_code(filter.resource_type_filter) == ResourceType::Unknown
-            || PatternType::from_code(filter.pattern_type_filter) == PatternType::Unknown
-            || Operation::from_code(filter.operation) == Operation::Unknown
-            || Permission::from_code(filter.permission_type) == Permission::Unknown
-    });
-    if unknown {
-        return undefined(&context);
-    }
-    forward::<DeleteAclsRequest>(context, body)
-}
-
-/// Numbers that nobody defined end the connection, as in Kafka.
-fn undefined(context: &RequestContext) -> Answer {
-    Answer::Close(Refusal::Undefined { api: context.api.name() })
 }

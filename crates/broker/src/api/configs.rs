@@ -71,8 +71,8 @@ fn entries(
 ) -> Result<Vec<Described>, Refusal> {
     let node = &context.node;
     let name = &resource.resource_name;
-    if let Some(error) = may_not_describe(context, resource.resource_type, name) {
-        return Err((error, None));
+    if let Some((error, text)) = may_not_describe(context, resource.resource_type, name) {
+        return Err((error, Some(text.to_owned())));
     }
     let refuse = |error: ErrorCode, text: String| Err((error, Some(text)));
     match ResourceType::from_id(resource.resource_type) {
@@ -120,15 +120,39 @@ fn entries(
     }
 }
 
-fn may_not_describe(context: &RequestContext, kind: i8, name: &str) -> Option<ErrorCode> {
-    let (resource, error) = match ResourceType::from_id(kind)? {
-        ResourceType::Topic => (Resource::Topic(name), ErrorCode::TopicAuthorizationFailed),
-        ResourceType::Group => (Resource::Group(name), ErrorCode::GroupAuthorizationFailed),
-        ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
-            (Resource::Cluster, ErrorCode::ClusterAuthorizationFailed)
-        }
+fn may_not_describe(
+    context: &RequestContext,
+    kind: i8,
+    name: &str,
+) -> Option<(ErrorCode, &'static str)> {
+    may_not(context, Operation::DescribeConfigs, kind, name)
+}
+
+/// Why the sender may not do this with a resource's configuration.
+pub(crate) fn may_not(
+    context: &RequestContext,
+    operation: Operation,
+    kind: i8,
+    name: &str,
+) -> Option<(ErrorCode, &'static str)> {
+    let (resource, error, text) = match ResourceType::from_id(kind)? {
+        ResourceType::Topic => (
+            Resource::Topic(name),
+            ErrorCode::TopicAuthorizationFailed,
+            "Topic authorization failed.",
+        ),
+        ResourceType::Group => (
+            Resource::Group(name),
+            ErrorCode::GroupAuthorizationFailed,
+            "Group authorization failed.",
+        ),
+        ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => (
+            Resource::Cluster,
+            ErrorCode::ClusterAuthorizationFailed,
+            "Cluster authorization failed.",
+        ),
     };
-    (!context.may(Operation::DescribeConfigs, resource)).then_some(error)
+    (!context.may(operation, resource)).then_some((error, text))
 }
 
 fn answer(entry: Described, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {

@@ -472,6 +472,7 @@ fn is_unknown(error: ErrorCode) -> bool {
         ErrorCode::UnknownTopicOrPartition
             | ErrorCode::UnknownTopicId
             | ErrorCode::InconsistentTopicId
+            | ErrorCode::TopicAuthorizationFailed
     )
 }
 

@@ -31,7 +31,9 @@ pub(crate) async fn handle(
         if context.may(Operation::Describe, Resource::Group(group)) {
             Ok(())
         } else {
-            Err((ErrorCode::GroupAuthorizationFailed, Some("Group authorization failed.")))
+            let text =
+                if context.version >= KEYS_SINCE { "" } else { "Group authorization failed." };
+            Err((ErrorCode::GroupAuthorizationFailed, Some(text)))
         }
     };
     let look = |key: &str| found.and_then(|()| may(key)).and_then(|()| place(&context, key));

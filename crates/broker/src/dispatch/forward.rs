@@ -12,7 +12,7 @@ use crate::listener::{Answer, Outgoing};
 use crate::node::Node;
 
 /// Sends a client's request on to the active controller and its answer back.
-pub(crate) fn forward<R>(context: RequestContext, body: &Bytes) -> Answer
+pub(super) fn forward<R>(context: RequestContext, body: &Bytes) -> Answer
 where
     R: Refuse + Send + Sync + 'static,
 {

@@ -19,7 +19,7 @@ use naru_protocol::{Message, Reader, Request};
 
 pub(crate) use context::RequestContext;
 pub(crate) use controller::{Decided, advertised as controller_advertised, decide};
-pub(crate) use forward::{ask, forward, unframe};
+pub(crate) use forward::{ask, unframe};
 pub(crate) use table::{advertised, is_forwardable, served};
 
 use crate::api;

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use naru_protocol::api::ApiKey;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use naru_protocol::messages::create_acls_request::CreateAclsRequest;
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
+use naru_protocol::messages::delete_acls_request::DeleteAclsRequest;
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
@@ -98,8 +100,8 @@ table! {
     InitProducerId 0..=5 later api::init_producer_id::handle;
     OffsetForLeaderEpoch 2..=4 now api::leader_epoch::handle;
     DescribeAcls 1..=3 now api::acls::describe;
-    CreateAcls 1..=3 raw api::acls::create;
-    DeleteAcls 1..=3 raw api::acls::delete;
+    CreateAcls 1..=3 forward CreateAclsRequest;
+    DeleteAcls 1..=3 forward DeleteAclsRequest;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
@@ -120,8 +122,7 @@ table! {
 }
 
 /// Requests that a broker passes on to the active controller (KIP-590).
-const FORWARDED_ALSO: [ApiKey; 4] =
-    [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs, ApiKey::CreateAcls, ApiKey::DeleteAcls];
+const FORWARDED_ALSO: [ApiKey; 2] = [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs];
 
 /// What ApiVersions tells: key, lowest and highest version.
 pub(crate) fn advertised() -> impl Iterator<Item = (ApiKey, i16, i16)> {

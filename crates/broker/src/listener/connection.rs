@@ -57,8 +57,6 @@ pub(crate) enum Refusal {
     Malformed { api: &'static str, error: naru_protocol::DecodeError },
     #[error("malformed request header: {0}")]
     MalformedHeader(naru_protocol::DecodeError),
-    #[error("a {api} request has numbers that nobody defined")]
-    Undefined { api: &'static str },
     #[error("a produce request without acknowledgement failed")]
     UnacknowledgedFailure,
 }

@@ -92,7 +92,8 @@ impl Controller {
             };
             results.push(AclCreationResult {
                 error_code: refused.as_ref().map_or(0, |error| error.code().code()),
-                error_message: refused.map(|error| error.to_string()),
+                // Kafka says nothing with an empty text.
+                error_message: Some(refused.map_or_else(String::new, |error| error.to_string())),
             });
         }
         let response = CreateAclsResponse { results, ..CreateAclsResponse::default() };

@@ -1,7 +1,6 @@
 //! AlterConfigs (33) and IncrementalAlterConfigs (44), decided; DescribeConfigs (32) as a
 //! controller answers it.
 
-use naru_controller::image::ResourceType;
 use naru_model::ErrorCode;
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
@@ -12,8 +11,9 @@ use naru_protocol::messages::incremental_alter_configs_response::{
     self, IncrementalAlterConfigsResponse,
 };
 
+use crate::api::configs::may_not;
 use crate::dispatch::RequestContext;
-use crate::security::{Operation, Resource};
+use crate::security::Operation;
 
 pub(crate) async fn describe(
     context: RequestContext,
@@ -28,7 +28,8 @@ pub(crate) async fn alter(
 ) -> Result<AlterConfigsResponse, ErrorCode> {
     let mut refused = Vec::new();
     request.resources.retain(|one| {
-        let refusal = may_not_alter(&context, one.resource_type, &one.resource_name);
+        let refusal =
+            may_not(&context, Operation::AlterConfigs, one.resource_type, &one.resource_name);
         refused.extend(refusal.map(|(error, message)| {
             alter_configs_response::AlterConfigsResourceResponse {
                 error_code: error.code(),
@@ -54,7 +55,8 @@ pub(crate) async fn alter_incrementally(
 ) -> Result<IncrementalAlterConfigsResponse, ErrorCode> {
     let mut refused = Vec::new();
     request.resources.retain(|one| {
-        let refusal = may_not_alter(&context, one.resource_type, &one.resource_name);
+        let refusal =
+            may_not(&context, Operation::AlterConfigs, one.resource_type, &one.resource_name);
         refused.extend(refusal.map(|(error, message)| {
             incremental_alter_configs_response::AlterConfigsResourceResponse {
                 error_code: error.code(),
@@ -72,23 +74,4 @@ pub(crate) async fn alter_incrementally(
     let mut response = decided.await?;
     response.responses.extend(refused);
     Ok(response)
-}
-
-/// Why the sender may not alter a resource's configuration.
-fn may_not_alter(
-    context: &RequestContext,
-    resource_type: i8,
-    name: &str,
-) -> Option<(ErrorCode, &'static str)> {
-    let operation = Operation::AlterConfigs;
-    match ResourceType::from_id(resource_type)? {
-        ResourceType::Topic => (!context.may(operation, Resource::Topic(name)))
-            .then_some((ErrorCode::TopicAuthorizationFailed, "Topic authorization failed.")),
-        ResourceType::Group => (!context.may(operation, Resource::Group(name)))
-            .then_some((ErrorCode::GroupAuthorizationFailed, "Group authorization failed.")),
-        ResourceType::Broker | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
-            (!context.may(operation, Resource::Cluster))
-                .then_some((ErrorCode::ClusterAuthorizationFailed, "Cluster authorization failed."))
-        }
-    }
 }

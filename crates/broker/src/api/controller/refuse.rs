@@ -43,7 +43,7 @@ use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 use naru_protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
 use naru_protocol::messages::vote_request::VoteRequest;
 
-use crate::api::acls::NO_AUTHORIZER;
+use crate::api::acls::{NO_AUTHORIZER, NOT_AUTHORIZED};
 
 /// A request that the active controller answers.
 pub(crate) trait Refuse: Request {
@@ -108,7 +108,11 @@ impl Refuse for DescribeConfigsRequest {
 
 /// What goes with the refusal of a request about ACLs.
 fn acl_message(error: ErrorCode) -> Option<String> {
-    (error == ErrorCode::SecurityDisabled).then(|| NO_AUTHORIZER.to_owned())
+    match error {
+        ErrorCode::SecurityDisabled => Some(NO_AUTHORIZER.to_owned()),
+        ErrorCode::ClusterAuthorizationFailed => Some(NOT_AUTHORIZED.to_owned()),
+        _ => None,
+    }
 }
 
 impl Refuse for CreateAclsRequest {

@@ -63,6 +63,8 @@ fn keep_creatable(
     let refused = refused.map(|topic| CreatableTopicResult {
         name: topic.name,
         error_code: ErrorCode::TopicAuthorizationFailed.code(),
+        error_message: Some("Authorization failed.".to_owned()),
+        configs: Some(Vec::new()),
         ..Default::default()
     });
     refused.collect()

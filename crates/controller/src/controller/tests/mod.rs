@@ -9,6 +9,7 @@ mod isr;
 mod life;
 mod property;
 mod reassign;
+mod scram;
 mod start;
 mod topics;
 

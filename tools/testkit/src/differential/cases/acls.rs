@@ -141,6 +141,12 @@ pub fn admin(s: &mut Session) {
         }
         let unknown = acl((TOPIC, LITERAL, "acl-t"), OTHER, 99, ALLOW);
         s.ask("an unknown operation", version, &create(vec![unknown]));
+        let mut undefined = describe((TOPIC, LITERAL, Some("acl-t")));
+        undefined.operation = 99;
+        s.ask("describe an unknown operation", version, &undefined);
+        let mut undefined = delete((TOPIC, LITERAL, Some("nobody")));
+        undefined.filters[0].operation = 99;
+        s.ask("delete an unknown operation", version, &undefined);
         for (label, filter) in [
             ("all", (1, 1, None)),
             ("of a topic", (TOPIC, LITERAL, Some("acl-t"))),
@@ -292,6 +298,9 @@ fn administered(s: &mut Session, id: Uuid) {
         IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: true };
     s.ask_each("alter incrementally", 0..=1, &alteration);
     let id = InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() };
+    // The first block of ids takes Apache Kafka a moment.
+    s.quiet(5, &id);
+    s.settle();
     s.ask("a producer id", 5, &id);
 }
 

@@ -1,0 +1,265 @@
+//! OAUTHBEARER (RFC 7628, KIP-255, KIP-768): a signed token (RFC 7519) says who somebody is.
+//!
+//! What the token claims is judged here; whether its signature is good is asked of whoever has
+//! the keys.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde_json::Value;
+
+use super::SaslError;
+
+/// Longest token that is looked at.
+const TOKEN_MAX: usize = 64 << 10;
+/// What a server says of a token that it does not take.
+const INVALID: &str = "{\"status\":\"invalid_token\"}";
+/// What a client says when it has read that.
+const ACKNOWLEDGED: &[u8] = b"\x01";
+
+/// The first message of a client.
+pub fn oauth_first_message(token: &str) -> Vec<u8> {
+    format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes()
+}
+
+/// A server's side of one login.
+#[derive(Debug, Default)]
+pub struct OAuthServer {
+    refused: bool,
+}
+
+/// What a server does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OAuthStep {
+    /// This token is to be judged.
+    Judge(String),
+}
+
+impl OAuthServer {
+    /// Takes a client's message.
+    ///
+    /// # Errors
+    /// If it is not one, or says that the client knows it is refused.
+    pub fn take(&mut self, message: &[u8]) -> Result<OAuthStep, SaslError> {
+        if self.refused {
+            return Err(if message == ACKNOWLEDGED {
+                SaslError::Told(INVALID.to_owned())
+            } else {
+                SaslError::Untold("a message after a refusal")
+            });
+        }
+        let bad = || SaslError::Untold("not a first message of OAUTHBEARER");
+        let text = std::str::from_utf8(message).map_err(|_| bad())?;
+        if text.len() > TOKEN_MAX {
+            return Err(bad());
+        }
+        let (header, rest) = text.split_once('\u{1}').ok_or_else(bad)?;
+        if !header.starts_with("n,") || !header.ends_with(',') {
+            return Err(bad());
+        }
+        let mut pairs = rest.split('\u{1}').filter_map(|pair| pair.split_once('='));
+        let (_, auth) = pairs.find(|(name, _)| *name == "auth").ok_or_else(bad)?;
+        let (scheme, token) = auth.split_once(' ').ok_or_else(bad)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(bad());
+        }
+        Ok(OAuthStep::Judge(token.trim().to_owned()))
+    }
+
+    /// Refuses the token: what the client is sent, to be acknowledged.
+    pub fn refuse(&mut self) -> Vec<u8> {
+        self.refused = true;
+        INVALID.as_bytes().to_vec()
+    }
+}
+
+/// A token that is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// It is not three parts of base64 with JSON in them.
+    #[error("the token is no JSON web token")]
+    Malformed,
+    /// Its signature is of another kind than those served, or none.
+    #[error("the algorithm {0} is not served")]
+    Algorithm(String),
+    /// A claim that must be there is not.
+    #[error("the claim {0} is missing or of another type")]
+    Missing(String),
+    /// It was good, or will be.
+    #[error("the token is not valid at this time")]
+    Time,
+    /// Somebody else made it.
+    #[error("the issuer is not the expected one")]
+    Issuer,
+    /// It is for somebody else.
+    #[error("the audience is not one of the expected")]
+    Audience,
+    /// Whoever made it has another key.
+    #[error("the signature is not good")]
+    Signature,
+}
+
+/// A token, taken apart.
+#[derive(Debug, Clone)]
+pub struct Jwt<'t> {
+    /// How it is signed, such as `RS256`.
+    pub algorithm: String,
+    /// Which key signed it.
+    pub key_id: Option<String>,
+    /// The text that is signed.
+    pub signed: &'t str,
+    /// The signature.
+    pub signature: Vec<u8>,
+    payload: Value,
+}
+
+impl<'t> Jwt<'t> {
+    /// Takes a token apart. Nothing in it can be trusted before its signature is checked.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(token: &'t str) -> Result<Self, JwtError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwtError::Malformed)?;
+        let decode = |part: &str| BASE64URL.decode(part).map_err(|_| JwtError::Malformed);
+        let json = |part: &str| -> Result<Value, JwtError> {
+            serde_json::from_slice(&decode(part)?).map_err(|_| JwtError::Malformed)
+        };
+        let header = json(header)?;
+        let text = |name: &str| header.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            algorithm: text("alg").ok_or(JwtError::Malformed)?,
+            key_id: text("kid"),
+            signed,
+            signature: decode(signature)?,
+            payload: json(payload)?,
+        })
+    }
+}
+
+/// What tokens must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtRules {
+    /// `sasl.oauthbearer.expected.issuer`.
+    pub issuer: Option<String>,
+    /// `sasl.oauthbearer.expected.audience`; none expected if empty.
+    pub audiences: Vec<String>,
+    /// `sasl.oauthbearer.clock.skew.seconds`.
+    pub clock_skew_seconds: i64,
+    /// `sasl.oauthbearer.sub.claim.name`.
+    pub subject_claim: String,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// Who it is.
+    pub subject: String,
+    /// Until when, in milliseconds since 1970.
+    pub expires_ms: i64,
+}
+
+impl JwtRules {
+    /// Judges the claims of a token whose signature is good, at a time.
+    ///
+    /// # Errors
+    /// The first claim that does not fit.
+    pub fn judge(&self, token: &Jwt<'_>, now_ms: i64) -> Result<Claims, JwtError> {
+        let missing = |name: &str| JwtError::Missing(name.to_owned());
+        let claim = |name: &str| token.payload.get(name);
+        let seconds = |name: &str| -> Result<i64, JwtError> {
+            let value = claim(name).and_then(Value::as_number).ok_or_else(|| missing(name))?;
+            let whole =
+                value.as_i64().or_else(|| value.to_string().split('.').next()?.parse().ok());
+            whole.ok_or_else(|| missing(name))
+        };
+        let (now, skew) = (now_ms.div_euclid(1000), self.clock_skew_seconds);
+        let expires = seconds("exp")?;
+        let issued = seconds("iat")?;
+        let from = if claim("nbf").is_some() { seconds("nbf")? } else { issued };
+        let is_early = from.max(issued) > now.saturating_add(skew);
+        if expires.saturating_add(skew) <= now || is_early {
+            return Err(JwtError::Time);
+        }
+        if let Some(expected) = &self.issuer
+            && claim("iss").and_then(Value::as_str) != Some(expected)
+        {
+            return Err(JwtError::Issuer);
+        }
+        if !self.audiences.is_empty() {
+            let named: Vec<&str> = match claim("aud") {
+                Some(Value::String(one)) => vec![one],
+                Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+                _ => Vec::new(),
+            };
+            if !self.audiences.iter().any(|expected| named.contains(&expected.as_str())) {
+                return Err(JwtError::Audience);
+            }
+        }
+        let subject = claim(&self.subject_claim).and_then(Value::as_str).map(str::trim);
+        let subject = subject.filter(|subject| !subject.is_empty());
+        let subject = subject.ok_or_else(|| missing(&self.subject_claim))?.to_owned();
+        Ok(Claims { subject, expires_ms: expires.saturating_mul(1000) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(payload: &str) -> String {
+        let part = |text: &str| BASE64URL.encode(text);
+        format!("{}.{}.{}", part("{\"alg\":\"RS256\",\"kid\":\"k\"}"), part(payload), part("s"))
+    }
+
+    fn judge(payload: &str) -> Result<Claims, JwtError> {
+        let rules = JwtRules {
+            issuer: Some("me".to_owned()),
+            audiences: vec!["kafka".to_owned()],
+            clock_skew_seconds: 30,
+            subject_claim: "sub".to_owned(),
+        };
+        rules.judge(&Jwt::parse(&token(payload))?, 1_000_000)
+    }
+
+    #[test]
+    fn a_token_that_says_what_it_must_is_taken() {
+        let good = r#"{"sub":"alice","iss":"me","aud":["x","kafka"],"iat":900,"exp":1100}"#;
+        let claims = judge(good).unwrap();
+        assert_eq!(claims, Claims { subject: "alice".to_owned(), expires_ms: 1_100_000 });
+        let token = token(good);
+        let token = Jwt::parse(&token).unwrap();
+        assert_eq!((token.algorithm.as_str(), token.key_id.as_deref()), ("RS256", Some("k")));
+    }
+
+    #[test]
+    fn every_claim_is_judged() {
+        let with = |iss: &str, aud: &str, iat: i64, exp: i64| {
+            judge(&format!(r#"{{"sub":"a","iss":"{iss}","aud":"{aud}","iat":{iat},"exp":{exp}}}"#))
+        };
+        assert!(with("me", "kafka", 900, 1100).is_ok());
+        assert!(with("me", "kafka", 900, 971).is_ok(), "within the skew");
+        assert_eq!(with("me", "kafka", 900, 970), Err(JwtError::Time));
+        assert_eq!(with("me", "kafka", 1031, 1100), Err(JwtError::Time));
+        assert_eq!(with("you", "kafka", 900, 1100), Err(JwtError::Issuer));
+        assert_eq!(with("me", "other", 900, 1100), Err(JwtError::Audience));
+        let nobody = judge(r#"{"iss":"me","aud":"kafka","iat":900,"exp":1100}"#);
+        assert_eq!(nobody, Err(JwtError::Missing("sub".to_owned())));
+        let forever = judge(r#"{"sub":"a","iss":"me","aud":"kafka","iat":900}"#);
+        assert_eq!(forever, Err(JwtError::Missing("exp".to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_token_or_message_is_refused() {
+        for bad in ["", "a.b", "a.b.c", "...", "e30.e30."] {
+            assert!(Jwt::parse(bad).is_err(), "{bad}");
+        }
+        let mut server = OAuthServer::default();
+        for bad in [&b""[..], b"n,,", b"y,,\x01auth=Bearer t\x01\x01", b"n,,\x01auth=Basic t\x01"] {
+            assert!(server.take(bad).is_err(), "{bad:?}");
+        }
+        let judged = server.take(&oauth_first_message("t"));
+        assert_eq!(judged, Ok(OAuthStep::Judge("t".to_owned())));
+        assert_eq!(server.refuse(), INVALID.as_bytes());
+        assert_eq!(server.take(b"\x01"), Err(SaslError::Told(INVALID.to_owned())));
+    }
+}
