@@ -46,14 +46,17 @@ pub(super) enum News {
 pub(super) fn runner(
     node: Arc<Node>,
     source: BrokerId,
-    index: usize,
+    name: &str,
     news: mpsc::UnboundedReceiver<News>,
     stored: mpsc::UnboundedReceiver<PartitionKey>,
-) -> impl FnOnce() + Send + 'static {
+) -> impl FnOnce() + Send + use<> {
+    let client_id = format!("broker-{}-fetcher-{name}", node.id());
     move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(Fetcher::new(node, source, index).run(news, stored)),
+            Ok(runtime) => {
+                runtime.block_on(Fetcher::new(node, source, client_id).run(news, stored))
+            }
             Err(error) => tracing::error!("broker {source} is not fetched from: {error}"),
         }
     }
@@ -71,7 +74,7 @@ pub(super) struct Following {
 pub(super) struct Fetcher {
     pub(super) node: Arc<Node>,
     source: BrokerId,
-    index: usize,
+    client_id: String,
     pub(super) plan: FetchPlan,
     pub(super) following: HashMap<PartitionKey, Following>,
     /// Partitions that store what they got.
@@ -94,11 +97,11 @@ enum Waited {
 }
 
 impl Fetcher {
-    fn new(node: Arc<Node>, source: BrokerId, index: usize) -> Self {
+    fn new(node: Arc<Node>, source: BrokerId, client_id: String) -> Self {
         Self {
             node,
             source,
-            index,
+            client_id,
             plan: FetchPlan::new(),
             following: HashMap::new(),
             storing: HashSet::new(),
@@ -369,11 +372,11 @@ impl Fetcher {
         let Some(endpoint) = endpoint else {
             return Err(std::io::Error::other("its address is not known").into());
         };
-        let client_id = format!("broker-{}-fetcher-{}", self.node.id(), self.index);
         let setup = u64::try_from(config.cluster.connection_setup_timeout_ms).unwrap_or(10_000);
         let buffer = config.replication.socket_receive_buffer_bytes;
         let within = Duration::from_millis(setup);
-        Connection::open(&endpoint.host, endpoint.port, client_id, buffer, within).await
+        Connection::open(&endpoint.host, endpoint.port, self.client_id.clone(), buffer, within)
+            .await
     }
 
     fn request(&self, plan: &FetchRequestPlan) -> FetchRequest {

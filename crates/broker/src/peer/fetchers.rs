@@ -1,4 +1,8 @@
-//! Who fetches what from whom: one thread for each leader and `num.replica.fetchers`.
+//! Who fetches what from whom: for each leader and each log directory `num.replica.fetchers`
+//! threads, each with a connection and a session of its own.
+//!
+//! What a fetcher got it asks for again when all of it is on the disk: a disk that is slow, or
+//! hangs, holds up what lies on it, and nothing else.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,8 +18,30 @@ use super::fetcher::{self, News};
 use crate::node::Node;
 use crate::partition::{Partition, StoredNews};
 
-/// A leader and which of its fetchers.
-type FetcherKey = (BrokerId, usize);
+/// A leader, a log directory here, and which of the fetchers that these have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FetcherKey {
+    leader: BrokerId,
+    dir: usize,
+    index: usize,
+}
+
+impl FetcherKey {
+    /// A partition has the same fetcher as long as leader and directory are the same.
+    fn of(leader: BrokerId, dir: usize, partition: PartitionKey, fetchers: usize) -> Self {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(partition);
+        let index = usize::try_from(hash % fetchers.max(1) as u64).unwrap_or(0);
+        Self { leader, dir, index }
+    }
+
+    /// What tells this fetcher from the others of its leader.
+    fn name(self) -> String {
+        match self.dir {
+            0 => format!("{}", self.index),
+            dir => format!("{}-{dir}", self.index),
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -51,14 +77,13 @@ impl Fetchers {
         epoch: LeaderEpoch,
     ) {
         let key = partition.key();
-        let count = node.config().replication.num_fetchers.max(1);
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-        let index = usize::try_from(hash % count as u64).unwrap_or(0);
+        let fetchers = node.config().replication.num_fetchers;
+        let dir = node.log_dirs().iter().position(|dir| partition.is_in(dir.path()));
+        let wanted = FetcherKey::of(leader, dir.unwrap_or(0), key, fetchers);
         let mut inner = self.inner();
         if inner.stopped {
             return;
         }
-        let wanted = (leader, index);
         if inner.assigned.get(&key).is_some_and(|current| *current != wanted) {
             inner.release(key);
         }
@@ -104,16 +129,38 @@ impl Inner {
             Entry::Vacant(place) => {
                 let (inbox, news) = mpsc::unbounded_channel();
                 let (stored, stored_news) = mpsc::unbounded_channel();
-                let run = fetcher::runner(Arc::clone(node), key.0, key.1, news, stored_news);
-                let name = format!("fetch-{}-{}", key.0, key.1);
+                let name = key.name();
+                let run = fetcher::runner(Arc::clone(node), key.leader, &name, news, stored_news);
+                let name = format!("fetch-{}-{name}", key.leader);
                 match std::thread::Builder::new().name(name).spawn(run) {
                     Ok(thread) => Some(place.insert(Fetcher { inbox, stored, thread })),
                     Err(error) => {
-                        tracing::error!("no thread to fetch from broker {}: {error}", key.0);
+                        tracing::error!("no thread to fetch from broker {}: {error}", key.leader);
                         None
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_of_different_directories_never_share_a_fetcher() {
+        let partition = |index| PartitionKey { topic: naru_model::Uuid(7), partition: index };
+        let of =
+            |dir, index, fetchers| FetcherKey::of(BrokerId(1), dir, partition(index), fetchers);
+        for index in 0..100 {
+            assert_eq!(of(0, index, 1), of(0, index + 1, 1));
+            assert_ne!(of(0, index, 1), of(1, index, 1));
+            assert!(of(0, index, 3).index < 3);
+            // Named by Kafka's number as long as there is one directory.
+            assert_eq!(of(0, index, 1).name(), "0");
+        }
+        let used: std::collections::HashSet<_> = (0..100).map(|index| of(0, index, 3)).collect();
+        assert_eq!(used.len(), 3);
     }
 }
