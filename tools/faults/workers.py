@@ -7,6 +7,7 @@ No worker knows which program the broker is. A Group with `protocol: consumer` n
 """
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -62,6 +63,8 @@ class Produce(Worker):
 
     ["ack", producer, partition, number, offset, time], ["fail", producer, partition, number, code],
     ["sent", producer, [numbers per partition]]. After a fatal error a new producer goes on.
+    ["epoch", producer, time, why]: the client has begun a new producer epoch, and may send again
+    what is stored already; no broker can tell that from something new.
     """
 
     def run(self):
@@ -69,6 +72,22 @@ class Produce(Worker):
         while not self.stop():
             self.one_life(f"{self.config['name']}-{life}")
             life += 1
+
+    def epochs(self, name):
+        """A logger that puts into the ledger when the client says that it begins a new epoch."""
+        worker = self
+
+        class Epochs(logging.Handler):
+            def emit(self, record):
+                text = record.getMessage()
+                if "DRAIN" in text or "fatal" in text.lower():
+                    worker.put("epoch", name, round(time.time(), 4), text[:300])
+
+        logger = logging.getLogger(f"epochs-{name}")
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+        logger.addHandler(Epochs())
+        return logger
 
     def one_life(self, name):
         config, fatal = self.config, []
@@ -87,6 +106,9 @@ class Produce(Worker):
             self.client(
                 **RETRIES,
                 **{
+                    "debug": "eos",
+                    "log_level": 7,
+                    "logger": self.epochs(name),
                     "acks": acks,
                     "enable.idempotence": acks == "all",
                     "linger.ms": 5,

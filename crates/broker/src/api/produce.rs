@@ -192,6 +192,7 @@ fn append(
         Err(refusal) => {
             metrics.failed_produce_requests.add(1);
             metrics.bytes_rejected.add(records.len() as u64);
+            let refusal = partition.explain(refusal, context.node.now());
             log_refusal(&partition, &refusal);
             let knows_start = is_one_batch(&records) && tells_log_start(refusal.error);
             let mut answer = refused(data.index, refusal);

@@ -15,6 +15,7 @@ mod fitness;
 mod flusher;
 mod follow;
 mod read;
+mod refusals;
 mod role;
 mod services;
 mod settings;
@@ -78,6 +79,7 @@ pub(crate) struct Partition {
     /// When the oldest append that is not synced came, 0 if there is none (`flush.ms`).
     unsynced_since: AtomicI64,
     offline: OnceLock<ErrorCode>,
+    last_refusal: refusals::LastRefusal,
     /// Damage was found that has not been looked at.
     suspect: AtomicBool,
     /// The offset after the records that were lost; see `fitness`.
@@ -128,6 +130,7 @@ impl Partition {
             queued: AtomicBool::new(false),
             unsynced_since: AtomicI64::new(0),
             offline: OnceLock::new(),
+            last_refusal: refusals::LastRefusal::default(),
             suspect: AtomicBool::new(true),
             lost_upto: AtomicI64::new(fitness::NOTHING_LOST),
         });
