@@ -9,15 +9,17 @@ use naru_protocol::messages::delete_groups_response::DeletableGroupResult;
 use naru_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use naru_protocol::messages::list_groups_response::ListedGroup;
 
+use crate::consumer::ConsumerGroup;
 use crate::group::ClassicGroup;
 use crate::state::GroupState;
 
-/// The group type of every group here; `consumer` and others are not served yet.
 const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 
 /// The groups whose state and type are asked for, by name.
 pub(crate) fn list_groups<'g>(
-    groups: impl Iterator<Item = &'g ClassicGroup>,
+    classic: impl Iterator<Item = &'g ClassicGroup>,
+    consumer: impl Iterator<Item = &'g ConsumerGroup>,
     states: &[String],
     types: &[String],
 ) -> Vec<ListedGroup> {
@@ -25,17 +27,22 @@ pub(crate) fn list_groups<'g>(
         filter.iter().map(|name| name.trim().to_lowercase()).collect()
     };
     let (states, types) = (names(states), names(types));
-    if !types.is_empty() && !types.contains(CLASSIC) {
-        return Vec::new();
-    }
-    let mut listed: Vec<ListedGroup> = groups
-        .filter(|group| states.is_empty() || states.contains(&group.state.name().to_lowercase()))
-        .map(|group| ListedGroup {
-            group_id: group.id.to_string(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            group_state: group.state.name().to_owned(),
-            group_type: CLASSIC.to_owned(),
-        })
+    let classic = classic.map(|group| ListedGroup {
+        group_id: group.id.to_string(),
+        protocol_type: group.protocol_type.clone().unwrap_or_default(),
+        group_state: group.state.name().to_owned(),
+        group_type: CLASSIC.to_owned(),
+    });
+    let consumer = consumer.map(|group| ListedGroup {
+        group_id: group.id.to_string(),
+        protocol_type: CONSUMER.to_owned(),
+        group_state: group.state().name().to_owned(),
+        group_type: CONSUMER.to_owned(),
+    });
+    let mut listed: Vec<ListedGroup> = classic
+        .chain(consumer)
+        .filter(|group| types.is_empty() || types.contains(&group.group_type))
+        .filter(|group| states.is_empty() || states.contains(&group.group_state.to_lowercase()))
         .collect();
     listed.sort_by(|a, b| a.group_id.cmp(&b.group_id));
     listed
@@ -44,6 +51,7 @@ pub(crate) fn list_groups<'g>(
 /// A group as `api_version` shows it; authorized operations are the caller's.
 pub(crate) fn describe_group(
     group: Option<&ClassicGroup>,
+    is_of_another_type: bool,
     api_version: i16,
     group_id: String,
 ) -> DescribedGroup {
@@ -55,7 +63,11 @@ pub(crate) fn describe_group(
         return if api_version >= NOT_FOUND_SINCE {
             DescribedGroup {
                 error_code: ErrorCode::GroupIdNotFound.code(),
-                error_message: Some(format!("Group {group_id} not found.")),
+                error_message: Some(if is_of_another_type {
+                    format!("Group {group_id} is not a classic group.")
+                } else {
+                    format!("Group {group_id} not found.")
+                }),
                 group_id,
                 ..dead
             }

@@ -1,6 +1,7 @@
 //! What a shard is asked.
 
 use naru_model::Uuid;
+use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
 use naru_protocol::messages::join_group_request::JoinGroupRequest;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
@@ -48,6 +49,20 @@ pub enum Command {
         context: ClientContext,
         /// The request.
         request: LeaveGroupRequest,
+    },
+    /// ConsumerGroupHeartbeat. `member_uuid` becomes the new member's id if it brings none.
+    ConsumerGroupHeartbeat {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: ConsumerGroupHeartbeatRequest,
+        /// Random bits of the shell's.
+        member_uuid: Uuid,
+    },
+    /// One group of a ConsumerGroupDescribe.
+    ConsumerGroupDescribe {
+        /// The group.
+        group_id: String,
     },
     /// OffsetCommit of topics that exist; each topic carries its name, and its id if known.
     OffsetCommit {

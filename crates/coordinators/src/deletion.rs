@@ -24,6 +24,10 @@ impl GroupShard {
         group_id: String,
         out: &mut Outcome,
     ) {
+        if let Some(group) = self.consumers.get(group_id.as_str()) {
+            let id = Arc::clone(&group.id);
+            return self.delete_consumer_group(now, token, &id, out);
+        }
         let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
             None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
             Some(GroupState::Empty) => None,
@@ -38,17 +42,23 @@ impl GroupShard {
             return out.reply(token, Reply::DeleteGroup(result));
         }
         let reply = Reply::DeleteGroup(delete_result(group_id.clone(), ErrorCode::None));
-        let facts = {
-            let known = self.offsets.group(&group_id);
-            let id: Arc<str> = group_id.as_str().into();
-            let Self { config, timers, writes, .. } = self;
-            let step = Step { now, config, timers, writes, out };
-            let mut known: Vec<(&str, i32)> =
-                step.known_offsets(&group_id, known, |_| true).into_iter().collect();
-            known.sort_unstable();
-            known.into_iter().map(|(topic, at)| tombstone(&id, topic, at)).collect()
-        };
+        let facts = self.offset_tombstones(now, &group_id.as_str().into(), out);
         self.bury(now, &group_id, facts, Some((token, reply)), out);
+    }
+
+    /// Facts that end every offset of a group, those in flight too.
+    pub(crate) fn offset_tombstones(
+        &mut self,
+        now: Timestamp,
+        id: &Arc<str>,
+        out: &mut Outcome,
+    ) -> Vec<Fact> {
+        let Self { config, timers, writes, offsets, .. } = self;
+        let step = Step { now, config, timers, writes, out };
+        let known = step.known_offsets(id, offsets.group(id), |_| true);
+        let mut known: Vec<(&str, i32)> = known.into_iter().collect();
+        known.sort_unstable();
+        known.into_iter().map(|(topic, at)| tombstone(id, topic, at)).collect()
     }
 
     /// Takes an empty group away and writes its tombstones behind those of its offsets.
@@ -111,6 +121,7 @@ impl GroupShard {
                 self.step(now, out).write_all(facts, Completion::None, None);
             }
         }
+        self.expire_consumer_groups(now, &busy, out);
         self.schedule_expiry(now);
     }
 

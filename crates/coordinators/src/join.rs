@@ -50,12 +50,12 @@ impl Join<'_> {
         Ok(())
     }
 
-    fn new_member_id(&self) -> Arc<str> {
+    pub(crate) fn new_member_id(&self) -> Arc<str> {
         let prefix = self.request.group_instance_id.as_ref().unwrap_or(&self.context.client_id);
         format!("{prefix}-{}", hyphenated(self.member_uuid)).into()
     }
 
-    fn rebalance_timeout_ms(&self) -> i32 {
+    pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
         // Version 0 has one timeout for both.
         if self.context.api_version == 0 {
             self.request.session_timeout_ms

@@ -1,4 +1,5 @@
-//! The group coordinator: classic groups and committed offsets, as a pure state machine.
+//! The group coordinator: classic groups, groups of the consumer protocol and committed offsets,
+//! as a pure state machine.
 //!
 //! One [`GroupShard`] owns the groups of one partition of `__consumer_offsets`. It decides what
 //! to append, which requests to answer and when to be woken; it never does I/O, never reads a
@@ -11,6 +12,7 @@
 mod admin;
 mod command;
 mod config;
+mod consumer;
 mod deletion;
 mod error;
 mod group;
@@ -34,7 +36,8 @@ mod timers;
 mod writes;
 
 pub use command::{ClientContext, Command};
-pub use config::GroupConfig;
+pub use config::{Bounded, ConsumerConfig, ConsumerOverrides, GroupConfig, MigrationPolicy};
+pub use consumer::{Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics};
 pub use error::{GroupError, ReplayError};
 pub use offsets::OffsetAndMetadata;
 pub use partition::partition_for;

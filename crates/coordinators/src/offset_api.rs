@@ -3,7 +3,7 @@
 //! Commit v2–v4 retention · v6 leader epoch · v7 static members · v9 GROUP_ID_NOT_FOUND ·
 //! v10 topic ids. Fetch v2 all topics · v7 stable offsets.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use naru_model::{ErrorCode, Timestamp, Uuid};
@@ -24,6 +24,7 @@ use naru_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 
+use crate::consumer::ConsumerGroup;
 use crate::error::GroupError;
 use crate::group::ClassicGroup;
 use crate::offsets::{GroupOffsets, OffsetAndMetadata, Offsets};
@@ -33,10 +34,40 @@ use crate::state::GroupState;
 use crate::step::Step;
 use crate::writes::Completion;
 
+/// The group that a request names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum GroupRef<'g> {
+    Absent,
+    Classic(&'g ClassicGroup),
+    Consumer(&'g ConsumerGroup),
+}
+
+impl<'g> GroupRef<'g> {
+    pub(crate) fn find(
+        classic: &'g HashMap<Arc<str>, ClassicGroup>,
+        consumer: &'g HashMap<Arc<str>, ConsumerGroup>,
+        id: &str,
+    ) -> Self {
+        match (classic.get(id), consumer.get(id)) {
+            (Some(group), _) => Self::Classic(group),
+            (None, Some(group)) => Self::Consumer(group),
+            (None, None) => Self::Absent,
+        }
+    }
+
+    pub(crate) fn id(self) -> Option<&'g Arc<str>> {
+        match self {
+            Self::Absent => None,
+            Self::Classic(group) => Some(&group.id),
+            Self::Consumer(group) => Some(&group.id),
+        }
+    }
+}
+
 impl Step<'_> {
     pub(crate) fn commit(
         &mut self,
-        group: Option<&ClassicGroup>,
+        group: GroupRef<'_>,
         token: ReplyToken,
         api_version: i16,
         request: &OffsetCommitRequest,
@@ -45,7 +76,7 @@ impl Step<'_> {
             let response = refused_commit(request, error);
             return self.out.reply(token, Reply::OffsetCommit(response));
         }
-        if let Some(group) = group {
+        if let GroupRef::Classic(group) = group {
             match group.state {
                 GroupState::Stable | GroupState::PreparingRebalance => {
                     self.restart_session(group, &request.member_id);
@@ -54,7 +85,7 @@ impl Step<'_> {
             }
         }
         let group_id: Arc<str> =
-            group.map_or_else(|| request.group_id.as_str().into(), |group| Arc::clone(&group.id));
+            group.id().map_or_else(|| request.group_id.as_str().into(), Arc::clone);
         let expire_timestamp =
             (request.retention_time_ms != -1).then(|| self.after(request.retention_time_ms));
         let mut facts = Vec::new();
@@ -89,28 +120,33 @@ impl Step<'_> {
 
     pub(crate) fn delete_offsets(
         &mut self,
-        group: Option<&ClassicGroup>,
+        group: GroupRef<'_>,
         offsets: &Offsets,
         token: ReplyToken,
         request: &OffsetDeleteRequest,
     ) {
-        let group = match validate_delete(group, request) {
-            Ok(group) => group,
+        let group_id = match validate_delete(group, request) {
+            Ok(group_id) => group_id,
             Err(error) => {
                 let error_code = ErrorCode::from(error).code();
                 let response = OffsetDeleteResponse { error_code, ..Default::default() };
                 return self.out.reply(token, Reply::OffsetDelete(response));
             }
         };
-        let known = self.known_offsets(&group.id, offsets.group(&group.id), |_| true);
+        let is_subscribed = |topic: &str| match group {
+            GroupRef::Absent => false,
+            GroupRef::Classic(group) => group.is_subscribed(topic),
+            GroupRef::Consumer(group) => group.is_subscribed(topic),
+        };
+        let known = self.known_offsets(group_id, offsets.group(group_id), |_| true);
         let mut facts = Vec::new();
         let mut delete_one = |topic: &OffsetDeleteRequestTopic| {
-            let error = if group.is_subscribed(&topic.name) {
+            let error = if is_subscribed(&topic.name) {
                 ErrorCode::from(GroupError::GroupSubscribedToTopic)
             } else {
                 let wanted = topic.partitions.iter().map(|partition| partition.partition_index);
                 let held = wanted.filter(|index| known.contains(&(topic.name.as_str(), *index)));
-                facts.extend(held.map(|index| tombstone(&group.id, &topic.name, index)));
+                facts.extend(held.map(|index| tombstone(group_id, &topic.name, index)));
                 ErrorCode::None
             };
             let partitions = topic
@@ -167,7 +203,9 @@ impl Step<'_> {
             {
                 Some((topic.as_str(), *partition))
             }
-            Fact::Offset { .. } | Fact::Group { .. } | Fact::Unknown => None,
+            Fact::Offset { .. } | Fact::Group { .. } | Fact::Consumer { .. } | Fact::Unknown => {
+                None
+            }
         });
         held.chain(in_flight).filter(|(topic, _)| wanted(topic)).collect()
     }
@@ -209,6 +247,15 @@ pub(crate) fn fetch_offsets(
             .collect(),
     };
     OffsetFetchResponseGroup { group_id: request.group_id, topics, ..Default::default() }
+}
+
+/// The answer to who may not fetch.
+pub(crate) fn refused_fetch(
+    request: OffsetFetchRequestGroup,
+    error: ErrorCode,
+) -> OffsetFetchResponseGroup {
+    let error_code = error.code();
+    OffsetFetchResponseGroup { group_id: request.group_id, error_code, ..Default::default() }
 }
 
 /// A topic that was made again under its old name does not inherit offsets.
@@ -270,18 +317,28 @@ pub(crate) fn tombstone(group: &Arc<str>, topic: &str, partition: i32) -> Fact {
 }
 
 fn validate_commit(
-    group: Option<&ClassicGroup>,
+    group: GroupRef<'_>,
     api_version: i16,
+    request: &OffsetCommitRequest,
+) -> Result<(), ErrorCode> {
+    match group {
+        GroupRef::Absent => match request.generation_id_or_member_epoch {
+            ..0 => Ok(()), // A simple consumer makes its group by committing.
+            _ if api_version >= GROUP_NOT_FOUND_SINCE => Err(ErrorCode::GroupIdNotFound),
+            _ => Err(ErrorCode::IllegalGeneration),
+        },
+        GroupRef::Classic(group) => validate_classic_commit(group, request).map_err(Into::into),
+        GroupRef::Consumer(group) => {
+            group.validate_commit(api_version, request).map_err(|error| ErrorCode::from(&error))
+        }
+    }
+}
+
+fn validate_classic_commit(
+    group: &ClassicGroup,
     request: &OffsetCommitRequest,
 ) -> Result<(), GroupError> {
     let generation = request.generation_id_or_member_epoch;
-    let Some(group) = group else {
-        return match generation {
-            ..0 => Ok(()), // A simple consumer makes its group by committing.
-            _ if api_version >= GROUP_NOT_FOUND_SINCE => Err(GroupError::GroupIdNotFound),
-            _ => Err(GroupError::IllegalGeneration),
-        };
-    };
     let is_empty = group.state == GroupState::Empty;
     if generation < 0 && is_empty {
         return Ok(());
@@ -302,21 +359,23 @@ fn validate_commit(
 }
 
 fn validate_delete<'g>(
-    group: Option<&'g ClassicGroup>,
+    group: GroupRef<'g>,
     request: &OffsetDeleteRequest,
-) -> Result<&'g ClassicGroup, GroupError> {
+) -> Result<&'g Arc<str>, GroupError> {
     if request.group_id.is_empty() {
         return Err(GroupError::InvalidGroupId);
     }
-    let group = group.ok_or(GroupError::GroupIdNotFound)?;
-    if group.state != GroupState::Empty && !group.uses_consumer_protocol() {
+    if let GroupRef::Classic(group) = group
+        && group.state != GroupState::Empty
+        && !group.uses_consumer_protocol()
+    {
         return Err(GroupError::NonEmptyGroup);
     }
-    Ok(group)
+    group.id().ok_or(GroupError::GroupIdNotFound)
 }
 
-fn refused_commit(request: &OffsetCommitRequest, error: GroupError) -> OffsetCommitResponse {
-    commit_response(request, &mut |_, _, _| error.into())
+fn refused_commit(request: &OffsetCommitRequest, error: ErrorCode) -> OffsetCommitResponse {
+    commit_response(request, &mut |_, _, _| error)
 }
 
 fn commit_response(

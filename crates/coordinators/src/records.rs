@@ -14,6 +14,7 @@ use naru_protocol::messages::offset_commit_key::OffsetCommitKey;
 use naru_protocol::messages::offset_commit_value::OffsetCommitValue;
 use naru_protocol::{DecodeError, Message, Reader, Wire, Writer};
 
+use crate::consumer::{ConsumerFact, is_consumer_key};
 use crate::offsets::OffsetAndMetadata;
 
 /// A record to append to the shard's partition.
@@ -34,6 +35,8 @@ pub(crate) enum Fact {
     Offset { group: Arc<str>, topic: String, partition: i32, value: Option<OffsetAndMetadata> },
     /// A group's generation, or that the group is gone.
     Group { group: Arc<str>, value: Option<GroupMetadataValue> },
+    /// A consumer group's.
+    Consumer { group: Arc<str>, fact: ConsumerFact },
     /// A type this version does not know.
     Unknown,
 }
@@ -41,7 +44,9 @@ pub(crate) enum Fact {
 impl Fact {
     pub(crate) fn group(&self) -> Option<&Arc<str>> {
         match self {
-            Self::Offset { group, .. } | Self::Group { group, .. } => Some(group),
+            Self::Offset { group, .. }
+            | Self::Group { group, .. }
+            | Self::Consumer { group, .. } => Some(group),
             Self::Unknown => None,
         }
     }
@@ -64,6 +69,7 @@ impl Fact {
                 key.string(group, false);
                 (key.into_bytes(), value.as_ref().map(|value| versioned(value, GROUP_VERSION)))
             }
+            Self::Consumer { group, fact } => fact.to_bytes(group),
             Self::Unknown => return None,
         };
         Some(CoordinatorRecord { key, value, timestamp })
@@ -85,6 +91,10 @@ impl Fact {
                 let key = GroupMetadataKey::read(&mut reader, 0)?;
                 let value = value.map(read_versioned).transpose()?;
                 Self::Group { group: key.group.into(), value }
+            }
+            kind if is_consumer_key(kind) => {
+                let (group, fact) = ConsumerFact::read(kind, &mut reader, value)?;
+                Self::Consumer { group, fact }
             }
             _ => Self::Unknown,
         })
@@ -110,14 +120,14 @@ fn offset_value(value: &OffsetAndMetadata) -> Vec<u8> {
     versioned(&OffsetCommitValue::from(value), version)
 }
 
-fn versioned(message: &impl Message, version: i16) -> Vec<u8> {
+pub(crate) fn versioned(message: &impl Message, version: i16) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.i16(version);
     message.write(&mut writer, version);
     writer.into_bytes()
 }
 
-fn read_versioned<M: Message>(bytes: &Bytes) -> Result<M, DecodeError> {
+pub(crate) fn read_versioned<M: Message>(bytes: &Bytes) -> Result<M, DecodeError> {
     let mut reader = Reader::new(bytes);
     let version = reader.i16()?;
     if !M::VERSIONS.contains(&version) {

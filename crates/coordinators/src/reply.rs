@@ -1,6 +1,8 @@
 //! What a shard answers and what it wants done.
 
 use naru_model::ErrorCode;
+use naru_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
+use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 use naru_protocol::messages::delete_groups_response::DeletableGroupResult;
 use naru_protocol::messages::describe_groups_response::DescribedGroup;
 use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
@@ -42,6 +44,10 @@ pub enum Reply {
     DescribeGroup(DescribedGroup),
     /// To one group of DeleteGroups.
     DeleteGroup(DeletableGroupResult),
+    /// To ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To one group of ConsumerGroupDescribe.
+    ConsumerGroupDescribe(DescribedConsumerGroup),
     /// To what no client asked.
     Done,
 }
@@ -83,8 +89,15 @@ impl Reply {
             Self::Heartbeat(_) => {
                 Self::Heartbeat(HeartbeatResponse { error_code, ..Default::default() })
             }
+            Self::ConsumerGroupHeartbeat(_) => {
+                Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse {
+                    error_code,
+                    ..Default::default()
+                })
+            }
             unchanged @ (Self::OffsetFetch(_)
             | Self::ListGroups(_)
+            | Self::ConsumerGroupDescribe(_)
             | Self::DescribeGroup(_)
             | Self::Done) => unchanged,
         }

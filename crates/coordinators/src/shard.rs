@@ -15,12 +15,13 @@ use naru_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberRe
 
 use crate::admin::{describe_group, list_groups};
 use crate::command::{ClientContext, Command};
-use crate::config::GroupConfig;
+use crate::config::{ConsumerOverrides, ConsumerSettings, GroupConfig};
+use crate::consumer::{ConsumerGroup, ConsumerGroupState, NoTopics, TopicHashes, Topics};
 use crate::error::{GroupError, ReplayError, append_error};
 use crate::group::ClassicGroup;
 use crate::join::Join;
 use crate::membership::{leave_response, leaving_members};
-use crate::offset_api::fetch_offsets;
+use crate::offset_api::{GroupRef, fetch_offsets, refused_fetch};
 use crate::offsets::{OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
@@ -44,6 +45,11 @@ pub enum Replayed {
 pub struct GroupShard {
     pub(crate) config: GroupConfig,
     pub(crate) groups: HashMap<Arc<str>, ClassicGroup>,
+    /// An id is in one of the two at most.
+    pub(crate) consumers: HashMap<Arc<str>, ConsumerGroup>,
+    overrides: HashMap<String, ConsumerOverrides>,
+    pub(crate) topics: Arc<dyn Topics>,
+    pub(crate) topic_hashes: TopicHashes,
     pub(crate) offsets: Offsets,
     pub(crate) timers: Timers,
     pub(crate) writes: Writes,
@@ -56,6 +62,10 @@ impl GroupShard {
         Self {
             config,
             groups: HashMap::new(),
+            consumers: HashMap::new(),
+            overrides: HashMap::new(),
+            topics: Arc::new(NoTopics),
+            topic_hashes: TopicHashes::default(),
             offsets: Offsets::default(),
             timers: Timers::default(),
             writes: Writes::default(),
@@ -77,6 +87,7 @@ impl GroupShard {
             Fact::Group { group, value: None } => {
                 self.groups.remove(&group);
             }
+            Fact::Consumer { group, fact } => self.replay_consumer(&group, fact),
             fact @ Fact::Offset { .. } => self.apply(fact),
         }
         Ok(Replayed::Applied)
@@ -96,6 +107,7 @@ impl GroupShard {
                 }
             });
         }
+        self.load_consumers(now);
         self.schedule_expiry(now);
         out
     }
@@ -119,8 +131,22 @@ impl GroupShard {
         let Some(write) = self.writes.take(id) else { return out };
         if result.is_ok() {
             for fact in write.facts {
-                self.apply(fact);
+                match fact {
+                    // Taken back too early: the log has it after all.
+                    Fact::Consumer { group, fact } if write.undone => {
+                        self.replay_consumer(&group, fact);
+                    }
+                    fact => self.apply(fact),
+                }
             }
+        } else if let Some(undo) = write.undo {
+            for later in self.writes.undo_after(id, &undo.group) {
+                self.take_back(now, later);
+            }
+            self.take_back(now, undo);
+        }
+        for (token, reply) in write.behind {
+            out.reply(token, settled(reply, result));
         }
         self.complete(now, id, write.completion, result, &mut out);
         out
@@ -154,6 +180,11 @@ impl GroupShard {
                     });
                 }
                 Timer::Expiry => self.expire(now, &mut out),
+                timer @ (Timer::MemberSession { .. }
+                | Timer::Revocation { .. }
+                | Timer::MemberJoin { .. }
+                | Timer::MemberSync { .. }
+                | Timer::Patterns { .. }) => self.on_consumer_timer(now, timer, &mut out),
             }
         }
         out
@@ -166,6 +197,9 @@ impl GroupShard {
         let error = ErrorCode::NotCoordinator;
         let writes: Vec<_> = self.writes.drain().collect();
         for write in writes {
+            for (token, reply) in write.behind {
+                out.reply(token, reply.failed(error));
+            }
             match write.completion {
                 Completion::Reply(token, reply)
                 | Completion::Deleted { reply: Some((token, reply)), .. } => {
@@ -191,6 +225,7 @@ impl GroupShard {
                 }
             }
         }
+        self.consumers.clear();
         self.offsets.clear();
         self.timers.clear();
         out
@@ -199,6 +234,24 @@ impl GroupShard {
     /// Changes the configuration; deadlines already set stay.
     pub fn reconfigure(&mut self, config: GroupConfig) {
         self.config = config;
+    }
+
+    /// What a consumer group sets for itself; `None` if nothing.
+    pub fn configure_group(&mut self, group: &str, own: Option<ConsumerOverrides>) {
+        match own {
+            Some(own) => self.overrides.insert(group.to_owned(), own),
+            None => self.overrides.remove(group),
+        };
+    }
+
+    pub(crate) fn settings_of(&self, group: &str) -> ConsumerSettings {
+        let own = self.overrides.get(group).copied().unwrap_or_default();
+        ConsumerSettings::new(&self.config.consumer, own)
+    }
+
+    /// Every consumer group with its state and its number of members, for metrics.
+    pub fn consumer_groups(&self) -> impl Iterator<Item = (&str, ConsumerGroupState, usize)> {
+        self.consumers.values().map(|group| (&*group.id, group.state(), group.len()))
     }
 
     /// A committed position.
@@ -234,7 +287,7 @@ impl GroupShard {
 
     /// How many groups there are, for metrics.
     pub fn group_count(&self) -> usize {
-        self.groups.len()
+        self.groups.len() + self.consumers.len()
     }
 
     /// How many positions are held, for metrics; counts them.
@@ -276,8 +329,18 @@ impl GroupShard {
                 let join = Join { token, context: &context, request, member_uuid };
                 self.join(now, &join, out);
             }
+            Command::ConsumerGroupHeartbeat { context, request, member_uuid } => {
+                self.consumer_heartbeat(now, token, (&context, &request), member_uuid, out);
+            }
+            Command::ConsumerGroupDescribe { group_id } => {
+                let described = self.describe_consumer_group(group_id);
+                out.reply(token, Reply::ConsumerGroupDescribe(described));
+            }
             Command::SyncGroup { api_version, request } => {
                 let result = validate_sync(api_version, &request);
+                if result.is_ok() && self.consumers.contains_key(request.group_id.as_str()) {
+                    return self.sync_consumer_group(now, token, &request, out);
+                }
                 let found = result.and_then(|()| {
                     self.with_group(now, out, &request.group_id, |step, group| {
                         step.sync(group, token, &request);
@@ -289,6 +352,10 @@ impl GroupShard {
                 }
             }
             Command::Heartbeat(request) => {
+                if self.consumers.contains_key(request.group_id.as_str()) {
+                    let response = self.heartbeat_consumer_group(now, &request);
+                    return out.reply(token, Reply::Heartbeat(response));
+                }
                 let error = unknown_unless_empty_id(&request.group_id);
                 let result = self
                     .with_group(now, out, &request.group_id, |step, group| {
@@ -303,8 +370,8 @@ impl GroupShard {
                 self.leave(now, token, &context, request, out);
             }
             Command::OffsetCommit { context, request } => {
-                let Self { config, timers, writes, groups, .. } = self;
-                let group = groups.get(request.group_id.as_str());
+                let Self { config, timers, writes, groups, consumers, .. } = self;
+                let group = GroupRef::find(groups, consumers, &request.group_id);
                 Step { now, config, timers, writes, out }.commit(
                     group,
                     token,
@@ -313,22 +380,31 @@ impl GroupShard {
                 );
             }
             Command::OffsetFetch { group, require_stable: _ } => {
-                let response = fetch_offsets(self.offsets.group(&group.group_id), group);
+                let consumer = self.consumers.get(group.group_id.as_str());
+                let allowed = consumer.map_or(Ok(()), |consumer| {
+                    consumer.validate_fetch(group.member_id.as_deref(), group.member_epoch)
+                });
+                let response = match allowed {
+                    Ok(()) => fetch_offsets(self.offsets.group(&group.group_id), group),
+                    Err(error) => refused_fetch(group, ErrorCode::from(&error)),
+                };
                 out.reply(token, Reply::OffsetFetch(response));
             }
             Command::OffsetDelete(request) => {
-                let Self { config, timers, writes, groups, offsets, .. } = self;
-                let group = groups.get(request.group_id.as_str());
+                let Self { config, timers, writes, groups, consumers, offsets, .. } = self;
+                let group = GroupRef::find(groups, consumers, &request.group_id);
                 Step { now, config, timers, writes, out }
                     .delete_offsets(group, offsets, token, &request);
             }
             Command::ListGroups { states_filter, types_filter } => {
-                let listed = list_groups(self.groups.values(), &states_filter, &types_filter);
+                let (classic, consumer) = (self.groups.values(), self.consumers.values());
+                let listed = list_groups(classic, consumer, &states_filter, &types_filter);
                 out.reply(token, Reply::ListGroups(listed));
             }
             Command::DescribeGroup { api_version, group_id } => {
                 let group = self.groups.get(group_id.as_str());
-                let described = describe_group(group, api_version, group_id);
+                let is_other = self.consumers.contains_key(group_id.as_str());
+                let described = describe_group(group, is_other, api_version, group_id);
                 out.reply(token, Reply::DescribeGroup(described));
             }
             Command::DeleteGroup { group_id } => self.delete_group(now, token, group_id, out),
@@ -340,6 +416,10 @@ impl GroupShard {
         let member_id = join.request.member_id.as_str();
         if let Err(error) = join.validate(&self.config) {
             return out.reply(join.token, Reply::JoinGroup(join_error(member_id, error.into())));
+        }
+        let consumer = self.consumers.get(join.request.group_id.as_str());
+        if consumer.is_some_and(|group| !group.is_empty()) {
+            return self.join_consumer_group(now, join, out);
         }
         let is_new = !self.groups.contains_key(join.request.group_id.as_str());
         if is_new {
@@ -356,6 +436,8 @@ impl GroupShard {
                 return out.reply(join.token, Reply::JoinGroup(refused));
             }
             let id: Arc<str> = join.request.group_id.as_str().into();
+            // Whoever comes first decides what an empty group is.
+            self.end_empty_consumer_group(now, &id, out);
             let group = ClassicGroup::new(Arc::clone(&id), Some(now));
             self.groups.insert(id, group);
         }
@@ -382,6 +464,9 @@ impl GroupShard {
             return out.reply(token, Reply::LeaveGroup(response));
         }
         let id = request.group_id.clone();
+        if self.consumers.contains_key(id.as_str()) {
+            return self.leave_as_classic(now, token, version, request, out);
+        }
         let members = leaving_members(version, request);
         let writes_before = out.writes.len();
         let responses = if self.groups.contains_key(id.as_str()) {
@@ -410,7 +495,9 @@ impl GroupShard {
         match fact {
             Fact::Offset { group, topic, partition, value: Some(value) } => {
                 // A deletion that is in flight already ends this offset too.
-                if !self.groups.contains_key(&group) && !self.writes.buries(&group) {
+                let is_there =
+                    self.groups.contains_key(&group) || self.consumers.contains_key(&group);
+                if !is_there && !self.writes.buries(&group) {
                     let simple =
                         ClassicGroup::new(Arc::clone(&group), Some(value.commit_timestamp));
                     self.groups.insert(Arc::clone(&group), simple);
@@ -421,7 +508,7 @@ impl GroupShard {
                 self.offsets.remove(&group, &topic, partition);
             }
             // A live group is ahead of its records, and a deleted one is gone already.
-            Fact::Group { .. } | Fact::Unknown => {}
+            Fact::Group { .. } | Fact::Consumer { .. } | Fact::Unknown => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bench;
+mod consumers;
 mod golden;
 mod inspect;
 mod joining;

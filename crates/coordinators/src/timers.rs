@@ -19,6 +19,16 @@ pub(crate) enum Timer {
     Sync { group: Arc<str> },
     /// Expired offsets and empty groups are looked for.
     Expiry,
+    /// A member of a consumer group must be heard of.
+    MemberSession { group: Arc<str>, member: Arc<str> },
+    /// It must give partitions up.
+    Revocation { group: Arc<str>, member: Arc<str> },
+    /// A classic member of a consumer group must join again.
+    MemberJoin { group: Arc<str>, member: Arc<str> },
+    /// It must ask for its assignment.
+    MemberSync { group: Arc<str>, member: Arc<str> },
+    /// Patterns of a consumer group are resolved.
+    Patterns { group: Arc<str> },
 }
 
 #[derive(Debug)]
@@ -52,6 +62,10 @@ impl Timers {
         if let Some(deadline) = self.deadlines.remove(timer) {
             self.queue.remove(&(deadline.queued, timer.clone()));
         }
+    }
+
+    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
+        self.deadlines.contains_key(timer)
     }
 
     /// When to look again; may be earlier than the next deadline, never later.

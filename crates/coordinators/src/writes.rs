@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::consumer::{ConsumerFact, Undo};
 use crate::group::ClassicGroup;
 use crate::member::Member;
 use crate::records::{CoordinatorRecord, Fact};
-use crate::reply::{Reply, ReplyToken};
+use crate::reply::{Outcome, Reply, ReplyToken};
 
 /// Names a batch of records in flight; later batches have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -57,6 +58,12 @@ pub(crate) struct InFlight {
     pub(crate) id: WriteId,
     pub(crate) facts: Vec<Fact>,
     pub(crate) completion: Completion,
+    /// Takes back what is part of the state already.
+    pub(crate) undo: Option<Undo>,
+    /// It has been taken back because an earlier batch could not be stored.
+    pub(crate) undone: bool,
+    /// Answers that tell what this batch says, of requests that wrote nothing themselves.
+    pub(crate) behind: Vec<(ReplyToken, Reply)>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +75,8 @@ pub(crate) struct Writes {
 impl Writes {
     pub(crate) fn push(&mut self, facts: Vec<Fact>, completion: Completion) -> WriteId {
         self.last = WriteId(self.last.0 + 1);
-        self.queue.push_back(InFlight { id: self.last, facts, completion });
+        let (undo, undone, behind) = (None, false, Vec::new());
+        self.queue.push_back(InFlight { id: self.last, facts, completion, undo, undone, behind });
         self.last
     }
 
@@ -76,6 +84,41 @@ impl Writes {
     pub(crate) fn answer_with(&mut self, id: WriteId, token: ReplyToken, reply: Reply) {
         if let Some(write) = self.queue.iter_mut().rev().find(|write| write.id == id) {
             write.completion = Completion::Reply(token, reply);
+        }
+    }
+
+    /// What to do if the batch cannot be stored.
+    pub(crate) fn undo_with(&mut self, id: WriteId, undo: Undo) {
+        if let Some(write) = self.queue.iter_mut().rev().find(|write| write.id == id) {
+            write.undo = Some(undo);
+        }
+    }
+
+    /// What takes back everything about a consumer group that came after a batch, newest first.
+    pub(crate) fn undo_after(&mut self, id: WriteId, group: &str) -> Vec<Undo> {
+        let later = self.queue.iter_mut().rev().take_while(|write| write.id > id);
+        let mut undo = Vec::new();
+        for write in later {
+            if write.undo.as_ref().is_some_and(|undo| *undo.group == *group) {
+                write.undone = true;
+                undo.extend(write.undo.take());
+            }
+        }
+        undo
+    }
+
+    /// Answers now, or when the last batch about the consumer group is stored.
+    pub(crate) fn answer_behind(
+        &mut self,
+        group: &Arc<str>,
+        token: ReplyToken,
+        reply: Reply,
+        out: &mut Outcome,
+    ) {
+        let about = |write: &&mut InFlight| write.undo.as_ref().is_some_and(|u| u.group == *group);
+        match self.queue.iter_mut().rev().find(about) {
+            Some(write) => write.behind.push((token, reply)),
+            None => out.reply(token, reply),
         }
     }
 
@@ -91,7 +134,8 @@ impl Writes {
     /// Whether the deletion of a group is in flight.
     pub(crate) fn buries(&self, group: &str) -> bool {
         self.facts().any(
-            |fact| matches!(fact, Fact::Group { group: buried, value: None } if **buried == *group),
+            |fact| matches!(fact, Fact::Group { group: buried, value: None } if **buried == *group)
+                || matches!(fact, Fact::Consumer { group: buried, fact: ConsumerFact::Group(None) } if **buried == *group),
         )
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod acls;
 pub(crate) mod api_versions;
 pub(crate) mod cluster;
 pub(crate) mod configs;
+pub(crate) mod consumer_groups;
 pub(crate) mod controller;
 pub(crate) mod delete_records;
 pub(crate) mod fetch;

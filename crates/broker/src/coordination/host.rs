@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use naru_controller::controller::broker_lease_ms;
+use naru_controller::image::ResourceType;
 use naru_coordinators::{
-    Command, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
+    Command, ConsumerOverrides, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply,
+    ReplyToken, Topics, Write, WriteId,
 };
+use naru_model::config::{ConsumerGroupOwn, Props};
 use naru_model::{ErrorCode, Timestamp};
 use naru_records::{BatchBuilder, BatchOptions, Compression};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::topics::ImageTopics;
 use crate::node::{Node, millis};
 use crate::partition::{Partition, Stored};
 
@@ -98,6 +102,7 @@ impl ShardHost {
         let background = node.background().clone();
         // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
         let mut shard = empty_shard(node, &host.partition);
+        let metadata = Arc::clone(node);
         node.background().spawn_blocking(move || {
             let loaded = host.replay_partition(&mut shard);
             let deleted = {
@@ -108,6 +113,7 @@ impl ShardHost {
                     Ok(()) => {
                         core.loaded = Ok(());
                         core.shard = shard;
+                        prepare(&mut core.shard, &metadata);
                         let outcome = core.shard.on_loaded(now);
                         host.carry_out(&mut core, now, outcome);
                     }
@@ -144,6 +150,27 @@ impl ShardHost {
             }
             Ok(())
         })
+    }
+
+    /// Takes over topics as they are now.
+    pub(super) fn learn_topics(
+        &self,
+        topics: &Arc<dyn Topics>,
+        changed: &[Arc<str>],
+        racks_too: bool,
+    ) {
+        self.core().shard.on_metadata(Arc::clone(topics), changed, racks_too);
+    }
+
+    /// Takes over what a group sets for itself.
+    pub(super) fn configure_group(&self, group: &str, own: &Props) {
+        self.core().shard.configure_group(group, overrides(own));
+    }
+
+    /// Takes over what brokers are configured with now.
+    pub(super) fn reconfigure(&self, node: &Node) {
+        let config = shard_config(node, &self.partition);
+        self.core().shard.reconfigure(config);
     }
 
     /// Gives the shard up: whoever waits is told to look for the coordinator again.
@@ -333,10 +360,33 @@ impl ShardHost {
 }
 
 fn empty_shard(node: &Node, partition: &Partition) -> GroupShard {
-    GroupShard::new(GroupConfig {
+    GroupShard::new(shard_config(node, partition))
+}
+
+fn shard_config(node: &Node, partition: &Partition) -> GroupConfig {
+    GroupConfig {
         max_record_bytes: partition.settings().log.max_message_bytes,
         ..node.group_config()
-    })
+    }
+}
+
+/// Gives a loaded shard the metadata of now; what changes from now on it is told.
+fn prepare(shard: &mut GroupShard, node: &Node) {
+    let image = node.image();
+    for (resource, own) in image.configs() {
+        if resource.kind == ResourceType::Group {
+            shard.configure_group(&resource.name, overrides(own));
+        }
+    }
+    shard.on_metadata(Arc::new(ImageTopics(image)), &[], true);
+}
+
+fn overrides(own: &Props) -> Option<ConsumerOverrides> {
+    let ConsumerGroupOwn { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms } =
+        ConsumerGroupOwn::of(own);
+    let own =
+        ConsumerOverrides { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms };
+    (own != ConsumerOverrides::default()).then_some(own)
 }
 
 /// The codec with this number in a batch's attributes; none if there is no such codec.

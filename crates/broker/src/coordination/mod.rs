@@ -5,13 +5,15 @@
 //! shard writes, gives it back the result, wakes its timers and hands answers to who waits.
 
 mod host;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use naru_controller::MetadataImage;
+use naru_controller::image::ResourceType;
 pub(crate) use naru_controller::topic_name::CONSUMER_OFFSETS as OFFSETS_TOPIC;
-use naru_coordinators::{Command, Reply, partition_for};
+use naru_controller::{MetadataDelta, MetadataImage};
+use naru_coordinators::{Command, Reply, Topics, partition_for};
 use naru_model::ErrorCode;
 
 pub(crate) use host::ShardHost;
@@ -69,6 +71,39 @@ impl Coordination {
         *guard = Arc::new(now);
         drop(guard);
         before.into_values().for_each(|gone| gone.unload());
+    }
+
+    /// Tells the shards what of a change of the metadata concerns them: topics, racks, and what
+    /// groups and brokers set.
+    pub(crate) fn learn(
+        &self,
+        node: &Arc<Node>,
+        image: &Arc<MetadataImage>,
+        delta: &MetadataDelta,
+    ) {
+        let changed = topics::changed_topics(image, delta);
+        let racks = !delta.brokers_changed.is_empty();
+        if racks || !changed.is_empty() {
+            let topics: Arc<dyn Topics> = Arc::new(topics::ImageTopics(Arc::clone(image)));
+            for shard in self.shards().here.values() {
+                shard.learn_topics(&topics, &changed, racks);
+            }
+        }
+        for resource in &delta.configs_changed {
+            match resource.kind {
+                ResourceType::Group => {
+                    if let Ok(shard) = self.shard_of(&resource.name) {
+                        shard.configure_group(&resource.name, &image.config(resource));
+                    }
+                }
+                ResourceType::Broker => {
+                    for shard in self.shards().here.values() {
+                        shard.reconfigure(node);
+                    }
+                }
+                ResourceType::Topic | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {}
+            }
+        }
     }
 
     /// The shard of `group`, if this broker has it.

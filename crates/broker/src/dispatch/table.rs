@@ -116,6 +116,8 @@ table! {
     UpdateFeatures 0..=2 forward UpdateFeaturesRequest;
     DescribeCluster 0..=2 now api::cluster::describe;
     UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
+    ConsumerGroupHeartbeat 0..=1 later api::consumer_groups::heartbeat;
+    ConsumerGroupDescribe 0..=1 later api::consumer_groups::describe;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
     AddRaftVoter 0..=1 forward AddRaftVoterRequest;
     RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;

@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use naru_controller::MetadataImage;
-use naru_coordinators::GroupConfig;
+use naru_coordinators::{Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy};
 use naru_log::{LogDir, StorageError};
-use naru_model::config::{BrokerConfig, Layers, TopicConfig};
+use naru_model::config::{BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, TopicConfig};
 use naru_model::{Timestamp, Uuid};
 use tokio::sync::watch;
 
@@ -245,7 +245,32 @@ impl Node {
             offsets_retention_ms: offsets.retention_ms,
             offsets_retention_check_interval_ms: i64::try_from(offsets.retention_check_interval_ms)
                 .unwrap_or(i64::MAX),
+            consumer: self.consumer_group_config(),
             ..GroupConfig::default()
+        }
+    }
+
+    /// What groups of the consumer protocol are configured with now.
+    fn consumer_group_config(&self) -> ConsumerConfig {
+        let resolved = self.layers(ConsumerGroupsConfig::resolve).unwrap_or_else(|error| {
+            tracing::error!(%error, "settings of consumer groups stay as they were at the start");
+            self.config.groups.consumer.clone()
+        });
+        let bounded = |of: BoundedSetting| Bounded { value: of.value, min: of.min, max: of.max };
+        let mut named = resolved.assignors.iter().filter_map(|name| Assignor::from_name(name));
+        ConsumerConfig {
+            session_timeout_ms: bounded(resolved.session_timeout_ms),
+            heartbeat_interval_ms: bounded(resolved.heartbeat_interval_ms),
+            assignment_interval_ms: bounded(resolved.assignment_interval_ms),
+            max_size: usize::try_from(resolved.max_size).unwrap_or(0),
+            assignors: [named.next(), named.next()],
+            migration: match resolved.migration_policy.to_lowercase().as_str() {
+                "disabled" => MigrationPolicy::Disabled,
+                "upgrade" => MigrationPolicy::Upgrade,
+                "downgrade" => MigrationPolicy::Downgrade,
+                _ => MigrationPolicy::Bidirectional,
+            },
+            regex_refresh_interval_ms: resolved.regex_refresh_interval_ms,
         }
     }
 

@@ -25,6 +25,7 @@ impl Node {
         self.change_partitions(image, delta);
         self.reconfigure(image, delta);
         self.coordination().adopt(self, image);
+        self.coordination().learn(self, &self.image(), delta);
     }
 
     fn drop_topics(self: &Arc<Self>, delta: &MetadataDelta) {

@@ -14,14 +14,14 @@ impl GroupShard {
             assert_eq!(*id, group.id);
             group.check_invariants();
         }
-        assert!(
-            self.timers.len()
-                <= 1 + self
-                    .groups
-                    .values()
-                    .map(|g| { 2 + g.len() + g.pending_joins.len() })
-                    .sum::<usize>()
-        );
+        for (id, group) in &self.consumers {
+            assert_eq!(*id, group.id);
+            assert!(!self.groups.contains_key(id), "{id} is of two kinds");
+            group.check_invariants();
+        }
+        let classic = self.groups.values().map(|g| 2 + g.len() + g.pending_joins.len());
+        let consumer = self.consumers.values().map(|group| 1 + 4 * group.len());
+        assert!(self.timers.len() <= 1 + classic.chain(consumer).sum::<usize>());
     }
 
     /// What of the shard a reload must bring back: offsets, and every settled group's record.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::ConfigError;
 use super::check::split_host_port;
 use super::cluster_config::{ClusterConfig, ReplicationConfig, ReplicationThrottle};
+use super::consumer_groups::ConsumerGroupsConfig;
 use super::layers::{Layers, Props, Reader};
 use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
@@ -171,6 +172,8 @@ pub struct GroupsConfig {
     pub max_session_timeout_ms: i32,
     /// Most members.
     pub max_size: i32,
+    /// Groups of the consumer protocol.
+    pub consumer: ConsumerGroupsConfig,
 }
 
 /// Committed offsets and their topic.
@@ -364,6 +367,7 @@ impl GroupsConfig {
             min_session_timeout_ms: read.int("group.min.session.timeout.ms")?,
             max_session_timeout_ms: read.int("group.max.session.timeout.ms")?,
             max_size: read.int("group.max.size")?,
+            consumer: ConsumerGroupsConfig::read(read)?,
         };
         if this.min_session_timeout_ms > this.max_session_timeout_ms {
             return Err(ConfigError::node(

@@ -10,6 +10,7 @@ mod alter;
 mod broker_config;
 mod check;
 mod cluster_config;
+mod consumer_groups;
 mod describe;
 mod environment;
 mod error;
@@ -30,6 +31,7 @@ pub use broker_config::{
 };
 pub use check::ConfigValue;
 pub use cluster_config::{ClusterConfig, ReplicaSelector, ReplicationConfig, ReplicationThrottle};
+pub use consumer_groups::{BoundedSetting, ConsumerGroupOwn, ConsumerGroupsConfig};
 pub use describe::{ConfigSource, Described, Synonym};
 pub use environment::{key_of_variable, props_of_variables};
 pub use error::ConfigError;

@@ -7,7 +7,6 @@ use super::schema::Schema;
 const NOT_YET: &[&str] = &[
     "AlterClientQuotas",
     "AlterShareGroupOffsets",
-    "ConsumerGroup",
     "ControlledShutdown",
     "DeleteShareGroup",
     "DescribeClientQuotas",

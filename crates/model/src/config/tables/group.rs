@@ -9,11 +9,11 @@ config_rows! {
     GROUP
 
     /// Shortest time between two assignments.
-    "consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, CONSUMER_GROUPS ["group.consumer.assignment.interval.ms"];
+    "consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED ["group.consumer.assignment.interval.ms"];
     /// Heartbeat interval told to members.
-    "consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, CONSUMER_GROUPS ["group.consumer.heartbeat.interval.ms"];
+    "consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, SERVED ["group.consumer.heartbeat.interval.ms"];
     /// Silence after which a member is removed.
-    "consumer.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, CONSUMER_GROUPS ["group.consumer.session.timeout.ms"];
+    "consumer.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.consumer.session.timeout.ms"];
     /// Shortest time between two assignments.
     "share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SHARE_GROUPS ["group.share.assignment.interval.ms"];
     /// Where a new share group starts to read.

@@ -10,7 +10,7 @@ config_rows! {
     GROUPS
 
     /// Group protocols offered.
-    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", Entries { allowed: &["consumer", "classic", "share", "streams"], may_be_empty: false }, ReadOnly, CONSUMER_GROUPS;
+    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", Entries { allowed: &["consumer", "classic", "share", "streams"], may_be_empty: false }, ReadOnly, SERVED;
     /// Threads of the group coordinator.
     "group.coordinator.threads": Int = "4", AtLeast(1), ReadOnly, THREADS;
     /// Threads for the group coordinator's chores.
@@ -28,31 +28,31 @@ config_rows! {
     /// Most members of a classic group.
     "group.max.size": Int = "2147483647", AtLeast(1), ReadOnly, SERVED;
     /// Silence after which a consumer-protocol member is removed.
-    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest session timeout a consumer group may set.
-    "group.consumer.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Highest session timeout a consumer group may set.
-    "group.consumer.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, SERVED;
     /// Heartbeat interval told to consumer-protocol members.
-    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest heartbeat interval a consumer group may set.
-    "group.consumer.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Highest heartbeat interval a consumer group may set.
-    "group.consumer.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, SERVED;
     /// Shortest time between two assignments of a consumer group.
-    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, CONSUMER_GROUPS;
+    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED;
     /// Lowest assignment interval a consumer group may set.
-    "group.consumer.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, SERVED;
     /// Highest assignment interval a consumer group may set.
-    "group.consumer.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, SERVED;
     /// Most members of a consumer group.
-    "group.consumer.max.size": Int = "2147483647", AtLeast(1), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.max.size": Int = "2147483647", AtLeast(1), ReadOnly, SERVED;
     /// Assignors of the consumer protocol, the first is the default.
-    "group.consumer.assignors": List = "uniform,range", SOME_ENTRIES, ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.assignors": List = "uniform,range", SOME_ENTRIES, ReadOnly, SERVED;
     /// Which changes between the classic and consumer protocols are allowed.
-    "group.consumer.migration.policy": String = "bidirectional", OneOfAnyCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), ReadOnly, CONSUMER_GROUPS;
+    "group.consumer.migration.policy": String = "bidirectional", OneOfAnyCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), ReadOnly, SERVED;
     /// How often subscription patterns are matched anew.
-    "group.consumer.regex.refresh.interval.ms": Int = "600000", AtLeast(10_000), ReadOnly, CONSUMER_GROUPS internal;
+    "group.consumer.regex.refresh.interval.ms": Int = "600000", AtLeast(10_000), ReadOnly, SERVED internal;
     /// Silence after which a share member is removed.
     "group.share.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SHARE_GROUPS;
     /// Lowest session timeout a share group may set.

@@ -1,0 +1,75 @@
+//! Subscriptions by pattern: RE2's language, matched against whole topic names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use naru_model::Timestamp;
+use regex::{Regex, RegexBuilder};
+
+use super::error::ConsumerError;
+use super::facts::ResolvedRegex;
+use super::topics::Topics;
+
+/// Refuses a pattern that is none.
+pub(crate) fn validate(regex: &str) -> Result<(), ConsumerError> {
+    compile(regex).map(|_| ()).map_err(|reason| ConsumerError::InvalidRegularExpression {
+        regex: regex.to_owned(),
+        reason,
+    })
+}
+
+/// The topics that each pattern stands for.
+pub(crate) fn resolve<'r>(
+    regexes: impl Iterator<Item = &'r String>,
+    topics: &dyn Topics,
+    now: Timestamp,
+) -> BTreeMap<Arc<str>, ResolvedRegex> {
+    // A pattern out of the log that is none here stands for nothing.
+    let mut resolved: Vec<(Arc<str>, Option<Regex>, BTreeSet<String>)> = regexes
+        .map(|regex| (Arc::from(regex.as_str()), compile(regex).ok(), BTreeSet::new()))
+        .collect();
+    topics.for_each_name(&mut |name| {
+        for (_, compiled, matched) in &mut resolved {
+            if compiled.as_ref().is_some_and(|compiled| compiled.is_match(name)) {
+                matched.insert(name.to_owned());
+            }
+        }
+    });
+    let (version, timestamp) = (topics.version(), now.get());
+    let entry = |(regex, _, topics)| (regex, ResolvedRegex { topics, version, timestamp });
+    resolved.into_iter().map(entry).collect()
+}
+
+fn compile(regex: &str) -> Result<Regex, String> {
+    // By itself first: brackets must close inside of what the client wrote.
+    build(regex)?;
+    build(&format!("^(?:{regex})$"))
+}
+
+fn build(regex: &str) -> Result<Regex, String> {
+    RegexBuilder::new(regex).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
+        let text = error.to_string();
+        // The library draws the pattern and points at the place; the last line says what is wrong.
+        let last = text.lines().last().unwrap_or_default();
+        last.trim_start_matches("error: ").trim_end_matches('.').to_owned()
+    })
+}
+
+/// Memory of one compiled pattern.
+const COMPILED_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_names_and_bad_ones_are_refused() {
+        let matches = |regex: &str, name: &str| compile(regex).expect("valid").is_match(name);
+        assert!(matches("foo|bar.*", "bar-1"));
+        assert!(!matches("foo|bar.*", "xfoo"));
+        assert!(!matches("foo", "foo1"));
+        assert!(compile("[a").is_err());
+        assert!(compile("a)(b").is_err());
+        assert!(compile("(?=a)").is_err(), "RE2 knows no look-around");
+    }
+}

@@ -1,0 +1,140 @@
+//! Groups that change their protocol while members run.
+
+use bytes::Bytes;
+use naru_model::ErrorCode;
+use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
+use naru_protocol::messages::consumer_protocol_assignment::{
+    ConsumerProtocolAssignment, TopicPartition,
+};
+use naru_protocol::messages::consumer_protocol_subscription::{
+    ConsumerProtocolSubscription, TopicPartition as OwnedPartition,
+};
+use naru_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
+use naru_protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
+use naru_protocol::{Reader, Wire, Writer};
+
+use super::super::bench::{GROUP, join_request, sync_request};
+use super::world::{Client, World};
+use crate::{Command, ConsumerGroupState, GroupState};
+
+fn cooperative(member_id: &str, owned: &[i32]) -> JoinGroupRequest {
+    let mut writer = Writer::default();
+    writer.i16(1);
+    let subscription = ConsumerProtocolSubscription {
+        topics: vec!["t".into()],
+        owned_partitions: vec![OwnedPartition { topic: "t".into(), partitions: owned.to_vec() }],
+        ..Default::default()
+    };
+    subscription.write(&mut writer, 1);
+    let metadata = writer.into_bytes().into();
+    let protocols = vec![JoinGroupRequestProtocol { name: "range".into(), metadata }];
+    JoinGroupRequest { protocols, ..join_request(member_id) }
+}
+
+fn assignment(partitions: &[i32]) -> Bytes {
+    let mut writer = Writer::default();
+    writer.i16(1);
+    let assigned_partitions =
+        vec![TopicPartition { topic: "t".into(), partitions: partitions.to_vec() }];
+    ConsumerProtocolAssignment { assigned_partitions, user_data: None }.write(&mut writer, 1);
+    writer.into_bytes().into()
+}
+
+fn read(assignment: &Bytes) -> Vec<i32> {
+    let mut reader = Reader::new(assignment);
+    let version = reader.i16().expect("a version");
+    let read = ConsumerProtocolAssignment::read(&mut reader, version).expect("an assignment");
+    read.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
+}
+
+/// A classic group of one member that has all four partitions.
+fn classic(world: &mut World) -> (String, i32) {
+    let id = world.bench.new_id();
+    let token = world.bench.join_as(9, cooperative(&id, &[]));
+    world.bench.advance(10_000);
+    let generation = world.bench.joined(token).generation_id;
+    let entry =
+        SyncGroupRequestAssignment { member_id: id.clone(), assignment: assignment(&[0, 1, 2, 3]) };
+    let request =
+        SyncGroupRequest { assignments: vec![entry], ..sync_request(&id, generation, &[]) };
+    let token = world.bench.send(Command::SyncGroup { api_version: 5, request });
+    assert_eq!(world.bench.synced(token).error_code, 0);
+    assert_eq!(world.bench.state().0, GroupState::Stable);
+    (id, generation)
+}
+
+#[test]
+fn a_classic_group_is_upgraded_by_the_first_consumer_and_downgraded_by_the_last() {
+    let mut world = World::new(&[("t", 4)]);
+    let (old, generation) = classic(&mut world);
+    let mut new = Client::named("new", &["t"]);
+    assert_eq!(world.beat(&mut new), ErrorCode::None);
+    assert!(world.bench.shard.group_state(GROUP).is_none());
+    assert_eq!(new.owned.len(), 0);
+
+    // The classic member is told to join, gives two up, and joins again.
+    assert_eq!(world.bench.heartbeat(&old, generation), ErrorCode::RebalanceInProgress);
+    let token = world.bench.join_as(9, cooperative(&old, &[0, 1, 2, 3]));
+    let joined = world.bench.joined(token);
+    assert_eq!((joined.error_code, joined.generation_id), (0, generation));
+    let token = world.bench.sync(&old, joined.generation_id, &[]);
+    let kept = read(&world.bench.synced(token).assignment);
+    assert_eq!(kept.len(), 2);
+    assert_eq!(world.bench.heartbeat(&old, generation), ErrorCode::RebalanceInProgress);
+    let token = world.bench.join_as(9, cooperative(&old, &kept));
+    let joined = world.bench.joined(token);
+    assert!(joined.generation_id > generation);
+    let token = world.bench.sync(&old, joined.generation_id, &[]);
+    assert_eq!(read(&world.bench.synced(token).assignment), kept);
+    assert_eq!(world.bench.heartbeat(&old, joined.generation_id), ErrorCode::None);
+    world.beat(&mut new);
+    assert_eq!(new.owned.len(), 2);
+    assert_eq!(world.state(), Some(ConsumerGroupState::Stable));
+    world.bench.shard.check_invariants();
+
+    // What is in the log says the same.
+    let replayed = world.bench.replayed();
+    let facts = |shard: &crate::GroupShard| shard.consumers[GROUP].as_facts();
+    assert_eq!(facts(&replayed), facts(&world.bench.shard));
+    assert!(replayed.group_state(GROUP).is_none());
+
+    // The last consumer goes: the group is classic again and rebalances.
+    let leave = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..new.request() };
+    assert_eq!(world.ask(leave).error_code, 0);
+    assert_eq!(world.state(), None);
+    assert_eq!(world.bench.state().0, GroupState::PreparingRebalance);
+    let again = world.bench.heartbeat(&old, world.bench.state().1);
+    assert_eq!(again, ErrorCode::RebalanceInProgress);
+    world.crash();
+    assert_eq!(world.bench.state().0, GroupState::Stable);
+}
+
+#[test]
+fn an_upgrade_that_cannot_be_stored_leaves_the_classic_group() {
+    let mut world = World::new(&[("t", 4)]);
+    let (old, generation) = classic(&mut world);
+    world.bench.auto_commit = false;
+    let token = world.send(Client::named("new", &["t"]).request());
+    world.bench.settle(Err(ErrorCode::NotEnoughReplicas));
+    let response = world.answer(token);
+    assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::CoordinatorNotAvailable);
+    world.bench.auto_commit = true;
+    assert_eq!(world.state(), None);
+    assert_eq!(world.bench.heartbeat(&old, generation), ErrorCode::None);
+}
+
+#[test]
+fn an_empty_classic_group_becomes_what_comes_first() {
+    let mut world = World::new(&[("t", 1)]);
+    world.bench.commit_as(9, super::super::bench::commit_request("", -1, 0, 3));
+    let mut a = Client::named("a", &["t"]);
+    assert_eq!(world.beat(&mut a), ErrorCode::None);
+    assert_eq!(world.bench.position(0), Some(3));
+    let leave = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..a.request() };
+    world.ask(leave);
+    let token = world.bench.join_as(3, join_request(""));
+    world.bench.advance(10_000);
+    assert_eq!(world.bench.joined(token).error_code, 0);
+    assert_eq!(world.state(), None);
+    assert_eq!(world.bench.position(0), Some(3));
+}

@@ -1,0 +1,6 @@
+//! Groups of the consumer protocol, driven as clients drive them.
+
+mod joining;
+mod migration;
+mod properties;
+mod world;
