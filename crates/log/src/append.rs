@@ -8,8 +8,8 @@ use std::io::IoSlice;
 
 use naru_model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use naru_records::{
-    BatchError, BatchHeader, ControlRecord, HEADER_LEN, Records, TimestampType, ValidBatch,
-    batches, patch_max_timestamp, patch_placement,
+    BatchError, BatchHeader, HEADER_LEN, TimestampType, ValidBatch, batches, end_txn_marker,
+    patch_max_timestamp, patch_placement,
 };
 
 use crate::error::{AppendError, Context, StorageError};
@@ -17,6 +17,8 @@ use crate::log::Log;
 use crate::producers::{Origin, ProducerEntry, Verdict};
 use crate::segment::Placed;
 use crate::shared::TailBatch;
+use crate::transactions::CompletedTxn;
+use crate::verification::Verification;
 
 /// Positions in an index are 32 bits and signed in Kafka's readers.
 const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
@@ -26,12 +28,13 @@ const SEGMENT_BYTES_MAX: u64 = i32::MAX as u64;
 pub struct NewBatch<'a> {
     bytes: &'a [u8],
     valid: ValidBatch,
+    verification: Verification,
 }
 
 impl<'a> NewBatch<'a> {
     /// A batch that `validate_produced` has accepted.
     pub const fn validated(bytes: &'a [u8], valid: ValidBatch) -> Self {
-        Self { bytes, valid }
+        Self { bytes, valid, verification: Verification::NotNeeded }
     }
 
     /// A batch that this process has built.
@@ -41,7 +44,13 @@ impl<'a> NewBatch<'a> {
             let (needed, available) = (header.size() as u64, bytes.len() as u64);
             return Err(BatchError::Truncated { needed, available });
         }
-        Ok(Self { bytes, valid: ValidBatch { header, max_timestamp: header.max_timestamp } })
+        let valid = ValidBatch { header, max_timestamp: header.max_timestamp };
+        Ok(Self { bytes, valid, verification: Verification::NotNeeded })
+    }
+
+    /// The same, which must have been verified if it begins a transaction.
+    pub const fn with_verification(self, verification: Verification) -> Self {
+        Self { verification, ..self }
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) struct Staging {
     bytes: u64,
     /// Producers as they were before the staged batches, oldest first.
     undo: Vec<(ProducerId, Option<ProducerEntry>)>,
+    /// Transactions that the staged batches end.
+    completed: Vec<CompletedTxn>,
 }
 
 #[derive(Debug)]
@@ -155,7 +166,7 @@ impl Log {
             let position = self.position + self.staging.bytes;
             let placed = Placed { last_offset: last, max_timestamp, position, size };
             self.stage(Staged { header: patched, given: index, first: next, placed });
-            self.note_producer(header, batch.bytes, next, last, max_timestamp);
+            self.note_producer(header, batch.bytes, next, max_timestamp);
             results.push(Ok(Appended {
                 first_offset: next,
                 last_offset: last,
@@ -269,7 +280,7 @@ impl Log {
         let placed = Placed { last_offset: last, max_timestamp, position, size };
         let header_bytes = *batch.bytes.first_chunk().unwrap_or(&[0; HEADER_LEN]);
         self.stage(Staged { header: header_bytes, given: before.len(), first, placed });
-        self.note_producer(&header, batch.bytes, first, last, max_timestamp);
+        self.note_producer(&header, batch.bytes, first, max_timestamp);
         Ok(())
     }
 
@@ -323,10 +334,11 @@ impl Log {
         if bytes > max.min(SEGMENT_BYTES_MAX) {
             return Err(AppendError::LargerThanSegment { bytes, max });
         }
-        match batch.valid.header.producer() {
-            Some(stamp) => self.producers.check(&batch.valid.header, &stamp, origin),
-            None => Ok(Verdict::New),
-        }
+        let header = &batch.valid.header;
+        let Some(stamp) = header.producer() else { return Ok(Verdict::New) };
+        let marker = if header.is_control() { end_txn_marker(batch.bytes) } else { None };
+        let verification = (batch.verification, self.verifications.of(stamp.id));
+        self.producers.check(header, &stamp, origin, marker, verification)
     }
 
     /// Whether a batch belongs into a new segment.
@@ -353,15 +365,18 @@ impl Log {
         header: &BatchHeader,
         bytes: &[u8],
         first: Offset,
-        last: Offset,
         timestamp: Timestamp,
     ) {
         let Some(stamp) = header.producer() else { return };
         self.staging.undo.push((stamp.id, self.producers.entry(stamp.id).copied()));
         if !header.is_control() {
-            self.producers.note_data(header, &stamp, first, last, timestamp);
-        } else if let Some(marker) = end_of_transaction(bytes) {
-            self.producers.note_marker(&stamp, marker, timestamp);
+            self.producers.note_data(header, &stamp, first, timestamp);
+        } else if let Some(marker) = end_txn_marker(bytes) {
+            let completed = self.producers.note_marker(&stamp, marker, first, timestamp);
+            self.staging.completed.extend(completed);
+        }
+        if header.is_transactional() {
+            self.verifications.end(stamp.id);
         }
     }
 
@@ -383,10 +398,13 @@ impl Log {
         if let Some(staged) = self.staging.batches.last() {
             self.log_end = staged.placed.last_offset.plus(1);
         }
+        // Before readers may see the markers: they look into the index for what was aborted.
+        self.index_completed();
         let mut published = self.shared.lock();
         self.active.set_size(self.position);
         published.log_end = self.log_end;
         published.first_unstable = self.producers.first_unstable();
+        self.staging.completed.drain(..).for_each(|ended| published.unreplicated.note(&ended));
         for staged in &self.staging.batches {
             published.push_tail(TailBatch {
                 base: staged.first,
@@ -400,6 +418,16 @@ impl Log {
         self.staging.undo.clear();
         self.staging.bytes = 0;
         Ok(())
+    }
+
+    /// Enters aborted transactions into the index of the active segment.
+    fn index_completed(&mut self) {
+        for aborted in self.staging.completed.iter().filter_map(CompletedTxn::index_entry) {
+            // What cannot be written now stays pending; recovery can do without it.
+            if let Ok(true) = self.active.note_aborted(&aborted) {
+                self.loose.renamed();
+            }
+        }
     }
 
     fn write_bytes(&self, given: &[NewBatch<'_>]) -> Result<(), StorageError> {
@@ -429,6 +457,7 @@ impl Log {
             self.producers.restore(id, entry);
         }
         self.staging.batches.clear();
+        self.staging.completed.clear();
         self.staging.bytes = 0;
     }
 
@@ -451,16 +480,6 @@ impl Log {
 impl<'a> NewBatch<'a> {
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(HEADER_LEN..).unwrap_or_default()
-    }
-}
-
-/// The marker in a control batch that ends a transaction.
-pub(crate) fn end_of_transaction(batch: &[u8]) -> Option<naru_records::EndTxnMarker> {
-    let mut scratch = Vec::new();
-    let record = Records::open(batch, 1 << 20, &mut scratch).ok()?.next()?.ok()?;
-    match ControlRecord::read(&record)? {
-        ControlRecord::EndTxn(marker) => Some(marker),
-        _ => None,
     }
 }
 

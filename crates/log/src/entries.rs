@@ -44,6 +44,11 @@ impl<const N: usize> Entries<N> {
         self.pending.extend_from_slice(&entry);
     }
 
+    /// Whether anything waits to be written.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether so much is pending that it should be written.
     pub(crate) fn wants_write(&self) -> bool {
         self.pending.len() >= WRITE_AFTER
@@ -175,7 +180,9 @@ impl<const N: usize> Entries<N> {
 
     fn file(&mut self, disk: &dyn Disk) -> Result<&Arc<dyn DiskFile>, StorageError> {
         if self.file.is_none() {
-            self.file = Some(disk.open(&self.path, true).context("open", &self.path)?);
+            // A file that has entries and is not there any more was deleted with its segment.
+            let is_new = self.stored == 0;
+            self.file = Some(disk.open(&self.path, is_new).context("open", &self.path)?);
         }
         self.file.as_ref().ok_or_else(|| StorageError {
             action: "open",

@@ -79,6 +79,12 @@ pub enum AppendError {
         /// The producer.
         producer_id: ProducerId,
     },
+    /// A transactional batch of which the transaction coordinator does not know (KIP-890).
+    #[error("the batch of producer {producer_id} is not part of an ongoing transaction")]
+    NotVerified {
+        /// The producer.
+        producer_id: ProducerId,
+    },
     /// A marker from a transaction coordinator that has been replaced.
     #[error("coordinator epoch {request} is older than {current}")]
     CoordinatorFenced {
@@ -132,7 +138,9 @@ impl From<&AppendError> for ErrorCode {
         match error {
             AppendError::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
             AppendError::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
-            AppendError::InvalidTxnState { .. } => Self::InvalidTxnState,
+            AppendError::InvalidTxnState { .. } | AppendError::NotVerified { .. } => {
+                Self::InvalidTxnState
+            }
             AppendError::CoordinatorFenced { .. } => Self::TransactionCoordinatorFenced,
             AppendError::LargerThanSegment { .. } => Self::RecordListTooLarge,
             AppendError::OffsetsOutOfOrder { .. } | AppendError::Damaged { .. } => {

@@ -40,7 +40,10 @@ mod segment;
 mod shared;
 mod snapshot;
 mod sync;
+mod transactions;
 mod truncate;
+mod txn_index;
+mod verification;
 mod verify;
 
 pub use append::{Appended, Followed, NewBatch};
@@ -63,3 +66,5 @@ pub use recovery::{Lost, OpenOptions, Recovery, tail_budget};
 pub use retention::{DeletedSegments, Reason, Retention, SegmentFacts, deletable};
 pub use scrub::{Scrub, ScrubStep};
 pub use sync::SyncPlan;
+pub use txn_index::AbortedTxn;
+pub use verification::{Verification, VerificationGuard};

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use naru_model::{LeaderEpoch, Offset, ProducerId, Timestamp};
+use naru_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use naru_records::BatchHeader;
 
 use crate::append::Staging;
 use crate::checkpoint::{Durable, replace};
@@ -26,6 +27,7 @@ use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::snapshot;
 use crate::sync::Loose;
+use crate::verification::{VerificationGuard, Verifications};
 
 /// The log of one partition, open for writing.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct Log {
     /// The leader-epoch checkpoint on the disk is older than the epochs in memory.
     pub(crate) epochs_unwritten: bool,
     pub(crate) producers: Producers,
+    pub(crate) verifications: Verifications,
     /// Offsets of the producer snapshots on the disk.
     pub(crate) snapshots: BTreeSet<Offset>,
     /// Closed segments that have not been synced since they were closed.
@@ -130,6 +133,27 @@ impl Log {
     /// Forgets producers that have been silent for `producer.id.expiration.ms`.
     pub fn expire_producers(&mut self, now: Timestamp) {
         self.producers.expire(now, self.config.producer_id_expiration_ms);
+        self.verifications.expire(now, self.config.producer_id_expiration_ms);
+    }
+
+    /// Begins to verify a producer that wants to begin a transaction with this batch (KIP-890):
+    /// the guard that the batch must bring; none if the transaction has begun here.
+    pub fn begin_verification(
+        &mut self,
+        header: &BatchHeader,
+        bumps_epochs: bool,
+        now: Timestamp,
+    ) -> Option<VerificationGuard> {
+        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        if self.producers.has_ongoing(id, epoch) {
+            return None;
+        }
+        Some(self.verifications.begin(id, epoch, header.base_sequence, bumps_epochs, now))
+    }
+
+    /// Whether a transaction of this producer has begun here, in this epoch.
+    pub fn has_ongoing_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.has_ongoing(id, epoch)
     }
 
     /// Bytes of logs and indexes, for DescribeLogDirs.

@@ -11,6 +11,8 @@ use naru_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use naru_records::{BatchHeader, EndTxnMarker, ProducerStamp};
 
 use crate::error::AppendError;
+use crate::transactions::CompletedTxn;
+use crate::verification::{Verification, Verifying};
 
 /// How many batches of a producer are remembered, as many as a client may have in flight.
 pub(crate) const BATCHES_MAX: usize = 5;
@@ -22,6 +24,11 @@ pub enum Origin {
     Client,
     /// A coordinator of this cluster: the epoch only.
     Coordinator,
+    /// A transaction coordinator, which ends a transaction: epochs of both.
+    Marker {
+        /// `transaction.version` of the transaction: from 2 on a marker has a new epoch (KIP-890).
+        transaction_version: i8,
+    },
     /// The partition's leader has checked all.
     Replication,
 }
@@ -36,6 +43,16 @@ pub(crate) struct KnownBatch {
 }
 
 impl KnownBatch {
+    /// The batch with this header, as it stands at `first`.
+    pub(crate) fn of(header: &BatchHeader, first: Offset, timestamp: Timestamp) -> Self {
+        Self {
+            last_sequence: header.last_sequence(),
+            last_offset: first.plus(i64::from(header.last_offset_delta)),
+            offset_delta: header.last_offset_delta,
+            timestamp,
+        }
+    }
+
     fn first_sequence(&self) -> Sequence {
         let (last, delta) = (self.last_sequence.0, self.offset_delta);
         if last >= delta { Sequence(last - delta) } else { Sequence(i32::MAX - (delta - last) + 1) }
@@ -85,6 +102,21 @@ impl ProducerEntry {
         }
         self.batches[usize::from(self.count)] = batch;
         self.count += 1;
+    }
+
+    /// Takes over what the log's tail shows of the batches before the last one, which is all that
+    /// a snapshot remembers. `recent` are the last batches of the producer's epoch.
+    pub(crate) fn recall(&mut self, recent: &[KnownBatch]) {
+        let is_same = |a: &KnownBatch, b: &KnownBatch| {
+            (a.last_offset, a.last_sequence) == (b.last_offset, b.last_sequence)
+        };
+        if let (Some(known), Some(last)) = (self.last_batch(), recent.last())
+            && is_same(known, last)
+            && recent.len() > usize::from(self.count)
+        {
+            self.count = 0;
+            recent.iter().for_each(|batch| self.push(*batch));
+        }
     }
 
     fn enter_epoch(&mut self, epoch: ProducerEpoch) {
@@ -151,6 +183,22 @@ impl Producers {
         }
     }
 
+    /// Whether a transaction of this producer is open, in this epoch.
+    pub(crate) fn has_ongoing(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| entry.txn_first_offset.is_some() && entry.epoch == epoch)
+    }
+
+    /// Completes what a snapshot does not remember; see [`ProducerEntry::recall`].
+    pub(crate) fn recall(&mut self, id: ProducerId, epoch: ProducerEpoch, recent: &[KnownBatch]) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.epoch == epoch
+        {
+            entry.recall(recent);
+        }
+    }
+
     /// The first offset of the oldest open transaction.
     pub(crate) fn first_unstable(&self) -> Option<Offset> {
         self.ongoing.first_key_value().map(|(first, _)| *first)
@@ -164,58 +212,66 @@ impl Producers {
         });
     }
 
-    /// Judges a batch against what is known, without changing anything.
+    /// Judges a batch against what is known, without changing anything. `verifying` is what is
+    /// known of its producer's verification, `marker` what the batch says if it is one.
     pub(crate) fn check(
         &self,
         header: &BatchHeader,
         stamp: &ProducerStamp,
         origin: Origin,
+        marker: Option<EndTxnMarker>,
+        verification: (Verification, Option<&Verifying>),
     ) -> Result<Verdict, AppendError> {
         if origin == Origin::Replication {
             return Ok(Verdict::New);
         }
-        let Some(entry) = self.entries.get(&stamp.id) else { return Ok(Verdict::New) };
+        let entry = self.entries.get(&stamp.id);
+        if let Some(marker) = marker {
+            return check_marker(entry, stamp, origin, marker);
+        }
         if origin == Origin::Client
-            && let Some(known) = entry.duplicate_of(stamp, header.last_sequence())
+            && let Some(known) =
+                entry.and_then(|entry| entry.duplicate_of(stamp, header.last_sequence()))
         {
             return Ok(Verdict::Duplicate(known));
         }
-        if stamp.epoch < entry.epoch {
-            return Err(AppendError::InvalidProducerEpoch {
-                producer_id: stamp.id,
-                request: stamp.epoch,
-                current: entry.epoch,
-            });
-        }
+        check_epoch(entry, stamp, |request, current| request < current)?;
         if header.is_control() {
             return Ok(Verdict::New);
         }
-        if origin == Origin::Client {
-            check_sequence(entry, stamp)?;
+        let (needed, verifying) = verification;
+        if let Verification::Needed(guard) = needed
+            && header.is_transactional()
+            && !self.has_ongoing(stamp.id, stamp.epoch)
+            && (guard.is_none() || guard != verifying.map(|verifying| verifying.guard))
+        {
+            return Err(AppendError::NotVerified { producer_id: stamp.id });
         }
-        if entry.txn_first_offset.is_some() && !header.is_transactional() {
+        if origin == Origin::Client {
+            if let Some(verifying) = verifying {
+                check_first_sequence(entry, stamp, verifying)?;
+            }
+            if let Some(entry) = entry {
+                check_sequence(entry, stamp)?;
+            }
+        }
+        if !header.is_transactional() && entry.is_some_and(|e| e.txn_first_offset.is_some()) {
             return Err(AppendError::InvalidTxnState { producer_id: stamp.id });
         }
         Ok(Verdict::New)
     }
 
-    /// Remembers a data batch that stands at these offsets.
+    /// Remembers a data batch that stands at this offset.
     pub(crate) fn note_data(
         &mut self,
         header: &BatchHeader,
         stamp: &ProducerStamp,
         first: Offset,
-        last: Offset,
         timestamp: Timestamp,
     ) {
         let entry = self.entries.entry(stamp.id).or_insert_with(|| ProducerEntry::new(stamp.epoch));
         entry.enter_epoch(stamp.epoch);
-        entry.push(KnownBatch {
-            last_sequence: header.last_sequence(),
-            last_offset: last,
-            offset_delta: i32::try_from(last.0 - first.0).unwrap_or(i32::MAX),
-            timestamp,
-        });
+        entry.push(KnownBatch::of(header, first, timestamp));
         entry.last_timestamp = timestamp;
         if header.is_transactional() && entry.txn_first_offset.is_none() {
             entry.txn_first_offset = Some(first);
@@ -223,23 +279,82 @@ impl Producers {
         }
     }
 
-    /// Remembers the end of a producer's transaction.
+    /// Remembers the end of a producer's transaction, whose marker stands at this offset; what
+    /// ended, if something had begun.
     pub(crate) fn note_marker(
         &mut self,
         stamp: &ProducerStamp,
         marker: EndTxnMarker,
+        at: Offset,
         timestamp: Timestamp,
-    ) {
-        let (EndTxnMarker::Commit { coordinator_epoch }
-        | EndTxnMarker::Abort { coordinator_epoch }) = marker;
+    ) -> Option<CompletedTxn> {
         let entry = self.entries.entry(stamp.id).or_insert_with(|| ProducerEntry::new(stamp.epoch));
         entry.enter_epoch(stamp.epoch);
-        if let Some(first) = entry.txn_first_offset.take() {
-            self.ongoing.remove(&first);
-        }
-        entry.coordinator_epoch = coordinator_epoch;
+        entry.coordinator_epoch = marker.coordinator_epoch();
         entry.last_timestamp = timestamp;
+        let first = entry.txn_first_offset.take()?;
+        self.ongoing.remove(&first);
+        Some(CompletedTxn {
+            producer_id: stamp.id,
+            first,
+            marker: at,
+            aborted: matches!(marker, EndTxnMarker::Abort { .. }),
+            last_stable: self.first_unstable().unwrap_or(at.plus(1)),
+        })
     }
+}
+
+fn check_epoch(
+    entry: Option<&ProducerEntry>,
+    stamp: &ProducerStamp,
+    is_old: impl FnOnce(ProducerEpoch, ProducerEpoch) -> bool,
+) -> Result<(), AppendError> {
+    match entry {
+        Some(entry) if is_old(stamp.epoch, entry.epoch) => Err(AppendError::InvalidProducerEpoch {
+            producer_id: stamp.id,
+            request: stamp.epoch,
+            current: entry.epoch,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_marker(
+    entry: Option<&ProducerEntry>,
+    stamp: &ProducerStamp,
+    origin: Origin,
+    marker: EndTxnMarker,
+) -> Result<Verdict, AppendError> {
+    // With version 2 every marker has a new epoch: one that has not may be of an earlier
+    // transaction, or it is repeated, which does no harm once the transaction has ended.
+    let is_strict = matches!(origin, Origin::Marker { transaction_version } if transaction_version >= 2);
+    let is_open = entry.is_some_and(|entry| entry.txn_first_offset.is_some());
+    check_epoch(entry, stamp, |request, current| {
+        request < current || (is_strict && is_open && request == current)
+    })?;
+    let current = entry.map_or(-1, |entry| entry.coordinator_epoch);
+    let request = marker.coordinator_epoch();
+    if request < current {
+        return Err(AppendError::CoordinatorFenced { request, current });
+    }
+    Ok(Verdict::New)
+}
+
+/// What a producer begins a transaction with after its verification has begun: nothing later than
+/// what it asked for first, and zero with version 2 if nothing is known of it.
+fn check_first_sequence(
+    entry: Option<&ProducerEntry>,
+    stamp: &ProducerStamp,
+    verifying: &Verifying,
+) -> Result<(), AppendError> {
+    let request = stamp.base_sequence;
+    let is_unknown = entry.is_none_or(|entry| entry.batches().is_empty());
+    if (verifying.bumps_epochs && is_unknown && request.0 != 0)
+        || request > verifying.lowest_sequence
+    {
+        return Err(AppendError::OutOfOrderSequence { producer_id: stamp.id, request, last: None });
+    }
+    Ok(())
 }
 
 fn check_sequence(entry: &ProducerEntry, stamp: &ProducerStamp) -> Result<(), AppendError> {

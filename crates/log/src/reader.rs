@@ -15,6 +15,7 @@ use crate::error::{Context, ReadError, StorageError};
 use crate::examine::{Stretch, examine};
 use crate::segment::Segment;
 use crate::shared::{Published, Shared};
+use crate::txn_index::AbortedTxn;
 
 /// A handle for reading; see the module.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ pub struct LogOffsets {
     pub end: Offset,
     /// What a power cut would leave.
     pub synced_end: Offset,
-    /// First offset of the oldest open transaction.
+    /// First offset of the oldest open transaction; see also [`LogReader::last_stable`].
     pub first_unstable: Option<Offset>,
 }
 
@@ -119,6 +120,43 @@ impl LogReader {
             synced_end: published.synced_end,
             first_unstable: published.first_unstable,
         }
+    }
+
+    /// The last stable offset (KIP-98) at this high watermark: below it every transaction has
+    /// ended and its marker is committed. High watermarks that are asked for must not go back,
+    /// except after a truncation.
+    pub fn last_stable(&self, high_watermark: Offset) -> Offset {
+        self.shared.lock().last_stable(high_watermark)
+    }
+
+    /// The aborted transactions that may have records in `slice`, which was read at `from`.
+    pub fn aborted_in(&self, slice: &Slice, from: Offset) -> Result<Vec<AbortedTxn>, ReadError> {
+        let mut found = Vec::new();
+        if slice.len == 0 {
+            return Ok(found);
+        }
+        let (segments, log_start, log_end) = {
+            let published = self.shared.lock();
+            let at = published.segments.partition_point(|s| s.base < slice.segment_base);
+            (published.segments[at..].to_vec(), published.log_start, published.log_end)
+        };
+        let Some(first) = segments.first().filter(|first| first.base == slice.segment_base) else {
+            return Err(ReadError::OutOfRange { start: log_start, end: log_end });
+        };
+        let next = segments.get(1).map_or(log_end, |next| next.base);
+        let upto = first.indexed_from(slice.position + slice.len as u64)?.unwrap_or(next);
+        for segment in &segments {
+            match segment.collect_aborted(from, upto, &mut found) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {
+                    // Deleted just now.
+                    return Err(ReadError::OutOfRange { start: log_start, end: log_end });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
     }
 
     /// First offset that may be read.

@@ -6,6 +6,7 @@
 //! off; damage found in a closed segment after a clean stop is closed to readers instead. Indexes
 //! that are missing, short or wrong are built anew.
 
+mod aborted;
 mod report;
 mod tail;
 
@@ -23,10 +24,13 @@ use crate::epochs::LeaderEpochs;
 use crate::error::{Context, ReadError, StorageError};
 use crate::log::{Log, remove_if_there, unless_full};
 use crate::names;
-use crate::replay::{load_snapshot, replay_producers};
+use crate::replay::Replayed;
 use crate::segment::{FileLens, Placed, Segment};
 use crate::shared::{Published, Shared};
+use crate::transactions::Unreplicated;
 use crate::sync::Loose;
+use crate::txn_index::TxnIndex;
+use crate::verification::Verifications;
 use crate::verify::{Span, Visit, verify};
 
 pub use report::{Lost, OpenOptions, Recovery, tail_budget};
@@ -97,6 +101,8 @@ struct Found {
     segments: Vec<Arc<Segment>>,
     /// Base offsets of the segments that lack an index file.
     lacking: BTreeSet<Offset>,
+    /// Base offset of the first segment whose transaction index cannot be whole.
+    bad_aborted: Option<Offset>,
     snapshots: BTreeSet<Offset>,
 }
 
@@ -135,7 +141,7 @@ impl Opening<'_> {
             match logs.get_mut(&base) {
                 Some(lens) if suffix == names::OFFSET_INDEX => lens.offsets = Some(len),
                 Some(lens) if suffix == names::TIME_INDEX => lens.times = Some(len),
-                Some(_) => {}
+                Some(lens) => lens.aborted = Some(len),
                 // An index without its log.
                 None => remove_if_there(&*self.disk, &names::path(&self.dir, base, suffix))?,
             }
@@ -146,11 +152,13 @@ impl Opening<'_> {
                     if o % 8 == 0 && t % 12 == 0)
         };
         let lacking = logs.iter().filter(|(_, l)| lacks(l)).map(|(base, _)| *base).collect();
+        let is_torn = |lens: &FileLens| lens.aborted.is_some_and(|len| !TxnIndex::is_length(len));
+        let bad_aborted = logs.iter().find(|(_, lens)| is_torn(lens)).map(|(base, _)| *base);
         let segments = logs
             .into_iter()
             .map(|(base, lens)| Arc::new(Segment::with(&self.disk, &self.dir, base, lens)))
             .collect();
-        Ok(Found { segments, lacking, snapshots })
+        Ok(Found { segments, lacking, bad_aborted, snapshots })
     }
 
     /// A crash in the middle of compaction leaves `.swap` files, which are complete: they
@@ -464,34 +472,26 @@ impl Opening<'_> {
         for ahead in found.snapshots.split_off(&log_end.plus(1)) {
             remove_if_there(&*self.disk, &names::path(&self.dir, ahead, names::SNAPSHOT))?;
         }
-        let (mut producers, from) =
-            load_snapshot(&*self.disk, &self.dir, &mut found.snapshots, log_end)?;
-        // When every batch after the snapshot was verified just now, it is known whether any
-        // of them has a producer.
-        let nothing_new =
-            from.is_some_and(|from| from >= self.verified_from) && !self.producers_seen;
-        if !nothing_new && from != Some(log_end) {
-            let range = (log_start, log_end);
-            let snapshots = &mut found.snapshots;
-            (producers, _) =
-                replay_producers(&*self.disk, &self.dir, snapshots, &found.segments, range)?;
-        }
+        let Replayed { mut producers, completed } =
+            self.recover_producers(&mut found, (log_start, log_end))?;
         producers.expire(self.options.now, self.options.config.producer_id_expiration_ms);
 
         let active = Arc::clone(found.segments.last().expect("there is at least one"));
         let report = self.report;
         let epochs_changed = self.epochs != self.epochs_on_disk || self.epochs.entries().is_empty();
-        let published = Published {
+        let mut published = Published {
             segments: found.segments,
             log_start,
             log_end,
             synced_end: recovered.synced_end.min(log_end).max(log_start.min(log_end)),
             first_unstable: producers.first_unstable(),
+            unreplicated: Unreplicated::default(),
             epochs: self.epochs,
             changes: 0,
             compact: self.options.config.compact,
             tail: std::collections::VecDeque::new(),
         };
+        completed.iter().for_each(|ended| published.unreplicated.note(ended));
         let unsynced = closed_after(&published.segments, published.synced_end);
         let mut log = Log {
             dir: self.dir,
@@ -504,6 +504,7 @@ impl Opening<'_> {
             epochs_unwritten: false,
             shared: Arc::new(Shared::new(published)),
             producers,
+            verifications: Verifications::default(),
             snapshots: found.snapshots,
             unsynced,
             loose: Loose::default(),

@@ -1,39 +1,61 @@
 //! Rebuilding the producers' state from the last good snapshot and the batches after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use naru_model::Offset;
+use naru_model::{Offset, ProducerEpoch, ProducerId};
+use naru_records::end_txn_marker;
 
-use crate::append::end_of_transaction;
 use crate::checkpoint::read_if_there;
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::log::remove_if_there;
 use crate::names;
-use crate::producers::Producers;
+use crate::producers::{BATCHES_MAX, KnownBatch, Producers};
 use crate::reader::read_batch;
 use crate::segment::Segment;
 use crate::snapshot;
+use crate::transactions::CompletedTxn;
 
-/// The producers at the end of `range`, which begins at the log start, and the offset of the snapshot they were read from.
-/// Damaged snapshots are removed.
+/// What a replay has found.
+#[derive(Debug, Default)]
+pub(crate) struct Replayed {
+    pub(crate) producers: Producers,
+    /// Transactions that ended after the snapshot.
+    pub(crate) completed: Vec<CompletedTxn>,
+}
+
+/// The producers at the end of `range`, which begins at the log start. Damaged snapshots are
+/// removed.
 pub(crate) fn replay_producers(
     disk: &dyn Disk,
     dir: &Path,
     snapshots: &mut BTreeSet<Offset>,
     segments: &[Arc<Segment>],
     range: (Offset, Offset),
-) -> Result<(Producers, Option<Offset>), ReadError> {
-    let (start, end) = range;
-    let (mut producers, from) = load_snapshot(disk, dir, snapshots, end)?;
+) -> Result<Replayed, ReadError> {
+    replay_from_snapshot(disk, dir, snapshots, segments, range, range.1)
+}
+
+/// The same from a snapshot that is not after `snapshot_upto`, so that every transaction is seen
+/// that ended since.
+pub(crate) fn replay_from_snapshot(
+    disk: &dyn Disk,
+    dir: &Path,
+    snapshots: &mut BTreeSet<Offset>,
+    segments: &[Arc<Segment>],
+    (start, end): (Offset, Offset),
+    snapshot_upto: Offset,
+) -> Result<Replayed, ReadError> {
+    let (producers, from) = load_snapshot(disk, dir, snapshots, snapshot_upto.min(end))?;
+    let mut replayed = Replayed { producers, completed: Vec::new() };
     // A producer whose batches are hidden by the log start may still repeat them.
     let replay_from = from.unwrap_or(Offset::ZERO);
     for (index, segment) in segments.iter().enumerate() {
         // What lies before the log start was not even verified.
         if segments.get(index + 1).is_none_or(|next| next.base > start) {
-            match replay_segment(segment, replay_from, end, &mut producers) {
+            match replay_segment(segment, replay_from, end, &mut replayed) {
                 // Damage is no reason not to open a log: what the producers wrote behind it in
                 // this segment is not known, as if they had been silent.
                 Err(ReadError::Damaged { path, position }) => {
@@ -43,7 +65,7 @@ pub(crate) fn replay_producers(
             }
         }
     }
-    Ok((producers, from))
+    Ok(replayed)
 }
 
 /// The last good snapshot at or before `end`.
@@ -69,8 +91,9 @@ fn replay_segment(
     segment: &Segment,
     from: Offset,
     end: Offset,
-    producers: &mut Producers,
+    replayed: &mut Replayed,
 ) -> Result<(), ReadError> {
+    let producers = &mut replayed.producers;
     if segment.base >= end || segment.size() == 0 {
         return Ok(());
     }
@@ -84,12 +107,70 @@ fn replay_segment(
             break;
         }
         let Some(stamp) = header.producer() else { continue };
-        let (first, last) = (header.base_offset, header.last_offset());
+        let first = header.base_offset;
         if !header.is_control() {
-            producers.note_data(&header, &stamp, first, last, header.max_timestamp);
-        } else if let Some(marker) = end_of_transaction(&read_batch(segment, &header, position)?) {
-            producers.note_marker(&stamp, marker, header.max_timestamp);
+            producers.note_data(&header, &stamp, first, header.max_timestamp);
+        } else if let Some(marker) = end_txn_marker(&read_batch(segment, &header, position)?) {
+            let ended = producers.note_marker(&stamp, marker, first, header.max_timestamp);
+            replayed.completed.extend(ended);
         }
+    }
+    Ok(())
+}
+
+/// Completes what the producers' snapshot has left out, by the headers of the log's last `budget`
+/// bytes: a client may repeat any of its last batches, a snapshot remembers one.
+pub(crate) fn recall_batches(
+    segments: &[Arc<Segment>],
+    mut budget: u64,
+    producers: &mut Producers,
+) -> Result<(), ReadError> {
+    if producers.len() == 0 {
+        return Ok(());
+    }
+    let mut tails = Vec::new();
+    for segment in segments.iter().rev() {
+        let size = segment.size();
+        let from = match size.checked_sub(budget) {
+            Some(limit @ 1..) => segment.boundary_below(limit)?.unwrap_or(0),
+            _ => 0,
+        };
+        tails.push((segment, from));
+        budget = budget.saturating_sub(size - from);
+        if from > 0 || budget == 0 {
+            break;
+        }
+    }
+    let mut recent: HashMap<(ProducerId, ProducerEpoch), Vec<KnownBatch>> = HashMap::new();
+    for (segment, from) in tails.into_iter().rev() {
+        if let Err(error) = collect_recent(segment, from, &mut recent) {
+            let ReadError::Damaged { .. } = error else { return Err(error) };
+            // What lies before the damage is not joined to what lies behind it.
+            recent.clear();
+        }
+    }
+    for ((id, epoch), batches) in recent {
+        producers.recall(id, epoch, &batches);
+    }
+    Ok(())
+}
+
+fn collect_recent(
+    segment: &Segment,
+    from: u64,
+    recent: &mut HashMap<(ProducerId, ProducerEpoch), Vec<KnownBatch>>,
+) -> Result<(), ReadError> {
+    if segment.size() == 0 {
+        return Ok(());
+    }
+    let mut scan = segment.scan_from(from)?;
+    while let Some((header, _)) = scan.next()? {
+        let Some(stamp) = header.producer().filter(|_| !header.is_control()) else { continue };
+        let batches = recent.entry((stamp.id, stamp.epoch)).or_default();
+        if batches.len() == BATCHES_MAX {
+            batches.remove(0);
+        }
+        batches.push(KnownBatch::of(&header, header.base_offset, header.max_timestamp));
     }
     Ok(())
 }

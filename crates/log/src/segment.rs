@@ -1,4 +1,4 @@
-//! One segment: a `.log` file with its offset index and its time index.
+//! One segment: a `.log` file with its offset index, its time index and its transaction index.
 //!
 //! Shared between the writer and all readers. The bytes below [`Segment::size`] never change
 //! except by truncation; files are opened when first needed.
@@ -6,6 +6,7 @@
 //! Invariants: index positions are below the size; an offset-index entry names the last offset
 //! of the batch that begins at its position, as Kafka's does.
 
+mod aborted;
 mod inner;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +21,10 @@ use crate::damage::{Damage, Integrity};
 use crate::disk::{Disk, DiskFile};
 use crate::entries::Entries;
 use crate::error::{Context, ReadError, StorageError};
+use crate::log::remove_if_there;
 use crate::names;
 use crate::scan::HeaderScan;
+use crate::txn_index::TxnIndex;
 use inner::{Greatest, Inner, position_of, relative_of, time_relative_of, timestamp_of};
 
 /// Lengths of the files of a segment as a folder's listing tells them; none where there is none.
@@ -30,6 +33,8 @@ pub(crate) struct FileLens {
     pub(crate) log: u64,
     pub(crate) offsets: Option<u64>,
     pub(crate) times: Option<u64>,
+    /// Of the transaction index.
+    pub(crate) aborted: Option<u64>,
     pub(crate) modified: Timestamp,
 }
 
@@ -75,6 +80,7 @@ impl Segment {
             let index = disk.open(&path, true).context("create", &path)?;
             index.set_len(0).context("truncate", &path)?;
         }
+        remove_if_there(&**disk, &names::path(dir, base, names::TXN_INDEX))?;
         drop(inner);
         Ok(segment)
     }
@@ -91,6 +97,10 @@ impl Segment {
                 file: None,
                 offsets: Entries::existing(index(names::OFFSET_INDEX), lens.offsets.unwrap_or(0)),
                 times: Entries::existing(index(names::TIME_INDEX), lens.times.unwrap_or(0)),
+                aborted: TxnIndex::existing(
+                    index(names::TXN_INDEX),
+                    lens.aborted.unwrap_or(0),
+                ),
                 max: Greatest::InIndex,
                 first_timestamp: None,
                 bytes_since_entry: 0,
@@ -114,10 +124,10 @@ impl Segment {
         &self.path
     }
 
-    /// Bytes of the log file and both indexes.
+    /// Bytes of the log file and the indexes.
     pub(crate) fn bytes_on_disk(&self) -> u64 {
         let inner = self.lock();
-        self.size() + inner.offsets.bytes() + inner.times.bytes()
+        self.size() + inner.offsets.bytes() + inner.times.bytes() + inner.aborted.bytes()
     }
 
     /// The log file, opened if it is not yet.
@@ -137,12 +147,14 @@ impl Segment {
         inner.file = None;
         inner.offsets.release();
         inner.times.release();
+        inner.aborted.release();
     }
 
     /// The open index files, which are synced when a segment is closed.
     pub(crate) fn index_files(&self) -> Vec<Arc<dyn DiskFile>> {
         let inner = self.lock();
-        inner.offsets.open_file().into_iter().chain(inner.times.open_file()).cloned().collect()
+        let indexes = inner.offsets.open_file().into_iter().chain(inner.times.open_file());
+        indexes.cloned().chain(inner.aborted.open_file()).collect()
     }
 
     /// Remembers an appended batch in the indexes, at most one entry per interval.
@@ -372,6 +384,7 @@ impl Segment {
         inner.offsets.truncate(disk, keep)?;
         let keep = inner.times.partition_point(disk, |e| time_relative_of(e) < relative_end)?;
         inner.times.truncate(disk, keep)?;
+        inner.aborted.truncate(disk, end)?;
         if size == 0 {
             inner.first_timestamp = None;
         }
@@ -418,7 +431,8 @@ impl Segment {
         let disk = &*self.disk;
         inner.append_time(disk, self.base);
         inner.offsets.finish(disk)?;
-        inner.times.finish(disk)
+        inner.times.finish(disk)?;
+        inner.aborted.finish(disk)
     }
 
     /// Empties both indexes, before they are built anew.

@@ -13,6 +13,7 @@ use naru_model::Offset;
 
 use crate::epochs::LeaderEpochs;
 use crate::segment::Segment;
+use crate::transactions::Unreplicated;
 
 /// How many of the last batches readers find without touching an index.
 const TAIL_MAX: usize = 128;
@@ -32,7 +33,10 @@ pub(crate) struct Published {
     pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     pub(crate) synced_end: Offset,
+    /// First offset of the oldest open transaction.
     pub(crate) first_unstable: Option<Offset>,
+    /// Transactions whose markers may be above the high watermark.
+    pub(crate) unreplicated: Unreplicated,
     pub(crate) epochs: LeaderEpochs,
     /// How often bytes that readers may have seen were cut off or replaced.
     pub(crate) changes: u64,
@@ -57,6 +61,15 @@ impl Shared {
 }
 
 impl Published {
+    /// Below this offset every transaction has ended and its marker is committed; it is asked for
+    /// with rising high watermarks.
+    pub(crate) fn last_stable(&mut self, high_watermark: Offset) -> Offset {
+        self.unreplicated.settle(high_watermark);
+        let unstable = [self.first_unstable, self.unreplicated.first()];
+        let unstable = unstable.into_iter().flatten().min();
+        unstable.map_or(high_watermark, |first| first.max(self.log_start).min(high_watermark))
+    }
+
     pub(crate) fn active(&self) -> &Arc<Segment> {
         self.segments.last().expect("a log has at least one segment")
     }

@@ -124,6 +124,10 @@ impl Log {
         if synced < self.log_end && self.position > 0 {
             plan.files.push((self.active.file()?, self.active.path().to_path_buf()));
         }
+        // What it knows before the recovery point is not looked for in the log again.
+        if let Some(aborted) = self.active.take_unsynced_aborted() {
+            plan.files.push((aborted, self.active.path().to_path_buf()));
+        }
         Ok(Some(plan))
     }
 

@@ -8,8 +8,11 @@ use crate::error::{AppendError, Context, ReadError, StorageError};
 use crate::log::{Log, remove_if_there};
 use crate::names;
 use crate::producers::Producers;
-use crate::replay::replay_producers;
+use crate::replay::{recall_batches, replay_producers};
 use crate::segment::Segment;
+
+/// How much of the log's end is looked at for the producers' last batches after a cut.
+const RECALL_BYTES: u64 = 256 << 10;
 
 impl Log {
     /// Removes every record from `offset` on. An offset inside a batch removes the whole batch:
@@ -95,9 +98,10 @@ impl Log {
             (published.segments.clone(), published.log_start)
         };
         let range = (log_start, end);
-        let (producers, _) =
+        let mut replayed =
             replay_producers(&*self.disk, &self.dir, &mut self.snapshots, &segments, range)?;
-        self.producers = producers;
+        recall_batches(&segments, RECALL_BYTES, &mut replayed.producers)?;
+        self.producers = replayed.producers;
 
         let epochs_changed = {
             let mut published = self.shared.lock();
@@ -105,6 +109,7 @@ impl Log {
             published.log_start = published.log_start.min(end);
             published.synced_end = published.synced_end.min(end);
             published.first_unstable = self.producers.first_unstable();
+            published.unreplicated.truncate(end);
             published.epochs.truncate_from_end(end)
         };
         if epochs_changed {
@@ -165,6 +170,7 @@ impl Log {
             published.log_end = offset;
             published.synced_end = offset;
             published.first_unstable = None;
+            published.unreplicated.clear();
             published.epochs = crate::epochs::LeaderEpochs::default();
         }
         self.write_epochs_if_space()

@@ -2,7 +2,13 @@
 //!
 //! The key is a version and a type, both 16 bits; the value depends on the type.
 
-use crate::record::Record;
+use std::io;
+
+use naru_model::{ProducerEpoch, ProducerId, Sequence, Timestamp};
+
+use crate::builder::{BatchBuilder, BatchOptions};
+use crate::header::ProducerStamp;
+use crate::record::{Record, Records};
 
 /// Whether a transaction was committed or aborted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +74,48 @@ impl<'a> ControlRecord<'a> {
     }
 }
 
+/// What the records of a marker may inflate to; brokers do not compress them.
+const MARKER_INFLATED_MAX: u64 = 1 << 20;
+
+/// The marker in a control batch that ends a transaction; none if it is another control batch, or
+/// if compaction has emptied it.
+pub fn end_txn_marker(batch: &[u8]) -> Option<EndTxnMarker> {
+    let mut scratch = Vec::new();
+    let record = Records::open(batch, MARKER_INFLATED_MAX, &mut scratch).ok()?.next()?.ok()?;
+    match ControlRecord::read(&record)? {
+        ControlRecord::EndTxn(marker) => Some(marker),
+        _ => None,
+    }
+}
+
+/// The batch that ends a producer's transaction, as a leader appends it.
+pub fn end_txn_batch(
+    id: ProducerId,
+    epoch: ProducerEpoch,
+    marker: EndTxnMarker,
+    now: Timestamp,
+) -> io::Result<Vec<u8>> {
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(now, Some(&marker.key()), Some(&marker.value()));
+    builder.build(&BatchOptions {
+        producer: Some(ProducerStamp { id, epoch, base_sequence: Sequence(-1) }),
+        transactional: true,
+        control: true,
+        ..BatchOptions::default()
+    })
+}
+
 impl EndTxnMarker {
+    /// Epoch of the transaction coordinator that decided.
+    pub const fn coordinator_epoch(self) -> i32 {
+        let (Self::Commit { coordinator_epoch } | Self::Abort { coordinator_epoch }) = self;
+        coordinator_epoch
+    }
+
     /// The value of the control record.
     pub fn value(self) -> [u8; 6] {
-        let (Self::Commit { coordinator_epoch } | Self::Abort { coordinator_epoch }) = self;
         let mut out = [0; 6];
-        out[2..].copy_from_slice(&coordinator_epoch.to_be_bytes());
+        out[2..].copy_from_slice(&self.coordinator_epoch().to_be_bytes());
         out
     }
 
@@ -96,4 +138,23 @@ pub fn control_key(kind: i16) -> [u8; 4] {
 
 fn coordinator_epoch(value: &[u8]) -> Option<i32> {
     Some(i32::from_be_bytes(*value.get(2..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::BatchHeader;
+
+    #[test]
+    fn a_marker_reads_back_from_its_batch() {
+        let marker = EndTxnMarker::Abort { coordinator_epoch: 7 };
+        let batch =
+            end_txn_batch(ProducerId(5), ProducerEpoch(3), marker, Timestamp(1000)).unwrap();
+        let header = BatchHeader::parse(&batch).unwrap();
+        assert!(header.is_control() && header.is_transactional());
+        assert_eq!((header.producer_id.0, header.producer_epoch.0), (5, 3));
+        assert_eq!((header.base_sequence.0, header.max_timestamp.0), (-1, 1000));
+        assert_eq!(end_txn_marker(&batch), Some(marker));
+        assert_eq!(end_txn_marker(&batch[..70]), None);
+    }
 }

@@ -23,7 +23,7 @@ mod walk;
 
 pub use builder::{BatchBuilder, BatchOptions};
 pub use codec::{Compression, compress, inflate};
-pub use control::{ControlRecord, EndTxnMarker, control_key};
+pub use control::{ControlRecord, EndTxnMarker, control_key, end_txn_batch, end_txn_marker};
 pub use error::{BatchError, InvalidBatch, RecordError, RecordProblem, RecordShape};
 pub use header::{
     BatchHeader, Batches, HEADER_LEN, LOG_OVERHEAD, ProducerStamp, TimestampType, batches, crc_of,

@@ -10,12 +10,14 @@ use naru_model::{Offset, Timestamp};
 use crate::disk::{Disk, DiskFile};
 use crate::entries::Entries;
 use crate::error::StorageError;
+use crate::txn_index::TxnIndex;
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) file: Option<Arc<dyn DiskFile>>,
     pub(super) offsets: Entries<8>,
     pub(super) times: Entries<12>,
+    pub(super) aborted: TxnIndex,
     pub(super) max: Greatest,
     /// Max timestamp of the first batch, from which `segment.ms` counts.
     pub(super) first_timestamp: Option<Timestamp>,
@@ -76,7 +78,8 @@ impl Inner {
 
     pub(super) fn write(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
         self.offsets.write(disk)?;
-        self.times.write(disk)
+        self.times.write(disk)?;
+        self.aborted.write(disk)
     }
 
     /// Looks at the last two entries of each index only.
