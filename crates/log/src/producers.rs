@@ -299,7 +299,7 @@ impl Producers {
             first,
             marker: at,
             aborted: matches!(marker, EndTxnMarker::Abort { .. }),
-            last_stable: self.first_unstable().unwrap_or(at.plus(1)),
+            last_stable: self.first_unstable().unwrap_or_else(|| at.plus(1)),
         })
     }
 }
@@ -327,7 +327,8 @@ fn check_marker(
 ) -> Result<Verdict, AppendError> {
     // With version 2 every marker has a new epoch: one that has not may be of an earlier
     // transaction, or it is repeated, which does no harm once the transaction has ended.
-    let is_strict = matches!(origin, Origin::Marker { transaction_version } if transaction_version >= 2);
+    let is_strict =
+        matches!(origin, Origin::Marker { transaction_version } if transaction_version >= 2);
     let is_open = entry.is_some_and(|entry| entry.txn_first_offset.is_some());
     check_epoch(entry, stamp, |request, current| {
         request < current || (is_strict && is_open && request == current)

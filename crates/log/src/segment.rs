@@ -97,10 +97,7 @@ impl Segment {
                 file: None,
                 offsets: Entries::existing(index(names::OFFSET_INDEX), lens.offsets.unwrap_or(0)),
                 times: Entries::existing(index(names::TIME_INDEX), lens.times.unwrap_or(0)),
-                aborted: TxnIndex::existing(
-                    index(names::TXN_INDEX),
-                    lens.aborted.unwrap_or(0),
-                ),
+                aborted: TxnIndex::existing(index(names::TXN_INDEX), lens.aborted.unwrap_or(0)),
                 max: Greatest::InIndex,
                 first_timestamp: None,
                 bytes_since_entry: 0,

@@ -37,8 +37,12 @@ impl AbortedTxn {
     pub fn to_bytes(&self) -> [u8; ENTRY_LEN] {
         let mut out = [0; ENTRY_LEN];
         out[..2].copy_from_slice(&VERSION.to_be_bytes());
-        let fields =
-            [self.producer_id.0, self.first_offset.0, self.last_offset.0, self.last_stable_offset.0];
+        let fields = [
+            self.producer_id.0,
+            self.first_offset.0,
+            self.last_offset.0,
+            self.last_stable_offset.0,
+        ];
         for (place, field) in out[2..].chunks_exact_mut(8).zip(fields) {
             place.copy_from_slice(&field.to_be_bytes());
         }
@@ -118,21 +122,26 @@ impl TxnIndex {
         Ok(())
     }
 
-    /// Whether the last entries can belong to a segment of these offsets.
-    pub(crate) fn ends_plausibly(
+    /// Whether all entries can belong to a segment with this base. A power cut can leave zeros in
+    /// the place of what was not synced.
+    pub(crate) fn is_plausible(
         &mut self,
         disk: &dyn Disk,
         base: Offset,
     ) -> Result<bool, StorageError> {
-        let Some(at) = self.entries.count().checked_sub(1) else { return Ok(true) };
-        let Some(last) = AbortedTxn::from_bytes(&self.entries.entry(disk, at)?) else {
-            return Ok(false);
+        let count = self.entries.count();
+        if count == 0 {
+            return Ok(true);
+        }
+        let is_whole = |entry: &[u8; ENTRY_LEN]| {
+            AbortedTxn::from_bytes(entry)
+                .is_some_and(|txn| txn.first_offset < txn.last_offset && txn.last_offset >= base)
         };
-        let rises = match at.checked_sub(1) {
-            Some(before) => marker_at(&self.entries.entry(disk, before)?) < last.last_offset,
-            None => true,
-        };
-        Ok(rises && last.last_offset >= base && last.first_offset <= last.last_offset)
+        let first = self.entries.entry(disk, 0)?;
+        let rises = self.entries.rising(disk, |before, entry| {
+            is_whole(entry) && marker_at(before) < marker_at(entry)
+        })?;
+        Ok(is_whole(&first) && rises == count)
     }
 
     /// Forgets the transactions whose markers stand at `end` or later.
@@ -241,7 +250,21 @@ mod tests {
         assert_eq!(search(11, 25), (vec![all[1]], true));
         assert_eq!(search(11, 100), (vec![all[1], all[2]], false));
         assert_eq!(search(41, 100), (vec![], false));
+        assert!(index.is_plausible(&OsDisk, Offset(10)).unwrap());
+        assert!(!index.is_plausible(&OsDisk, Offset(11)).unwrap());
         index.truncate(&OsDisk, Offset(40)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 * 34);
+    }
+
+    #[test]
+    fn what_a_power_cut_leaves_is_noticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("0.txnindex");
+        let good = aborted(0, 10, 5).to_bytes();
+        for bytes in [vec![0; 34], [good.as_slice(), &[0; 34]].concat(), [good, good].concat()] {
+            std::fs::write(&path, &bytes).unwrap();
+            let mut index = TxnIndex::existing(path.clone(), bytes.len() as u64);
+            assert!(!index.is_plausible(&OsDisk, Offset(0)).unwrap());
+        }
     }
 }

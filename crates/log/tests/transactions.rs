@@ -42,7 +42,9 @@ fn transactional(id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Vec<u8>
         epoch: ProducerEpoch(epoch),
         base_sequence: Sequence(sequence),
     });
-    builder.build(&BatchOptions { producer, transactional: true, ..BatchOptions::default() }).unwrap()
+    builder
+        .build(&BatchOptions { producer, transactional: true, ..BatchOptions::default() })
+        .unwrap()
 }
 
 fn marker(id: i64, epoch: i16, commit: bool, coordinator_epoch: i32) -> Vec<u8> {
@@ -453,6 +455,11 @@ impl Life {
                 self.open(false);
                 let end = self.log().log_end().0;
                 assert!(end >= self.synced);
+                if end <= self.start {
+                    // Nothing of it is left; it begins anew.
+                    self.batches.clear();
+                    self.log().truncate_fully_and_start_at(Offset(end), NOW).unwrap();
+                }
                 self.cut(end);
                 // Markers that were committed may be lost here.
                 self.stable = 0;
@@ -532,7 +539,9 @@ impl Life {
                 Batch::Data { producer, values } => {
                     let mut later = self.batches.range(first + 1..);
                     let committed = later.find_map(|(_, batch)| match batch {
-                        Batch::End { producer: whose, commit } if whose == producer => Some(*commit),
+                        Batch::End { producer: whose, commit } if whose == producer => {
+                            Some(*commit)
+                        }
                         _ => None,
                     });
                     if committed != Some(true) {
@@ -542,8 +551,10 @@ impl Life {
                 }
                 Batch::End { .. } => continue,
             };
-            let offsets = *first..;
-            rows.extend(offsets.zip(values.iter().cloned()).filter(|row| row.0 >= self.start));
+            // The log start may lie within a batch, and the stable part end there.
+            let offsets = self.start..stable;
+            let all = (*first..).zip(values.iter().cloned());
+            rows.extend(all.filter(|row| offsets.contains(&row.0)));
         }
         rows
     }

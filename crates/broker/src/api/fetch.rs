@@ -1,6 +1,6 @@
 //! Fetch (key 1, v4–v18). KIP-74, 98, 207, 227, 320, 392, 516, 595.
 //!
-//! v4 isolation level · v7 sessions · v9 leader epochs · v11 rack · v12 flexible, diverging epochs
+//! v4 isolation level, aborted transactions · v7 sessions · v9 leader epochs · v11 rack · v12 flexible, diverging epochs
 //! · v13 topic ids · v15 replica state · v16 leader hints.
 //! Record bytes never pass through here: the answer names ranges of log files.
 
@@ -14,8 +14,8 @@ use naru_model::config::ReplicaSelector;
 use naru_model::{BrokerEpoch, BrokerId, ErrorCode};
 use naru_protocol::messages::fetch_request::{FetchRequest, FetchTopic};
 use naru_protocol::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
-    PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
 };
 use naru_protocol::{Records, frame};
 use naru_replication::PartitionKey;
@@ -37,6 +37,8 @@ const RACKS_SINCE: i16 = 11;
 const LEADERS_SINCE: i16 = 16;
 /// Ranges up to this size are read into the answer: one system call less than sendfile.
 const INLINE_MAX: usize = 8 << 10;
+/// `isolation.level=read_committed`.
+const READ_COMMITTED: i8 = 1;
 /// A divergence that is not known.
 const NO_EPOCH: (i32, i64) = (-1, -1);
 
@@ -71,7 +73,6 @@ struct Fetch {
     bytes_max: usize,
     bytes_min: usize,
     wait_max: Duration,
-    read_committed: bool,
     read_as: ReadAs,
     access: Access,
     /// Where a follower's session hears of news, so that not every partition is looked at.
@@ -145,7 +146,10 @@ impl Fetch {
             let broker_epoch = (epoch >= 0).then_some(BrokerEpoch(epoch));
             ReadAs::Follower { replica: BrokerId(replica), broker_epoch }
         } else {
-            ReadAs::Consumer { from_follower: context.version >= RACKS_SINCE }
+            ReadAs::Consumer {
+                from_follower: context.version >= RACKS_SINCE,
+                uncommitted: request.isolation_level != READ_COMMITTED,
+            }
         };
         let access = match read_as {
             _ if !context.is_judged() => Access::Everything,
@@ -160,7 +164,7 @@ impl Fetch {
             ReadAs::Follower { .. } => usize::MAX,
         };
         let sends_away = node.config().replication.selector == ReplicaSelector::RackAware
-            && matches!(read_as, ReadAs::Consumer { from_follower: true })
+            && matches!(read_as, ReadAs::Consumer { from_follower: true, .. })
             && node.replication().knows_rack(&request.rack_id);
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
@@ -170,7 +174,6 @@ impl Fetch {
             bytes_max: size(request.max_bytes).min(node_max),
             bytes_min: size(request.min_bytes).min(node_max),
             wait_max: Duration::from_millis(wait_max),
-            read_committed: request.isolation_level == 1,
             read_as,
             access,
             rack: sends_away.then(|| request.rack_id.clone()),
@@ -425,15 +428,21 @@ impl Fetch {
         read: PartitionRead,
         ranges: &mut Vec<FileRange>,
     ) -> PartitionData {
+        let aborted = read.aborted.map(|aborted| {
+            let told = aborted.iter().map(|txn| AbortedTransaction {
+                producer_id: txn.producer_id.0,
+                first_offset: txn.first_offset.0,
+            });
+            told.collect()
+        });
         let mut data = PartitionData {
             partition_index: target.wanted.partition,
             error_code: read.error.code(),
             high_watermark: read.high_watermark,
-            // No transaction is open anywhere yet: everything below the high watermark is stable.
-            last_stable_offset: read.high_watermark,
+            last_stable_offset: read.last_stable,
             log_start_offset: read.log_start,
             // Kafka leaves the list empty, not absent, where it knows no such partition.
-            aborted_transactions: (self.read_committed || is_unknown(read.error)).then(Vec::new),
+            aborted_transactions: aborted.or_else(|| is_unknown(read.error).then(Vec::new)),
             records: Records::Inline(Bytes::new()),
             ..Default::default()
         };

@@ -1,5 +1,6 @@
 //! ListOffsets (key 2, v1–v11). KIP-79, 98, 320, 405, 734, 1005, 1023, 1105.
 //!
+//! v2 isolation level: the latest offset of committed records is the last stable one.
 //! Timestamps: -1 latest · -2 earliest · -3 greatest timestamp (v7) · -4 earliest local (v8)
 //! · -5 latest tiered (v9) · -6 earliest pending upload (v11); otherwise the first record at or
 //! after the time. Nothing is tiered, so earliest local is earliest and tiered offsets are -1.
@@ -27,6 +28,26 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// How long an answer waits for syncs at most.
 const SETTLE_MAX: Duration = Duration::from_secs(1);
+
+/// `isolation.level=read_committed`.
+const READ_COMMITTED: i8 = 1;
+
+/// Whose offsets are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Replica,
+    Uncommitted,
+    /// Reads up to the last stable offset.
+    Committed,
+}
+
+fn reader_of(request: &ListOffsetsRequest) -> Reader {
+    match (request.replica_id, request.isolation_level) {
+        (0.., _) => Reader::Replica,
+        (_, READ_COMMITTED) => Reader::Committed,
+        _ => Reader::Uncommitted,
+    }
+}
 
 /// What is answered when there is no such offset.
 const NOTHING: Looked = Looked { offset: -1, timestamp: -1, epoch: -1 };
@@ -72,8 +93,7 @@ fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOff
             let named = (topic.name.as_str(), partition.partition_index);
             let twice = times_named.get(&named).is_some_and(|times| *times > 1);
             if !twice || refused.insert(named) {
-                let replica = request.replica_id >= 0;
-                partitions.push(answer(context, replica, &topic.name, partition, twice));
+                partitions.push(answer(context, reader_of(request), &topic.name, partition, twice));
             }
         }
         let name = topic.name.clone();
@@ -84,7 +104,7 @@ fn answer_all(context: &RequestContext, request: &ListOffsetsRequest) -> ListOff
 
 fn answer(
     context: &RequestContext,
-    replica: bool,
+    reader: Reader,
     topic: &str,
     asked: &ListOffsetsPartition,
     twice: bool,
@@ -95,7 +115,7 @@ fn answer(
         Err(ErrorCode::InvalidRequest)
     } else {
         lookup::by_name(&context.node, topic, asked.partition_index)
-            .and_then(|partition| look_up(context.version, replica, &partition, asked))
+            .and_then(|partition| look_up(context.version, reader, &partition, asked))
     };
     let (error, looked) = match found {
         Ok(looked) => (ErrorCode::None, looked),
@@ -112,7 +132,7 @@ fn answer(
 
 fn look_up(
     version: i16,
-    replica: bool,
+    reader: Reader,
     partition: &Partition,
     asked: &ListOffsetsPartition,
 ) -> Result<Looked, ErrorCode> {
@@ -120,40 +140,37 @@ fn look_up(
     partition.check_leader_epoch(asked.current_leader_epoch)?;
     partition.check_leads()?;
     // A leader may not know yet how far its predecessor had committed (KIP-207).
-    let is_sure = replica
+    let is_sure = reader == Reader::Replica
         || partition.role().is_sole
         || partition.epoch_start().is_none_or(|start| start <= partition.high_watermark());
     let unsure =
         if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable };
     let storage = |error| ErrorCode::from(&error);
+    // What this reader could fetch ends here.
+    let end = match reader {
+        Reader::Replica => partition.log_end(),
+        Reader::Uncommitted => partition.high_watermark(),
+        Reader::Committed => partition.last_stable(),
+    };
+    let end = end.0;
+    let below = |found: Option<Looked>| match found.filter(|found| found.offset < end) {
+        Some(found) => Ok(found),
+        None if !is_sure => Err(unsure),
+        None => Ok(NOTHING),
+    };
     match asked.timestamp {
-        LATEST if replica => Ok(Looked {
-            offset: partition.log_end().0,
-            timestamp: -1,
-            epoch: partition.leader_epoch().0,
-        }),
         LATEST if !is_sure => Err(unsure),
-        LATEST => Ok(Looked {
-            offset: partition.high_watermark().0,
-            timestamp: -1,
-            epoch: partition.leader_epoch().0,
-        }),
+        LATEST => Ok(Looked { offset: end, timestamp: -1, epoch: partition.leader_epoch().0 }),
         EARLIEST => Ok(earliest(partition)),
         EARLIEST_LOCAL if version >= 8 => Ok(earliest(partition)),
-        MAX_TIMESTAMP if version >= 7 => {
-            Ok(partition.max_timestamp().map_err(storage)?.unwrap_or(NOTHING))
-        }
+        MAX_TIMESTAMP if version >= 7 => below(partition.max_timestamp().map_err(storage)?),
         LATEST_TIERED if version >= 9 => Ok(NOTHING),
         EARLIEST_PENDING_UPLOAD if version >= 11 => Ok(NOTHING),
         MAX_TIMESTAMP | EARLIEST_LOCAL | LATEST_TIERED | EARLIEST_PENDING_UPLOAD => {
             Err(ErrorCode::UnsupportedVersion)
         }
         time if time < EARLIEST_PENDING_UPLOAD => Err(ErrorCode::UnsupportedVersion),
-        time => match partition.offset_at_time(time).map_err(storage)? {
-            Some(found) => Ok(found),
-            None if !is_sure => Err(unsure),
-            None => Ok(NOTHING),
-        },
+        time => below(partition.offset_at_time(time).map_err(storage)?),
     }
 }
 

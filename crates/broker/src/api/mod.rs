@@ -21,7 +21,10 @@ mod lookup;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
+pub(crate) mod producers;
 pub(crate) mod topic_partitions;
+pub(crate) mod txn_markers;
+mod verified;
 
 /// What Kafka says of a request that makes no sense.
 const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by \

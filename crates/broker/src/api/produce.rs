@@ -2,13 +2,14 @@
 //!
 //! acks=0 no response · acks=1 after the local append · acks=-1 when the high watermark passes
 //! the batch. v5 log start offset · v8 record errors · v9 flexible · v10 leader hints · v13 topic
-//! ids. Transactional batches are refused until transactions are served.
+//! ids. Which transactional batches are taken is `verified`'s to say.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use naru_controller::topic_name::is_internal;
+use naru_log::Verification;
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::Records;
 use naru_protocol::messages::produce_request::{
@@ -22,6 +23,7 @@ use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
 
 use super::lookup;
+use super::verified::{Begun, Place, Transactional, Verdicts};
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::TopicKey;
 use crate::listener::{Answer, Refusal};
@@ -41,9 +43,49 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
+    let transactional = match Transactional::find(&context, &request) {
+        Ok(Some(transactional)) => transactional,
+        Ok(None) => return append_and_answer(context, request, Verdicts::new()),
+        Err(error) => {
+            let refused = all_places(&request).map(|place| (place, Err(error.into()))).collect();
+            return append_and_answer(context, request, refused);
+        }
+    };
+    if !context.connection.is_verifying()
+        && let Begun::Known(verdicts) = transactional.begin(&context, &request)
+    {
+        return append_and_answer(context, request, verdicts);
+    }
+    // What comes behind it on this connection must not be appended before it.
+    let turn = context.connection.begin_verifying();
+    Answer::Later(Box::pin(async move {
+        let verdicts = transactional.verify(&context, &request).await;
+        let answer = append_and_answer(context, request, verdicts);
+        drop(turn);
+        match answer {
+            Answer::Later(stored) => stored.await,
+            known => known,
+        }
+    }))
+}
+
+/// Every partition that the request names.
+fn all_places(request: &ProduceRequest) -> impl Iterator<Item = Place> {
+    request
+        .topic_data
+        .iter()
+        .enumerate()
+        .flat_map(|(topic_at, topic)| (0..topic.partition_data.len()).map(move |at| (topic_at, at)))
+}
+
+fn append_and_answer(
+    context: RequestContext,
+    request: ProduceRequest,
+    verdicts: Verdicts,
+) -> Answer {
     let acks = request.acks;
     let timeout = millis(request.timeout_ms);
-    let (mut response, waits) = append_all(&context, request);
+    let (mut response, waits) = append_all(&context, request, verdicts);
     if acks == 0 {
         return without_answer(&response);
     }
@@ -108,30 +150,37 @@ struct Wait {
     stored: oneshot::Receiver<Stored>,
 }
 
-fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResponse, Vec<Wait>) {
+fn append_all(
+    context: &RequestContext,
+    request: ProduceRequest,
+    mut verdicts: Verdicts,
+) -> (ProduceResponse, Vec<Wait>) {
     let mut waits = Vec::new();
     let mut response = ProduceResponse {
         responses: Vec::with_capacity(request.topic_data.len()),
         ..Default::default()
     };
     let by_id = context.version >= TOPIC_IDS_SINCE;
-    let transactional = request.transactional_id.is_some();
-    let named = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
-    for (topic_index, topic) in named.enumerate() {
+    let named = request.topic_data.into_iter().enumerate();
+    let named = named.filter(|(_, topic)| !topic.partition_data.is_empty());
+    for (topic_index, (topic_at, topic)) in named.enumerate() {
         let mut answers = Vec::with_capacity(topic.partition_data.len());
         let may = !context.is_judged() || may_write(context, &topic, by_id);
         for (partition_index, data) in topic.partition_data.iter().enumerate() {
-            let answer = if !may {
-                failed(data.index, ErrorCode::TopicAuthorizationFailed, None)
-            } else if !(-1..=1).contains(&request.acks) {
-                failed(data.index, ErrorCode::InvalidRequiredAcks, None)
-            } else if transactional {
-                refused(data.index, transactions_refused())
-            } else {
-                let (answer, stored) = append(context, &topic, by_id, data, request.acks);
-                let wait = |stored| Wait { topic: topic_index, partition: partition_index, stored };
-                waits.extend(stored.map(wait));
-                answer
+            let verdict = verdicts.remove(&(topic_at, partition_index));
+            let answer = match verdict.unwrap_or(Ok(Verification::NotNeeded)) {
+                Err(refusal) => refused(data.index, refusal),
+                Ok(_) if !may => failed(data.index, ErrorCode::TopicAuthorizationFailed, None),
+                Ok(_) if !(-1..=1).contains(&request.acks) => {
+                    failed(data.index, ErrorCode::InvalidRequiredAcks, None)
+                }
+                Ok(verified) => {
+                    let how = (request.acks, verified);
+                    let (answer, stored) = append(context, &topic, by_id, data, how);
+                    let (topic, partition) = (topic_index, partition_index);
+                    waits.extend(stored.map(|stored| Wait { topic, partition, stored }));
+                    answer
+                }
             };
             answers.push(answer);
         }
@@ -146,7 +195,7 @@ fn append_all(context: &RequestContext, request: ProduceRequest) -> (ProduceResp
 
 /// Whether the sender may write to a topic; one that is not there by its id has no name to ask
 /// for, and is refused for that.
-fn may_write(context: &RequestContext, topic: &TopicProduceData, by_id: bool) -> bool {
+pub(super) fn may_write(context: &RequestContext, topic: &TopicProduceData, by_id: bool) -> bool {
     let may = |name: &str| context.may(Operation::Write, Resource::Topic(name));
     if by_id {
         context.node.image().topic_by_id(topic.topic_id).is_none_or(|topic| may(&topic.name))
@@ -160,7 +209,7 @@ fn append(
     topic: &TopicProduceData,
     by_id: bool,
     data: &PartitionProduceData,
-    acks: i16,
+    (acks, verification): (i16, Verification),
 ) -> (PartitionProduceResponse, Option<oneshot::Receiver<Stored>>) {
     let node = &context.node;
     let found = if by_id {
@@ -184,7 +233,7 @@ fn append(
     if context.version < ZSTD_SINCE && is_zstd(&records) {
         return (failed(data.index, ErrorCode::UnsupportedCompressionType, None), None);
     }
-    match partition.append_produced(&records, acks == -1, context.node.now()) {
+    match partition.append_produced(&records, acks == -1, verification, context.node.now()) {
         Ok(appended) => {
             let stored = if acks == -1 { partition.park_until_stored(&appended) } else { None };
             (accepted(data.index, &appended), stored)
@@ -264,14 +313,6 @@ fn refused(index: i32, refusal: Refused) -> PartitionProduceResponse {
     PartitionProduceResponse {
         record_errors: record_errors.collect(),
         ..failed(index, refusal.error, refusal.message)
-    }
-}
-
-fn transactions_refused() -> Refused {
-    Refused {
-        error: ErrorCode::InvalidTxnState,
-        message: Some("transactions are not served yet".to_owned()),
-        records: Vec::new(),
     }
 }
 

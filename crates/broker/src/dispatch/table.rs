@@ -102,6 +102,7 @@ table! {
     DescribeAcls 1..=3 now api::acls::describe;
     CreateAcls 1..=3 forward CreateAclsRequest;
     DeleteAcls 1..=3 forward DeleteAclsRequest;
+    WriteTxnMarkers 1..=2 later api::txn_markers::handle;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
@@ -115,6 +116,7 @@ table! {
     DescribeQuorum 0..=2 forward DescribeQuorumRequest;
     UpdateFeatures 0..=2 forward UpdateFeaturesRequest;
     DescribeCluster 0..=2 now api::cluster::describe;
+    DescribeProducers 0..=0 now api::producers::describe;
     UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
     ConsumerGroupHeartbeat 0..=1 later api::consumer_groups::heartbeat;
     ConsumerGroupDescribe 0..=1 later api::consumer_groups::describe;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use naru_security::Principal;
@@ -22,6 +22,18 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: SocketAddr,
     /// Which APIs are served here.
     pub(crate) door: Door,
+    /// Requests of it whose transactions are being verified; see [`Self::begin_verifying`].
+    pub(crate) verifying: Arc<AtomicUsize>,
+}
+
+/// A request whose transaction is being verified, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Verifying(Arc<AtomicUsize>);
+
+impl Drop for Verifying {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// Which APIs a listener serves.
@@ -61,7 +73,27 @@ impl ConnectionInfo {
     /// A connection whose other end has not said who it is.
     pub(crate) fn anonymous(listener: Arc<str>, peer: SocketAddr, door: Door) -> Self {
         let host = peer.ip().to_canonical().to_string();
-        Self { principal: Principal::anonymous(), host, own: false, listener, peer, door }
+        Self {
+            principal: Principal::anonymous(),
+            host,
+            own: false,
+            listener,
+            peer,
+            door,
+            verifying: Arc::default(),
+        }
+    }
+
+    /// Whether a request that came in before is being verified. What comes after it must wait for
+    /// it: the batches of a producer are appended in order.
+    pub(crate) fn is_verifying(&self) -> bool {
+        self.verifying.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes that a request is being verified.
+    pub(crate) fn begin_verifying(&self) -> Verifying {
+        self.verifying.fetch_add(1, Ordering::AcqRel);
+        Verifying(Arc::clone(&self.verifying))
     }
 
     /// Notes that this broker lives at the other end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use naru_log::{AppendError, NewBatch, Origin};
+use naru_log::{AppendError, NewBatch, Origin, Verification};
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use naru_records::{InvalidBatch, validate_produced};
 use tokio::sync::oneshot;
@@ -59,11 +59,12 @@ impl From<&InvalidBatch> for Refused {
 
 impl Partition {
     /// Appends what a client produced; with `for_all` (acks=all) only if enough replicas are in
-    /// sync.
+    /// sync, and only with this `verification` if it begins a transaction.
     pub(crate) fn append_produced(
         self: &Arc<Self>,
         bytes: &Bytes,
         for_all: bool,
+        verification: Verification,
         now: Timestamp,
     ) -> Result<Appended, Refused> {
         self.check_online()?;
@@ -71,17 +72,11 @@ impl Partition {
         let settings = self.settings();
         let valid = validate_produced(bytes, &settings.produce_limits(now))
             .map_err(|error| Refused::from(&error))?;
-        if valid.header.is_transactional() {
-            return Err(Refused {
-                error: ErrorCode::InvalidTxnState,
-                message: Some("transactions are not served yet".to_owned()),
-                records: Vec::new(),
-            });
-        }
         let metrics = self.metrics();
         metrics.messages_in.add(u64::from(valid.record_count().unsigned_abs()));
         metrics.bytes_in.add(bytes.len() as u64);
-        self.append(NewBatch::validated(bytes, valid), Origin::Client, now)
+        let batch = NewBatch::validated(bytes, valid).with_verification(verification);
+        self.append(batch, Origin::Client, now)
     }
 
     /// Appends what a coordinator of this broker has built.
@@ -103,7 +98,7 @@ impl Partition {
         self.append(batch, Origin::Coordinator, now)
     }
 
-    fn check_can_append(&self, for_all: bool) -> Result<(), Refused> {
+    pub(super) fn check_can_append(&self, for_all: bool) -> Result<(), Refused> {
         let role = self.role();
         if !role.leads {
             return Err(ErrorCode::NotLeaderOrFollower.into());
@@ -114,7 +109,7 @@ impl Partition {
         Ok(())
     }
 
-    fn append(
+    pub(super) fn append(
         self: &Arc<Self>,
         batch: NewBatch<'_>,
         origin: Origin,

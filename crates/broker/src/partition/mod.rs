@@ -14,6 +14,7 @@ mod feed;
 mod fitness;
 mod flusher;
 mod follow;
+mod markers;
 mod read;
 mod refusals;
 mod role;
@@ -36,6 +37,7 @@ pub(crate) use append::{Appended, Refused};
 pub(crate) use feed::Feed;
 pub(crate) use flusher::{Flusher, FlusherThreads};
 pub(crate) use follow::{FollowError, StoredNews};
+pub(crate) use markers::TxnMarker;
 pub(crate) use read::{Looked, PartitionRead, ReadAs};
 pub(crate) use role::{Role, RoleChange, partition_state};
 pub(crate) use services::{Proposed, Replication};
@@ -134,6 +136,8 @@ impl Partition {
             suspect: AtomicBool::new(true),
             lost_upto: AtomicI64::new(fitness::NOTHING_LOST),
         });
+        // Transactions that ended below the high watermark are done with.
+        let _ = partition.last_stable();
         if stored < ends.end {
             partition.submit_sync();
         }
@@ -167,6 +171,11 @@ impl Partition {
 
     pub(crate) fn high_watermark(&self) -> Offset {
         Offset(self.high_watermark.load(Ordering::SeqCst))
+    }
+
+    /// The last stable offset: what readers of committed records may read up to (KIP-98).
+    pub(crate) fn last_stable(&self) -> Offset {
+        self.reader.last_stable(self.high_watermark())
     }
 
     pub(crate) fn leader_epoch(&self) -> LeaderEpoch {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use naru_log::ReadError;
+use naru_log::{AbortedTxn, ReadError};
 use naru_model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, Timestamp};
 use naru_records::BatchHeader;
 use naru_replication::{Brokers as _, FollowerFetch};
@@ -17,8 +17,11 @@ use crate::listener::FileRange;
 pub(crate) struct PartitionRead {
     pub(crate) error: ErrorCode,
     pub(crate) high_watermark: i64,
+    pub(crate) last_stable: i64,
     pub(crate) log_start: i64,
     pub(crate) range: Option<FileRange>,
+    /// Transactions among the records that were aborted; none unless committed records are read.
+    pub(crate) aborted: Option<Vec<AbortedTxn>>,
     /// Epoch and end where the client's log leaves this one (KIP-595).
     pub(crate) diverging: Option<(i32, i64)>,
     /// Where the consumer should read instead (KIP-392).
@@ -28,8 +31,9 @@ pub(crate) struct PartitionRead {
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadAs {
-    /// A consumer; one that told its rack may read from a follower, too.
-    Consumer { from_follower: bool },
+    /// A consumer; one that told its rack may read from a follower, too. Without `uncommitted` it
+    /// reads up to the last stable offset.
+    Consumer { from_follower: bool, uncommitted: bool },
     /// A follower, which reads up to the log end.
     Follower { replica: BrokerId, broker_epoch: Option<BrokerEpoch> },
 }
@@ -47,8 +51,10 @@ impl PartitionRead {
         Self {
             error,
             high_watermark: -1,
+            last_stable: -1,
             log_start: -1,
             range: None,
+            aborted: None,
             diverging: None,
             preferred: None,
         }
@@ -75,6 +81,7 @@ impl Partition {
         }
         let mut read = PartitionRead {
             high_watermark: self.high_watermark().0,
+            last_stable: self.last_stable().0,
             log_start: self.log_start().0,
             ..PartitionRead::error(ErrorCode::None)
         };
@@ -85,10 +92,17 @@ impl Partition {
         let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(0).min(left);
         let offset = Offset(wanted.fetch_offset);
         let upto = match read_as {
-            ReadAs::Consumer { .. } => Offset(read.high_watermark),
+            ReadAs::Consumer { uncommitted: true, .. } => Offset(read.high_watermark),
+            ReadAs::Consumer { uncommitted: false, .. } => Offset(read.last_stable),
             ReadAs::Follower { .. } => self.log_end(),
         };
-        match self.reader().read(offset, bytes_max, first, upto) {
+        let slice = self.reader().read(offset, bytes_max, first, upto).and_then(|slice| {
+            if matches!(read_as, ReadAs::Consumer { uncommitted: false, .. }) {
+                read.aborted = Some(self.reader().aborted_in(&slice, offset)?);
+            }
+            Ok(slice)
+        });
+        match slice {
             Ok(slice) if slice.len > 0 => {
                 let (file, position, len) = (slice.file, slice.position, slice.len);
                 read.range = Some(FileRange { file, position, len });
@@ -120,8 +134,8 @@ impl Partition {
         self.check_online()?;
         self.check_leader_epoch(wanted.current_leader_epoch)?;
         match read_as {
-            ReadAs::Consumer { from_follower: true } => Ok(()),
-            ReadAs::Consumer { from_follower: false } => self.check_leads(),
+            ReadAs::Consumer { from_follower: true, .. } => Ok(()),
+            ReadAs::Consumer { from_follower: false, .. } => self.check_leads(),
             ReadAs::Follower { replica, broker_epoch } => {
                 self.check_leads()?;
                 if !self.replica().has_follower(replica) {
@@ -215,10 +229,10 @@ impl Partition {
         }
     }
 
-    /// The first record at or after `time` that may be read.
+    /// The first record at or after `time`.
     pub(crate) fn offset_at_time(&self, time: i64) -> Result<Option<Looked>, ReadError> {
         let found = self.reader().offset_at_time(Timestamp(time))?;
-        Ok(found.filter(|found| found.offset < self.high_watermark()).map(|found| Looked {
+        Ok(found.map(|found| Looked {
             offset: found.offset.0,
             timestamp: found.timestamp.0,
             epoch: found.epoch.0,

@@ -1,7 +1,7 @@
 //! A leader and its followers over real logs, without network.
 
 use bytes::Bytes;
-use naru_log::{LogConfig, OpenOptions, OsDisk};
+use naru_log::{LogConfig, OpenOptions, OsDisk, Verification};
 use naru_model::BrokerEpoch;
 use naru_model::config::ThrottledReplicas;
 use naru_records::{BatchBuilder, BatchOptions};
@@ -89,7 +89,11 @@ fn batch(values: usize) -> Bytes {
 }
 
 fn produce(place: &Place, values: usize) -> Appended {
-    place.partition.append_produced(&batch(values), true, NOW).unwrap()
+    place.partition.append_produced(&batch(values), true, Verification::NotNeeded, NOW).unwrap()
+}
+
+fn try_produce(place: &Place, for_all: bool) -> Result<Appended, Refused> {
+    place.partition.append_produced(&batch(1), for_all, Verification::NotNeeded, NOW)
 }
 
 /// One fetch of `follower` from `leader`, stored; what the leader said of a divergence.
@@ -165,7 +169,7 @@ fn who_waits_is_told_at_once_when_leadership_is_lost() {
     assert_eq!(stored.try_recv(), Ok(Err(ErrorCode::NotLeaderOrFollower)));
     let mut late = leader.partition.park_until_stored(&appended).unwrap();
     assert_eq!(late.try_recv(), Ok(Err(ErrorCode::NotLeaderOrFollower)));
-    let refused = leader.partition.append_produced(&batch(1), false, NOW).unwrap_err();
+    let refused = try_produce(&leader, false).unwrap_err();
     assert_eq!(refused.error, ErrorCode::NotLeaderOrFollower);
     leader.partition.apply(&state(1, 5, &[1, 2]));
     let mut again = leader.partition.park_until_stored(&appended).unwrap();
@@ -189,7 +193,7 @@ fn a_leader_that_stays_keeps_its_waiters() {
 fn too_few_in_sync_replicas_refuse_acks_all_only() {
     let leader = place(1, false, 2);
     leader.partition.apply(&state(1, 3, &[1]));
-    let append = |for_all| leader.partition.append_produced(&batch(1), for_all, NOW);
+    let append = |for_all| try_produce(&leader, for_all);
     assert_eq!(append(true).unwrap_err().error, ErrorCode::NotEnoughReplicas);
     assert!(append(false).is_ok());
     assert_eq!(leader.partition.high_watermark(), Offset(0), "nor is it committed");
@@ -272,7 +276,7 @@ fn strangers_and_the_past_are_not_served() {
     assert_eq!(read(&leader, 2, broker(2)), ErrorCode::FencedLeaderEpoch);
     assert_eq!(read(&leader, 4, broker(2)), ErrorCode::UnknownLeaderEpoch);
     assert_eq!(read(&follower, 3, broker(1)), ErrorCode::NotLeaderOrFollower);
-    let consumer = |from_follower| ReadAs::Consumer { from_follower };
+    let consumer = |from_follower| ReadAs::Consumer { from_follower, uncommitted: true };
     assert_eq!(read(&follower, 3, consumer(false)), ErrorCode::NotLeaderOrFollower);
     assert_eq!(read(&follower, 3, consumer(true)), ErrorCode::None);
 }

@@ -60,7 +60,9 @@ impl Opening<'_> {
         if !self.trust.clean || self.report.bytes_cut > 0 {
             doubtful = Some(doubtful.map_or(self.verified_from, |bad| bad.min(self.verified_from)));
             for segment in &found.segments {
-                if doubtful.is_none_or(|from| segment.base < from) && !segment.aborted_look_sane()? {
+                if doubtful.is_none_or(|from| segment.base < from)
+                    && !segment.aborted_look_sane()?
+                {
                     doubtful = Some(segment.base);
                 }
             }

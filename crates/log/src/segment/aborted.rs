@@ -35,9 +35,9 @@ impl Segment {
         self.lock().aborted.truncate(&*self.disk, end)
     }
 
-    /// Whether the end of the transaction index can be right.
+    /// Whether the transaction index can be right.
     pub(crate) fn aborted_look_sane(&self) -> Result<bool, StorageError> {
-        self.lock().aborted.ends_plausibly(&*self.disk, self.base)
+        self.lock().aborted.is_plausible(&*self.disk, self.base)
     }
 
     /// The transaction index, if it was written since it was last handed out to be synced.

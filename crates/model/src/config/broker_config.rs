@@ -106,6 +106,12 @@ pub struct LogManagerConfig {
     pub producer_id_expiration_ms: i64,
     /// How often idle producers are looked for.
     pub producer_id_expiration_check_interval_ms: u64,
+    /// Whether a batch may begin a transaction only when the coordinator knows of it (KIP-890).
+    pub transaction_verification: bool,
+    /// Pause before the coordinator is asked again that has not finished the last transaction.
+    pub add_partitions_retry_backoff_ms: u64,
+    /// For how long it is asked again.
+    pub add_partitions_retry_backoff_max_ms: u64,
     /// What an acknowledged batch has survived.
     pub durability: Durability,
     /// Most bytes a second the background check of closed segments reads.
@@ -324,6 +330,15 @@ impl LogManagerConfig {
             producer_id_expiration_check_interval_ms: non_negative(
                 read,
                 "producer.id.expiration.check.interval.ms",
+            )?,
+            transaction_verification: read.flag("transaction.partition.verification.enable")?,
+            add_partitions_retry_backoff_ms: non_negative(
+                read,
+                "add.partitions.to.txn.retry.backoff.ms",
+            )?,
+            add_partitions_retry_backoff_max_ms: non_negative(
+                read,
+                "add.partitions.to.txn.retry.backoff.max.ms",
             )?,
             durability: Durability::of(read.text("naru.durability")?.as_deref()),
             scrub_bytes_per_second_max: non_negative(read, "naru.scrub.bytes.per.second.max")?,

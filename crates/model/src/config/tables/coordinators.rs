@@ -71,11 +71,11 @@ config_rows! {
     /// How often expired transactional ids are looked for.
     "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, TRANSACTIONS;
     /// Whether a partition's place in a transaction is checked on write.
-    "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, TRANSACTIONS;
+    "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, SERVED;
     /// Whether transactions without a timeout, prepared from outside, are allowed.
     "transaction.two.phase.commit.enable": Boolean = "false", Any, ReadOnly, TRANSACTIONS;
     /// First pause before adding partitions is tried again.
-    "add.partitions.to.txn.retry.backoff.ms": Int = "20", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "add.partitions.to.txn.retry.backoff.ms": Int = "20", AtLeast(1), ReadOnly, SERVED;
     /// Longest pause before adding partitions is tried again.
-    "add.partitions.to.txn.retry.backoff.max.ms": Int = "100", AtLeast(0), ReadOnly, TRANSACTIONS;
+    "add.partitions.to.txn.retry.backoff.max.ms": Int = "100", AtLeast(0), ReadOnly, SERVED;
 }

@@ -1,0 +1,147 @@
+//! WriteTxnMarkers (key 27, v1–v2). KIP-98, 890, 1228.
+//!
+//! A transaction coordinator ends transactions in the partitions that this broker leads; the
+//! answer comes when the markers are stored as acks=all promises. v2 transaction version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use naru_model::{ErrorCode, ProducerEpoch, ProducerId};
+use naru_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WriteTxnMarkersRequest,
+};
+use naru_protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+    WriteTxnMarkersResponse,
+};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::dispatch::RequestContext;
+use crate::node::{Node, millis};
+use crate::partition::{Stored, TxnMarker};
+
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: WriteTxnMarkersRequest,
+) -> WriteTxnMarkersResponse {
+    write_markers(&context.node, request).await
+}
+
+/// Writes the markers into the partitions that this broker leads.
+pub(crate) async fn write_markers(
+    node: &Arc<Node>,
+    request: WriteTxnMarkersRequest,
+) -> WriteTxnMarkersResponse {
+    let timeout = millis(i64::try_from(node.config().sockets.request_timeout_ms).unwrap_or(0));
+    let deadline = Instant::now() + timeout;
+    // All are appended before any is waited for.
+    let mut under_way = Vec::new();
+    for asked in &request.markers {
+        for topic in &asked.topics {
+            for index in &topic.partition_indexes {
+                let appended = append(node, &topic.name, *index, marker_of(asked));
+                under_way.push((asked.producer_id, topic.name.as_str(), *index, appended));
+            }
+        }
+    }
+    let mut results = Results::default();
+    for (producer_id, topic, index, appended) in under_way {
+        let error = match appended {
+            Ok(None) => ErrorCode::None,
+            Ok(Some(stored)) => match timeout_at(deadline, stored).await {
+                Ok(Ok(Ok(()))) => ErrorCode::None,
+                Ok(Ok(Err(error))) => error,
+                // The partition was dropped with its waiters.
+                Ok(Err(_)) => ErrorCode::NotLeaderOrFollower,
+                Err(_) => ErrorCode::RequestTimedOut,
+            },
+            Err(error) => error,
+        };
+        results.add(producer_id, topic, index, error);
+    }
+    results.response
+}
+
+fn marker_of(asked: &WritableTxnMarker) -> TxnMarker {
+    TxnMarker {
+        producer_id: ProducerId(asked.producer_id),
+        producer_epoch: ProducerEpoch(asked.producer_epoch),
+        coordinator_epoch: asked.coordinator_epoch,
+        committed: asked.transaction_result,
+        transaction_version: asked.transaction_version,
+    }
+}
+
+/// Appends one marker; what to wait for, if it is not stored as promised yet.
+fn append(
+    node: &Arc<Node>,
+    topic: &str,
+    index: i32,
+    marker: TxnMarker,
+) -> Result<Option<oneshot::Receiver<Stored>>, ErrorCode> {
+    // Who is not asked at the right broker looks for the partition again.
+    let partition = node.partitions().by_name(topic, index)?;
+    let appended = partition.append_marker(marker, node.now()).map_err(|refused| {
+        let message = refused.message.as_deref().unwrap_or_default();
+        tracing::info!(partition = %partition.name(), ?marker, "marker refused: {message}");
+        refused.error
+    })?;
+    Ok(partition.park_until_stored(&appended))
+}
+
+/// The answer, with one entry for each producer.
+#[derive(Debug, Default)]
+struct Results {
+    response: WriteTxnMarkersResponse,
+    places: HashMap<i64, usize>,
+}
+
+impl Results {
+    fn add(&mut self, producer_id: i64, topic: &str, partition_index: i32, error: ErrorCode) {
+        let markers = &mut self.response.markers;
+        let at = *self.places.entry(producer_id).or_insert(markers.len());
+        if at == markers.len() {
+            markers.push(WritableTxnMarkerResult { producer_id, topics: Vec::new() });
+        }
+        let topics = &mut markers[at].topics;
+        let known = topics.iter().position(|known| known.name == topic);
+        let at = known.unwrap_or_else(|| {
+            let name = topic.to_owned();
+            topics.push(WritableTxnMarkerTopicResult { name, partitions: Vec::new() });
+            topics.len() - 1
+        });
+        let error_code = error.code();
+        topics[at]
+            .partitions
+            .push(WritableTxnMarkerPartitionResult { partition_index, error_code });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_grouped_by_producer_and_topic() {
+        let mut results = Results::default();
+        results.add(7, "a", 0, ErrorCode::None);
+        results.add(8, "a", 1, ErrorCode::NotLeaderOrFollower);
+        results.add(7, "b", 0, ErrorCode::None);
+        results.add(7, "a", 2, ErrorCode::InvalidProducerEpoch);
+        let told: Vec<_> = results
+            .response
+            .markers
+            .iter()
+            .flat_map(|marker| {
+                marker.topics.iter().flat_map(|topic| {
+                    topic.partitions.iter().map(|partition| {
+                        let (index, error) = (partition.partition_index, partition.error_code);
+                        (marker.producer_id, topic.name.as_str(), index, error)
+                    })
+                })
+            })
+            .collect();
+        assert_eq!(told, [(7, "a", 0, 0), (7, "a", 2, 47), (7, "b", 0, 0), (8, "a", 1, 6)]);
+    }
+}
