@@ -176,5 +176,8 @@ fn look_up(
 
 fn earliest(partition: &Partition) -> Looked {
     let start = partition.log_start();
-    Looked { offset: start.0, timestamp: -1, epoch: partition.epoch_at(start) }
+    // In an empty log that is where the leader's epoch begins.
+    let is_empty = start == partition.log_end();
+    let epoch = if is_empty { partition.leader_epoch().0 } else { partition.epoch_at(start) };
+    Looked { offset: start.0, timestamp: -1, epoch }
 }

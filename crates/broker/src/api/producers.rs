@@ -3,6 +3,7 @@
 //! What a replica remembers of the producers of a partition, among them where their transactions
 //! begin: how a transaction that hangs is found.
 
+use naru_controller::topic_name;
 use naru_log::ProducerInfo;
 use naru_model::ErrorCode;
 use naru_protocol::messages::describe_producers_request::DescribeProducersRequest;
@@ -15,41 +16,48 @@ use crate::dispatch::RequestContext;
 
 /// What is told of what there is not.
 const NONE: i64 = -1;
+/// What Kafka says of a topic that is not there.
+const NOT_HOSTED: &str = "This server does not host this topic-partition.";
 
 pub(crate) fn describe(
     context: &RequestContext,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {
-        let indexes = topic.partition_indexes.iter();
-        let partitions = indexes.map(|index| partition(context, &topic.name, *index)).collect();
+        let trouble = trouble_with(context, &topic.name);
+        let partitions = topic.partition_indexes.iter().map(|index| match &trouble {
+            Some((error, message)) => PartitionResponse {
+                partition_index: *index,
+                error_code: error.code(),
+                error_message: Some(message.clone()),
+                ..Default::default()
+            },
+            None => partition(context, &topic.name, *index),
+        });
+        let partitions = partitions.collect();
         TopicResponse { name: topic.name, partitions }
     });
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
 }
 
-fn partition(context: &RequestContext, topic: &str, index: i32) -> PartitionResponse {
-    let found = lookup::by_name(&context.node, topic, index);
-    match found.and_then(|partition| partition.producers()) {
-        Ok(producers) => PartitionResponse {
-            partition_index: index,
-            active_producers: producers.iter().map(state).collect(),
-            ..Default::default()
-        },
-        Err(error) => {
-            PartitionResponse { partition_index: index, error_code: error.code(), ..refused(error) }
-        }
+/// Why no partition of this topic is told of.
+fn trouble_with(context: &RequestContext, topic: &str) -> Option<(ErrorCode, String)> {
+    if let Err(invalid) = topic_name::validate(topic) {
+        return Some((ErrorCode::InvalidTopicException, invalid.to_string()));
     }
+    let is_known = context.node.image().topic(topic).is_some();
+    (!is_known).then(|| (ErrorCode::UnknownTopicOrPartition, NOT_HOSTED.to_owned()))
 }
 
-fn refused(error: ErrorCode) -> PartitionResponse {
-    let error_message = match error {
-        ErrorCode::UnknownTopicOrPartition => {
-            Some("This server does not host this topic-partition.".to_owned())
+fn partition(context: &RequestContext, topic: &str, index: i32) -> PartitionResponse {
+    let found = lookup::by_name(&context.node, topic, index);
+    let told = PartitionResponse { partition_index: index, ..Default::default() };
+    match found.and_then(|partition| partition.producers()) {
+        Ok(producers) => {
+            PartitionResponse { active_producers: producers.iter().map(state).collect(), ..told }
         }
-        _ => None,
-    };
-    PartitionResponse { error_message, ..Default::default() }
+        Err(error) => PartitionResponse { error_code: error.code(), ..told },
+    }
 }
 
 fn state(producer: &ProducerInfo) -> ProducerState {

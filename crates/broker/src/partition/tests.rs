@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use naru_log::{LogConfig, OpenOptions, OsDisk, Verification};
-use naru_model::BrokerEpoch;
 use naru_model::config::ThrottledReplicas;
-use naru_records::{BatchBuilder, BatchOptions};
+use naru_model::{BrokerEpoch, ProducerEpoch, ProducerId, Sequence};
+use naru_records::{BatchBuilder, BatchHeader, BatchOptions, ProducerStamp};
 use naru_replication::{Divergence, PartitionState};
 
 use super::*;
@@ -300,4 +300,72 @@ fn a_replica_that_becomes_the_only_one_commits_by_itself() {
     leader.partition.apply(&grown);
     produce(&leader, 1);
     assert_eq!(leader.partition.high_watermark(), Offset(6), "the follower is not in sync yet");
+}
+
+#[test]
+fn committed_records_end_before_a_transaction_until_its_marker_is_replicated() {
+    let (leader, follower) = (place(1, false, 1), place(2, false, 1));
+    for place in [&leader, &follower] {
+        place.partition.apply(&state(1, 3, &[1, 2]));
+    }
+    produce(&leader, 1);
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(NOW, None, Some(b"value"));
+    let stamp =
+        ProducerStamp { id: ProducerId(7), epoch: ProducerEpoch(0), base_sequence: Sequence(0) };
+    let options =
+        BatchOptions { producer: Some(stamp), transactional: true, ..BatchOptions::default() };
+    let bytes: Bytes = builder.build(&options).unwrap().into();
+    let header = BatchHeader::parse(&bytes).unwrap();
+    let append = |guard| {
+        let verification = Verification::Needed(guard);
+        leader.partition.append_produced(&bytes, true, verification, NOW)
+    };
+    assert_eq!(append(None).unwrap_err().error, ErrorCode::InvalidTxnState);
+    let guard = leader.partition.begin_verification(&header, false, NOW).unwrap();
+    append(guard).unwrap();
+    fetch(&leader, &follower);
+    fetch(&leader, &follower);
+    assert_eq!(leader.partition.high_watermark(), Offset(2));
+    assert_eq!(leader.partition.last_stable(), Offset(1));
+    let marker = TxnMarker {
+        producer_id: stamp.id,
+        producer_epoch: stamp.epoch,
+        coordinator_epoch: 4,
+        committed: false,
+        transaction_version: 0,
+    };
+    let refused = follower.partition.append_marker(marker, NOW).unwrap_err();
+    assert_eq!(refused.error, ErrorCode::NotLeaderOrFollower);
+    let news = Arc::new(Notify::new());
+    leader.partition.append_marker(marker, NOW).unwrap();
+    fetch(&leader, &follower);
+    assert_eq!(leader.partition.last_stable(), Offset(1), "the follower may not have it");
+    leader.partition.park_consumer(&news);
+    fetch(&leader, &follower);
+    assert_eq!(leader.partition.last_stable(), Offset(3));
+    let woken = futures_now(news.notified());
+    assert!(woken, "who waits for committed records is woken");
+    fetch(&leader, &follower);
+    assert_eq!(follower.partition.last_stable(), Offset(3));
+    let wanted = Wanted {
+        partition: 0,
+        current_leader_epoch: 3,
+        fetch_offset: 0,
+        last_fetched_epoch: -1,
+        log_start: 0,
+        bytes_max: 1 << 20,
+    };
+    let as_consumer = ReadAs::Consumer { from_follower: true, uncommitted: false };
+    for place in [&leader, &follower] {
+        let read = place.partition.read(&wanted, as_consumer, 1 << 20, true);
+        let aborted = read.aborted.unwrap();
+        assert_eq!((aborted[0].producer_id.0, aborted[0].first_offset.0), (7, 1));
+    }
+}
+
+/// Whether a future is ready.
+fn futures_now(future: impl Future) -> bool {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::pin!(future).poll(&mut context).is_ready()
 }

@@ -19,6 +19,8 @@ const NUMBERS: &[&str] = &[
     "port",
     "session_id",
     "log_append_time_ms",
+    // Of a producer: its last marker is stamped with the broker's time.
+    "last_timestamp",
     "total_bytes",
     "usable_bytes",
     // An offset of the metadata log.
@@ -33,6 +35,10 @@ const QUORUM_NUMBERS: &[&str] = &[
     "last_caught_up_timestamp",
 ];
 const ID_LENGTH: usize = 22;
+/// The scenario whose records hold producer ids and times of the broker.
+const MARKERS: &str = "markers";
+/// The text of no records is not longer.
+const EMPTY_RECORDS: usize = 4;
 
 /// Masks a transcript in place, then puts lists in order.
 pub fn mask(entries: &mut [Entry], port: u16, data_dir: &str) {
@@ -42,12 +48,29 @@ pub fn mask(entries: &mut [Entry], port: u16, data_dir: &str) {
         let Answer::Message(tree) = &mut entry.answer else { continue };
         // First by the names that are the same everywhere, so that ids are met in one order.
         tree.sort();
+        if entry.scenario == MARKERS {
+            tree.leaves(&mut |field, text| number_producers(field, text, &mut names));
+        }
         tree.leaves(&mut |field, text| mask_leaf(field, text, port, data_dir, &mut names));
         tree.leaves(&mut |_, text| names.replace_in(text));
+        if entry.scenario == MARKERS {
+            tree.leaves(&mut |field, text| {
+                if field == "records" && text.len() > EMPTY_RECORDS {
+                    *text = "<records>".to_owned();
+                }
+            });
+        }
         if is_quorum {
             tree.leaves(&mut |field, text| mask_number(QUORUM_NUMBERS, field, text));
         }
         tree.sort();
+    }
+}
+
+/// Tells producers apart, where more than one is told of.
+fn number_producers(field: &str, text: &mut String, names: &mut Names) {
+    if field == "producer_id" && !text.starts_with('-') {
+        *text = format!("-{}", names.of(&format!("producer {text}")));
     }
 }
 

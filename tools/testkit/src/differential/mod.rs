@@ -39,6 +39,8 @@ const PROPERTIES: &[(&str, &str)] = &[
     // Records of the tests are old; nobody deletes them meanwhile.
     ("log.initial.task.delay.ms", "86400000"),
     ("log.retention.check.interval.ms", "86400000"),
+    // The scenario of markers makes its transactions by hand.
+    ("transaction.partition.verification.enable", "false"),
 ];
 
 /// What the brokers of the scenarios about ACLs are told beside that.

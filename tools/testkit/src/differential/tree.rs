@@ -35,7 +35,10 @@ const NAMING: &[&str] = &[
     "log_dir",
     "batch_index",
     "source",
+    "producer_id",
 ];
+/// A field of elements whose order says something: aborted transactions.
+const ORDERED: &str = "first_offset";
 
 impl Tree {
     /// Reads what `{:?}` of a generated message printed.
@@ -47,6 +50,9 @@ impl Tree {
     /// What tells this element from its neighbours, if it has such a field.
     pub fn naming(&self) -> Option<String> {
         let Self::Struct(fields) = self else { return None };
+        if fields.iter().any(|(name, _)| name == ORDERED) {
+            return None;
+        }
         let found: Vec<String> = NAMING
             .iter()
             .filter_map(|name| fields.iter().find(|(field, _)| field == name))

@@ -6,6 +6,7 @@ mod features;
 mod fetch;
 mod frames;
 mod groups;
+mod markers;
 mod metadata;
 mod offsets;
 mod placement;
@@ -43,6 +44,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "fetch", run: fetch::run },
     Scenario { name: "fetch-sessions", run: fetch::sessions },
     Scenario { name: "list-offsets", run: reading::list_offsets },
+    Scenario { name: "markers", run: markers::run },
     Scenario { name: "leader-epochs", run: reading::leader_epochs },
     Scenario { name: "delete-records", run: reading::delete_records },
     Scenario { name: "log-dirs", run: reading::log_dirs },
