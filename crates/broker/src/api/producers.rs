@@ -13,6 +13,7 @@ use naru_protocol::messages::describe_producers_response::{
 
 use super::lookup;
 use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
 
 /// What is told of what there is not.
 const NONE: i64 = -1;
@@ -44,6 +45,10 @@ pub(crate) fn describe(
 fn trouble_with(context: &RequestContext, topic: &str) -> Option<(ErrorCode, String)> {
     if let Err(invalid) = topic_name::validate(topic) {
         return Some((ErrorCode::InvalidTopicException, invalid.to_string()));
+    }
+    if !context.may(Operation::Read, Resource::Topic(topic)) {
+        let error = ErrorCode::TopicAuthorizationFailed;
+        return Some((error, "Topic authorization failed.".to_owned()));
     }
     let is_known = context.node.image().topic(topic).is_some();
     (!is_known).then(|| (ErrorCode::UnknownTopicOrPartition, NOT_HOSTED.to_owned()))

@@ -20,12 +20,31 @@ use tokio::time::{Instant, timeout_at};
 use crate::dispatch::RequestContext;
 use crate::node::{Node, millis};
 use crate::partition::{Stored, TxnMarker};
+use crate::security::{Operation, Resource};
 
 pub(crate) async fn handle(
     context: RequestContext,
     request: WriteTxnMarkersRequest,
 ) -> WriteTxnMarkersResponse {
+    // Somebody who ends a transaction that hangs, or a coordinator.
+    let may = context.may_see(Operation::Alter, Resource::Cluster)
+        || context.may(Operation::ClusterAction, Resource::Cluster);
+    if !may {
+        return refuse(&request, ErrorCode::ClusterAuthorizationFailed);
+    }
     write_markers(&context.node, request).await
+}
+
+fn refuse(request: &WriteTxnMarkersRequest, error: ErrorCode) -> WriteTxnMarkersResponse {
+    let mut results = Results::default();
+    for asked in &request.markers {
+        for topic in &asked.topics {
+            for index in &topic.partition_indexes {
+                results.add(asked.producer_id, &topic.name, *index, error);
+            }
+        }
+    }
+    results.response
 }
 
 /// Writes the markers into the partitions that this broker leads.

@@ -21,6 +21,7 @@ use super::lookup;
 use super::produce::may_write;
 use crate::dispatch::RequestContext;
 use crate::partition::{Partition, Refused};
+use crate::security::{Operation, Resource};
 
 /// First version whose clients know TRANSACTION_ABORTABLE.
 const ABORTABLE_SINCE: i16 = 11;

@@ -14,7 +14,6 @@ pub(crate) enum Resource<'a> {
     Topic(&'a str),
     Group(&'a str),
     Cluster,
-    #[expect(dead_code, reason = "the transaction coordinator's handlers ask about these")]
     TransactionalId(&'a str),
 }
 

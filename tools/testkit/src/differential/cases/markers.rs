@@ -57,7 +57,7 @@ fn marked(topic: &str, partitions: &[i32]) -> WritableTxnMarkerTopic {
 }
 
 fn write(marker: WritableTxnMarker) -> WriteTxnMarkersRequest {
-    WriteTxnMarkersRequest { markers: vec![marker], ..WriteTxnMarkersRequest::default() }
+    WriteTxnMarkersRequest { markers: vec![marker] }
 }
 
 fn transactional(
@@ -100,7 +100,6 @@ fn list(timestamp: i64, isolation_level: i8) -> ListOffsetsRequest {
         partition_index,
         timestamp,
         current_leader_epoch: -1,
-        ..ListOffsetsPartition::default()
     };
     let partitions = vec![partition(0), partition(1)];
     ListOffsetsRequest {
@@ -193,7 +192,6 @@ pub fn run(s: &mut Session) {
     s.ask("producers of a bad name", 0, &producers("a b", &[0]));
     let several = WriteTxnMarkersRequest {
         markers: vec![one.marker(true, 6, &[0]), two.marker(false, 7, &[0, 1])],
-        ..WriteTxnMarkersRequest::default()
     };
     s.ask("markers of two producers", 1, &several);
     look(s, id, "at the end");
