@@ -6,12 +6,14 @@
 //! active controller, what the log's end will be, which decisions read. A decision is answered
 //! when its records are committed.
 
+mod room;
+mod tend;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use naru_controller::batch::snapshot;
 use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
 use naru_controller::raft::{
     ControlRecord, Effect, Event, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
@@ -23,12 +25,14 @@ use naru_model::{ErrorCode, Timestamp};
 use naru_protocol::Records;
 use tokio::sync::oneshot;
 
-use super::journal::{Journal, JournalError};
+use super::journal::{Journal, JournalError, Retention};
 use super::open::{LogRecords, replay_snapshot};
 use super::transport::Transport;
 use super::{Leadership, Reaction, Shared};
 use crate::metrics::Seldom;
 use crate::node::{millis, now};
+use room::NoRoom;
+use tend::Tending;
 
 /// Inputs taken in one turn, which one sync pays for.
 const TURN_MAX: usize = 256;
@@ -36,8 +40,6 @@ const TURN_MAX: usize = 256;
 const WAITING_MAX: usize = 10_000;
 /// How long after brokers came or went internal topics are looked after.
 const BROKERS_SETTLE_MS: i64 = 3_000;
-/// How often a full disk is looked at.
-const PROBE_EVERY_MS: i64 = 1_000;
 /// How long the loop sleeps at most.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -132,16 +134,7 @@ pub(super) struct Driver {
     not_appended: Seldom,
     /// The disk has refused a batch, and no space was found since.
     no_room: Option<NoRoom>,
-}
-
-/// A full disk, as the loop knows it.
-struct NoRoom {
-    /// A batch of control records was refused.
-    control: bool,
-    /// The quorum knows.
-    told: bool,
-    /// When it is next looked whether there is space.
-    probe_at: i64,
+    tending: Tending,
 }
 
 /// A clock that never goes back, near the time of day it began at: people see it in
@@ -172,6 +165,10 @@ pub(super) struct DriverSettings {
     pub(super) sessions: SessionSettings,
     /// `offsets.topic.replication.factor`.
     pub(super) offsets_replication_factor: i16,
+    /// `metadata.max.idle.interval.ms`; none writes no NoOpRecords.
+    pub(super) idle_interval_ms: Option<i64>,
+    /// `metadata.max.retention.*`.
+    pub(super) retention: Retention,
 }
 
 /// What a loop is made of.
@@ -210,6 +207,7 @@ impl Driver {
             failed: false,
             not_appended: Seldom::default(),
             no_room: None,
+            tending: Tending::new(parts.clock.now()),
         }
     }
 
@@ -259,7 +257,8 @@ impl Driver {
             .active
             .as_ref()
             .and_then(|active| active.controller.next_deadline(&active.sessions));
-        let next = [self.quorum.next_deadline(), sessions].into_iter().flatten().min();
+        let next = [self.quorum.next_deadline(), sessions, self.next_no_op()];
+        let next = next.into_iter().flatten().min();
         let wait = next.map_or(IDLE, |at| millis(at.saturating_sub(self.clock.now())));
         wait.min(IDLE)
     }
@@ -313,6 +312,8 @@ impl Driver {
             self.write_or_wait(&decision.records)?;
         }
         self.look_after_internal_topics()?;
+        self.show_life()?;
+        self.tend();
         self.tell_room()?;
         while self.unsynced {
             self.unsynced = false;
@@ -582,65 +583,6 @@ impl Driver {
         self.mind_full(written, false)
     }
 
-    /// A full disk refuses a change and heals; everything else that keeps the log from being
-    /// written does not. What the quorum does about it comes with [`Self::tell_room`].
-    fn mind_full(
-        &mut self,
-        written: Result<(), JournalError>,
-        control: bool,
-    ) -> Result<(), JournalError> {
-        match written {
-            Err(error) if error.is_full => {
-                if let Some(left_out) = self.not_appended.note(Instant::now()) {
-                    tracing::warn!(
-                        %error, left_out, "the disk is full: a metadata change was not written"
-                    );
-                }
-                self.note_no_room(control);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    fn note_no_room(&mut self, control: bool) {
-        let told = self.no_room.as_ref().is_some_and(|known| known.told);
-        let control = control || self.no_room.as_ref().is_some_and(|known| known.control);
-        let probe_at = self.clock.now() + PROBE_EVERY_MS;
-        // A control record that was lost is told in any case.
-        self.no_room = Some(NoRoom { control, told: told && !control, probe_at });
-    }
-
-    /// Tells the quorum that the disk is full, once the step in which that showed is over, and that
-    /// there is space again.
-    fn tell_room(&mut self) -> Result<(), JournalError> {
-        let now = self.clock.now();
-        let Some(no_room) = &mut self.no_room else { return Ok(()) };
-        if !no_room.told {
-            no_room.told = true;
-            let control = std::mem::take(&mut no_room.control);
-            if self.quorum.is_leader() && self.has_successors() {
-                tracing::warn!("the disk of the metadata log is full: another voter is to lead");
-            }
-            return self.step(Event::NoRoom { control });
-        }
-        if no_room.probe_at > now {
-            return Ok(());
-        }
-        no_room.probe_at = now + PROBE_EVERY_MS;
-        if !self.journal.folder().has_room() {
-            return Ok(());
-        }
-        tracing::info!("there is space for the metadata log again");
-        self.no_room = None;
-        self.step(Event::Room)
-    }
-
-    /// Whether anybody else may lead the quorum.
-    fn has_successors(&self) -> bool {
-        self.quorum.voters().len() > 1
-    }
-
     /// Keeps an answer back until everything that is in the log now is committed.
     fn wait(&mut self, done: Done, after_reaction: bool) {
         let end = self.journal.end();
@@ -673,6 +615,7 @@ impl Driver {
             }
         }
         self.unsynced = true;
+        self.tending.written_ms = self.clock.now();
         self.step(Event::Appended { log_end: place.after(records.len()) })
     }
 
@@ -685,11 +628,8 @@ impl Driver {
             last_time = Some(time);
         })?;
         self.release(to);
-        if self.policy.is_due(now().0)
-            && let Some(time) = last_time
-        {
-            self.take_snapshot(time);
-        }
+        self.tending.committed = last_time.or(self.tending.committed);
+        self.take_snapshot_if_due();
         if self.leading && self.active.is_none() {
             self.activate()?;
         }
@@ -772,20 +712,6 @@ impl Driver {
         if let Some(at) = self.quorum.current_at(now) {
             let at = Instant::now().checked_sub(millis(now.saturating_sub(at)));
             *self.shared.current_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
-        }
-    }
-
-    /// Writes a snapshot; if that fails, the log still has everything.
-    fn take_snapshot(&mut self, at: Timestamp) {
-        let image = self.committed.image();
-        let id = SnapshotId { end_offset: image.end_offset(), epoch: image.epoch() };
-        let (version, voters) = self.quorum.voters_at(id.end_offset);
-        let written = snapshot(image, version, voters, at, now())
-            .map_err(|error| JournalError::storage(&error))
-            .and_then(|bytes| self.journal.write_snapshot(id, &bytes));
-        match written {
-            Ok(()) => self.policy.snapshot_taken(),
-            Err(error) => tracing::error!("no metadata snapshot was written: {error}"),
         }
     }
 

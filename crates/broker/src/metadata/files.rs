@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use naru_controller::quorum::SnapshotId;
+use naru_model::Timestamp;
 use rustix::fs::{CWD, FallocateFlags, RenameFlags};
 
 const QUORUM_STATE: &str = "quorum-state";
@@ -13,8 +15,6 @@ const QUORUM_STATE: &str = "quorum-state";
 const PROBE: &str = ".room";
 /// So much space is enough to lead the quorum for a while.
 const ROOM_BYTES: u64 = 1 << 20;
-/// Snapshots kept: the newest, and the one before for a reader that has just begun with it.
-const SNAPSHOTS_KEPT: usize = 2;
 
 /// The folder of the metadata log.
 #[derive(Debug, Clone)]
@@ -67,12 +67,25 @@ impl Folder {
         Ok(snapshots)
     }
 
-    /// Writes a snapshot durably and removes those that are no longer needed.
+    /// Writes a snapshot durably.
     pub(super) fn write_snapshot(&self, id: SnapshotId, bytes: &[u8]) -> io::Result<()> {
-        replace(&self.snapshot_path(id), bytes)?;
-        let mut snapshots = self.snapshots()?;
-        snapshots.truncate(snapshots.len().saturating_sub(SNAPSHOTS_KEPT));
-        snapshots.into_iter().try_for_each(|(_, path)| fs::remove_file(path))
+        replace(&self.snapshot_path(id), bytes)
+    }
+
+    /// Removes a snapshot; one that is gone is no error.
+    pub(super) fn remove_snapshot(&self, id: SnapshotId) -> io::Result<()> {
+        match fs::remove_file(self.snapshot_path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The size of a snapshot's file, and when it was written; none if it is not there.
+    pub(super) fn stat(&self, id: SnapshotId) -> Option<(u64, Timestamp)> {
+        let found = fs::metadata(self.snapshot_path(id)).ok()?;
+        let written = found.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let written = i64::try_from(written.as_millis()).unwrap_or(i64::MAX);
+        Some((found.len(), Timestamp(written)))
     }
 }
 
@@ -142,15 +155,21 @@ mod tests {
     }
 
     #[test]
-    fn old_snapshots_go_and_the_newest_is_found() {
+    fn snapshots_are_found_in_order_and_can_be_removed() {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder(temp.path().to_path_buf());
         assert!(folder.snapshots().unwrap().is_empty());
         for end_offset in [5, 100, 20] {
             folder.write_snapshot(SnapshotId { end_offset, epoch: 1 }, b"x").unwrap();
         }
-        let ids: Vec<_> =
-            folder.snapshots().unwrap().into_iter().map(|(id, _)| id.end_offset).collect();
-        assert_eq!(ids, [20, 100]);
+        let ids = || -> Vec<i64> {
+            folder.snapshots().unwrap().into_iter().map(|(id, _)| id.end_offset).collect()
+        };
+        assert_eq!(ids(), [5, 20, 100]);
+        let gone = SnapshotId { end_offset: 20, epoch: 1 };
+        assert_eq!(folder.stat(gone).unwrap().0, 1);
+        folder.remove_snapshot(gone).unwrap();
+        folder.remove_snapshot(gone).unwrap();
+        assert_eq!((ids(), folder.stat(gone)), (vec![5, 100], None));
     }
 }

@@ -34,11 +34,20 @@ pub(super) struct Journal {
     folder: Folder,
     /// The newest snapshot that is whole.
     snapshot: Option<SnapshotId>,
-    /// The one before it, at which the log was trimmed.
-    before: Option<SnapshotId>,
+    /// Those before it, oldest first. The log begins at the end of the oldest one, or before it.
+    older: Vec<SnapshotId>,
     /// Told of a full disk, so that the directory's reserve is given up for this log. It does not
     /// decide whether this log takes appends.
     health: Arc<DirHealth>,
+}
+
+/// `metadata.max.retention.*`: how much of the past is kept; none is all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retention {
+    /// Bytes of the log and all snapshots.
+    pub(super) bytes: Option<u64>,
+    /// Age of a snapshot.
+    pub(super) ms: Option<u64>,
 }
 
 /// A change that did not get into the metadata log, or cannot be read from it.
@@ -81,7 +90,7 @@ impl Journal {
         snapshot: Option<SnapshotId>,
         health: Arc<DirHealth>,
     ) -> Self {
-        Self { reader: log.reader(), log: Some(log), folder, snapshot, before: None, health }
+        Self { reader: log.reader(), log: Some(log), folder, snapshot, older: Vec::new(), health }
     }
 
     /// Says of a write that failed whether the disk is full, and has space made.
@@ -253,13 +262,39 @@ impl Journal {
         })
     }
 
-    /// Writes a snapshot and drops the log below the one before it, which followers that are a
-    /// little behind still need.
+    /// Writes a snapshot, and makes it the newest.
     pub(super) fn write_snapshot(&mut self, id: SnapshotId, bytes: &[u8]) -> Result<()> {
         self.folder.write_snapshot(id, bytes).map_err(storage)?;
-        if let Some(before) = self.snapshot.replace(id) {
-            self.before = Some(before);
-            self.trim(before.end_offset)?;
+        let before = self.snapshot.replace(id).filter(|before| *before != id);
+        self.older.extend(before);
+        Ok(())
+    }
+
+    /// Deletes the oldest snapshots, and the log below the oldest that stays, while there is too
+    /// much or it is too old. The newest snapshot and what comes after it stay in any case.
+    pub(super) fn delete_old(&mut self, keep: Retention, now: Timestamp) -> Result<()> {
+        while let (Some(oldest), Some(newest)) = (self.older.first().copied(), self.snapshot) {
+            let all = self.older.iter().chain([&newest]);
+            let files: Vec<_> = all.filter_map(|id| self.folder.stat(*id)).collect();
+            let size =
+                files.iter().fold(self.reader.size(), |sum, file| sum.saturating_add(file.0));
+            let age = self.folder.stat(oldest).map_or(0, |(_, written)| now.0 - written.0);
+            let too_old = keep.ms.is_some_and(|ms| u64::try_from(age).is_ok_and(|age| age > ms));
+            let too_much = keep.bytes.is_some_and(|bytes| size > bytes);
+            if !too_old && !too_much {
+                return Ok(());
+            }
+            // In this order: the next start trims the log to the oldest snapshot that is there.
+            self.folder.remove_snapshot(oldest).map_err(storage)?;
+            self.older.remove(0);
+            let next = self.older.first().copied().unwrap_or(newest);
+            self.trim(next.end_offset)?;
+            tracing::info!(
+                log_start = next.end_offset,
+                too_old,
+                too_much,
+                "an old metadata snapshot is deleted"
+            );
         }
         Ok(())
     }
@@ -267,7 +302,7 @@ impl Journal {
     /// The snapshot that ends where the log begins, if it is known.
     fn base(&self) -> Option<SnapshotId> {
         let start = self.reader.log_start().0;
-        [self.snapshot, self.before].into_iter().flatten().find(|id| id.end_offset == start)
+        self.older.iter().chain(&self.snapshot).copied().find(|id| id.end_offset == start)
     }
 
     fn trim(&mut self, offset: i64) -> Result<()> {
@@ -328,13 +363,17 @@ impl Journal {
         self.folder.write_snapshot(id, bytes).map_err(storage)?;
         // Gone if there never was one.
         let _ = fs::remove_file(self.folder.part_path(id));
-        self.snapshot = Some(id);
+        self.older.extend(self.snapshot.replace(id).filter(|before| *before != id));
         let at = Offset(id.end_offset);
-        self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)
+        self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage)?;
+        for old in std::mem::take(&mut self.older) {
+            self.folder.remove_snapshot(old).map_err(storage)?;
+        }
+        Ok(())
     }
 
-    /// Lets the log begin where a snapshot ends: at the older of two, where it was trimmed; at one
-    /// that goes beyond the log if a stop in the middle of [`Self::install`] has left it so.
+    /// Lets the log begin where a snapshot ends: at the oldest, where it was trimmed; at one that
+    /// goes beyond the log if a stop in the middle of [`Self::install`] has left it so.
     ///
     /// What is left of a log before it was trimmed has no epochs any more: it must not be served.
     pub(super) fn begin_at_snapshot(&mut self) -> Result<()> {
@@ -344,8 +383,9 @@ impl Journal {
             return self.log()?.truncate_fully_and_start_at(at, now()).map_err(storage);
         }
         let known = self.folder.snapshots().map_err(storage)?;
-        self.before = known.into_iter().map(|(id, _)| id).rfind(|id| *id < newest);
-        self.before.map_or(Ok(()), |before| self.trim(before.end_offset))
+        self.older = known.into_iter().map(|(id, _)| id).filter(|id| *id < newest).collect();
+        let oldest = self.older.first().copied().unwrap_or(newest);
+        self.trim(oldest.end_offset)
     }
 
     pub(super) fn close(&mut self) -> Result<()> {
@@ -394,5 +434,85 @@ impl LogView for Journal {
 
     fn latest_snapshot(&self) -> Option<SnapshotId> {
         self.snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_log::{Disk, LogConfig, OpenOptions, OsDisk};
+
+    use super::*;
+
+    fn open(path: &std::path::Path, newest: Option<SnapshotId>) -> Journal {
+        let options = OpenOptions {
+            config: LogConfig::default(),
+            clean: true,
+            recovery_point: None,
+            log_start: None,
+            tail_bytes: 0,
+            now: now(),
+        };
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let log = Log::open(disk, path, options, &|_| {}).unwrap().0;
+        let mut journal = Journal::new(log, Folder(path.to_owned()), newest, Arc::default());
+        journal.begin_at_snapshot().unwrap();
+        journal
+    }
+
+    fn at(end_offset: i64) -> SnapshotId {
+        SnapshotId { end_offset, epoch: 1 }
+    }
+
+    fn with_snapshots(path: &std::path::Path) -> Journal {
+        let mut journal = open(path, None);
+        for end_offset in 1..=30 {
+            journal.append_control(1, &[ControlRecord::kraft_version(1)]).unwrap();
+            if end_offset % 10 == 0 {
+                journal.write_snapshot(at(end_offset), &[7; 1000]).unwrap();
+            }
+        }
+        journal
+    }
+
+    fn left(journal: &Journal) -> (i64, Vec<i64>) {
+        let known = journal.folder.snapshots().unwrap();
+        (journal.start(), known.into_iter().map(|(id, _)| id.end_offset).collect())
+    }
+
+    #[test]
+    fn old_snapshots_and_the_log_below_them_go_by_size_and_by_age_but_never_the_newest() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("__cluster_metadata-0");
+        let mut journal = with_snapshots(&path);
+        let (day, ages) = (86_400_000_u64, |ms: i64| Timestamp(now().0 + ms));
+        let keep = |bytes, ms| Retention { bytes, ms };
+        let size = journal.reader.size();
+        for enough in [keep(None, None), keep(Some(size + 3000), Some(day))] {
+            journal.delete_old(enough, ages(0)).unwrap();
+            assert_eq!(left(&journal), (0, vec![10, 20, 30]));
+        }
+        journal.delete_old(keep(Some(size + 2999), Some(day)), ages(0)).unwrap();
+        assert_eq!(left(&journal), (20, vec![20, 30]));
+        assert_eq!(journal.epoch_at(19), Some(1), "what is below is known from the snapshot");
+        journal.delete_old(keep(None, Some(day)), ages(2 * 86_400_000)).unwrap();
+        assert_eq!(left(&journal), (30, vec![30]));
+        journal.delete_old(keep(Some(0), Some(0)), ages(1_000_000)).unwrap();
+        assert_eq!(left(&journal), (30, vec![30]));
+    }
+
+    #[test]
+    fn a_trimmed_log_begins_at_its_oldest_snapshot_after_a_restart_too() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("__cluster_metadata-0");
+        let mut journal = with_snapshots(&path);
+        let size = journal.reader.size();
+        let keep = Retention { bytes: Some(size + 2999), ms: None };
+        journal.delete_old(keep, now()).unwrap();
+        journal.close().unwrap();
+        drop(journal);
+        let mut again = open(&path, Some(at(30)));
+        assert_eq!(left(&again), (20, vec![20, 30]));
+        again.install(at(50), &[7; 10]).unwrap();
+        assert_eq!(left(&again), (50, vec![50]));
     }
 }

@@ -23,7 +23,7 @@ use naru_protocol::metadata::MetadataRecord;
 
 use super::driver::{Clock, Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
-use super::journal::{Item, Journal};
+use super::journal::{Item, Journal, Retention};
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
 use crate::node::{StartError, millis, now};
@@ -140,6 +140,11 @@ fn driver_settings(config: &BrokerConfig) -> DriverSettings {
         node_id: config.node_id.0,
         bootstrap: BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas },
         offsets_replication_factor: config.offsets.topic_replication_factor,
+        idle_interval_ms: Some(config.metadata_log.max_idle_interval_ms).filter(|ms| *ms > 0),
+        retention: Retention {
+            bytes: config.metadata_log.max_retention_bytes,
+            ms: config.metadata_log.max_retention_ms,
+        },
         sessions: SessionSettings {
             session_timeout_ms: cluster.session_timeout_ms,
             leader_imbalance_check_interval_ms: cluster

@@ -4,6 +4,7 @@
 //! connect meanwhile wait in the kernel's queue.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -25,7 +26,7 @@ use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
 use crate::peer::{self, Fetchers, LinkState, Registration};
 use crate::security::Security;
-use crate::storage::{Storage, identify};
+use crate::storage::{METADATA_FOLDER, Storage, identify};
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
 const SYNC_THREADS: usize = 4;
@@ -78,8 +79,10 @@ pub fn start(
     let previous_epoch = previous_epoch(&storage);
     let patience = Patience::new(background.handle().clone(), given_up);
     let cluster_id = || join::cluster_id_of(&config, &patience);
-    let identity =
+    let mut identity =
         identify(&mut storage, config.node_id.0, cluster_id, || super::random_bits(&random))?;
+    // A directory that was formatted and nothing more has nothing to recover from.
+    identity.is_new |= never_ran(&config);
     storage.reserve_space(config.log.reserve_bytes);
     let deleted_before = storage.scan()?;
     let metadata =
@@ -198,6 +201,15 @@ fn background() -> std::io::Result<tokio::runtime::Runtime> {
         .thread_name("background")
         .enable_all()
         .build()
+}
+
+/// Whether no node has run on these directories: the metadata log is the first thing it writes.
+fn never_ran(config: &BrokerConfig) -> bool {
+    let folder = Path::new(&config.metadata_log.dir).join(METADATA_FOLDER);
+    let is_log = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|found| found == "log"))
+    };
+    !std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_log))
 }
 
 /// The broker's epoch when it stopped; -1 if any of its directories was not stopped cleanly.

@@ -11,7 +11,7 @@ pub struct Summary {
     pub node_id: i32,
     /// The log directories.
     pub data_dirs: Vec<String>,
-    /// Whether they were made by this start.
+    /// Whether no node has run on them before.
     pub is_new: bool,
     /// Partitions opened.
     pub partitions: usize,

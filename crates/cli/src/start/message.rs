@@ -31,12 +31,14 @@ pub(super) fn started(summary: &Summary, took: Duration) -> String {
         (None, None) => {}
     }
     let _ = writeln!(text, "  ready in {} ms", took.as_millis());
-    let server = summary.listeners.first().map_or("localhost:9092", |(_, _, told)| told);
-    let _ = writeln!(
-        text,
-        "Next: echo hello | naru produce greetings -b {server} && \
-         naru consume greetings -b {server} --from start -e"
-    );
+    // A node that is a controller only serves no clients.
+    if let Some((_, _, server)) = summary.listeners.first() {
+        let _ = writeln!(
+            text,
+            "Next: echo hello | naru produce greetings -b {server} && \
+             naru consume greetings -b {server} --from start -e"
+        );
+    }
     text
 }
 

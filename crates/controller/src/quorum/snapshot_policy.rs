@@ -1,8 +1,4 @@
 //! When to write a snapshot of the metadata, and what its file is called.
-//!
-//! NoOpRecords: Apache Kafka's leader writes one every `metadata.max.idle.interval.ms` so that
-//! followers and observers see the high watermark move. Nothing here waits for that with one
-//! voter, so none is written and an idle node leaves the disk alone.
 
 use std::fmt;
 use std::str::FromStr;

@@ -139,6 +139,8 @@ pub struct MetadataLogConfig {
     pub max_retention_bytes: Option<u64>,
     /// Time kept; `None` is for ever.
     pub max_retention_ms: Option<u64>,
+    /// How often an idle controller writes a NoOpRecord; 0 is never.
+    pub max_idle_interval_ms: i64,
 }
 
 /// How topics come and go.
@@ -368,6 +370,7 @@ impl MetadataLogConfig {
             max_snapshot_interval_ms: Some(interval).filter(|ms| *ms > 0),
             max_retention_bytes: unlimited("metadata.max.retention.bytes")?,
             max_retention_ms: unlimited("metadata.max.retention.ms")?,
+            max_idle_interval_ms: i64::from(read.int("metadata.max.idle.interval.ms")?),
         })
     }
 }

@@ -14,6 +14,11 @@ use crate::broker::{Broker, System, java};
 use crate::outcome::{Outcome, Verdict};
 
 const PATIENCE: Duration = Duration::from_secs(240);
+/// A snapshot of the metadata every few records, of which old ones go.
+const MANY_SNAPSHOTS: &[(&str, &str)] = &[
+    ("metadata.log.max.record.bytes.between.snapshots", "1000"),
+    ("metadata.max.retention.bytes", "20000"),
+];
 /// What the dump tool says when something is wrong.
 const COMPLAINTS: &[&str] = &[
     "isvalid: false",
@@ -32,10 +37,11 @@ const NO_COMPLAINT: &str = "  -1 is followed by";
 
 pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let apache = System::Apache { libs: stage.tools.kafka_jars()? };
-    let mut ours = stage.start_broker(&[])?;
+    let mut ours = stage.start_broker(MANY_SNAPSHOTS)?;
     step(stage, &ours, "fill", "", outcome)?;
     ours.stop()?;
     dump_all(stage, &ours, "after a clean stop", outcome);
+    metadata_shell(stage, &ours, outcome);
     ours.start_again()?;
     step(stage, &ours, "verify", "after a clean stop: ", outcome)?;
     ours.kill()?;
@@ -155,19 +161,50 @@ fn replace_files(from: &Path, to: &Path) -> Result<()> {
 
 /// Apache Kafka's dump tool over every file of a stopped broker.
 fn dump_all(stage: &Stage<'_>, broker: &Broker, when: &str, outcome: &mut Outcome) {
-    let kinds: [(&str, &str, &[&str]); 6] = [
+    let kinds: [(&str, &str, &[&str]); 7] = [
         ("files-", "log", &["--deep-iteration", "--print-data-log"]),
         ("files-", "index", &[]),
         ("files-", "timeindex", &[]),
         ("files-", "snapshot", &[]),
         ("__consumer_offsets-", "log", &["--deep-iteration", "--offsets-decoder"]),
         ("__cluster_metadata-", "log", &["--deep-iteration", "--cluster-metadata-decoder"]),
+        ("__cluster_metadata-", "checkpoint", &["--deep-iteration", "--cluster-metadata-decoder"]),
     ];
     for (topic, extension, options) in kinds {
         let result = dump(stage, broker, topic, extension, options);
         let name = format!("{when}: Kafka's dump tool reads {topic}*/*.{extension}");
         outcome.add_result(&name, &result);
     }
+}
+
+/// Apache Kafka's metadata shell over the newest snapshot and the log of a stopped node.
+fn metadata_shell(stage: &Stage<'_>, node: &Broker, outcome: &mut Outcome) {
+    let snapshots = files_of(&node.data_dir(), "__cluster_metadata-", "checkpoint");
+    let snapshots = snapshots.and_then(|all| {
+        let size = |path: &PathBuf| Ok(fs::metadata(path)?.len());
+        let kept = all.iter().map(size).sum::<Result<u64>>()?;
+        ensure!(kept <= 40_000, "{kept} bytes of snapshots are kept");
+        ensure!(all.len() > 1, "only {} snapshots", all.len());
+        Ok(all)
+    });
+    outcome.add_result("snapshots of the metadata are written, and old ones go", &snapshots);
+    let Ok(snapshots) = snapshots else { return };
+    let read = snapshots.last().context("no snapshot").and_then(|path| {
+        let topics = shell(stage, path, &["ls", "/image/topics/byName"])?;
+        ensure!(topics.contains("files-zstd"), "topics: {topics}");
+        let brokers = shell(stage, path, &["cat", "/image/cluster/brokers/1"])?;
+        ensure!(brokers.contains("BrokerRegistration(id=1,"), "broker 1: {brokers}");
+        let version = shell(stage, path, &["cat", "/image/features/metadataVersion"])?;
+        ensure!(version.contains("4.3"), "metadata.version: {version}");
+        Ok(())
+    });
+    outcome.add_result("Kafka's metadata shell reads a snapshot", &read);
+}
+
+fn shell(stage: &Stage<'_>, file: &Path, words: &[&str]) -> Result<String> {
+    let mut command = java(&stage.tools.kafka_jars()?, "200m");
+    command.arg("org.apache.kafka.shell.MetadataShell").arg("--snapshot").arg(file).args(words);
+    stage.succeed("metadata-shell", &mut command, PATIENCE)
 }
 
 fn dump(

@@ -69,7 +69,7 @@ config_rows! {
     "metadata.max.retention.bytes": Long = "104857600", Any, ReadOnly, SERVED;
     /// Age above which old metadata segments and snapshots go.
     "metadata.max.retention.ms": Long = "604800000", Any, ReadOnly, SERVED;
-    /// How often an idle controller writes a no-op record; 0 means never.
+    /// How often the active controller of a cluster writes a no-op record when nothing else is written; 0 means never.
     "metadata.max.idle.interval.ms": Int = "500", AtLeast(0), ReadOnly, SERVED;
     /// Metadata segment size for tests.
     "internal.metadata.log.segment.bytes": Int = null, Any, ReadOnly, INTERNAL internal;
