@@ -13,7 +13,7 @@ pub fn zookeeper(_args: &[String]) -> i32 {
 }
 
 /// Java classes, without their packages, and the tools they are.
-const CLASSES: [(&str, &str); 17] = [
+const CLASSES: [(&str, &str); 18] = [
     ("TopicCommand", "kafka-topics"),
     ("ConfigCommand", "kafka-configs"),
     ("ConsoleProducer", "kafka-console-producer"),
@@ -27,6 +27,7 @@ const CLASSES: [(&str, &str); 17] = [
     ("MetadataQuorumCommand", "kafka-metadata-quorum"),
     ("LogDirsCommand", "kafka-log-dirs"),
     ("FeatureCommand", "kafka-features"),
+    ("BrokerApiVersionsCommand", "kafka-broker-api-versions"),
     ("ClusterTool", "kafka-cluster"),
     ("ZooKeeperMain", "zookeeper-shell"),
     ("QuorumPeerMain", "zookeeper-server-start"),

@@ -2,6 +2,7 @@
 
 mod argparse;
 mod bootstrap;
+mod broker_api_versions;
 mod cluster;
 mod common;
 mod configs;
@@ -78,6 +79,11 @@ pub static TOOLS: &[Tool] = &[
     },
     Tool { name: "kafka-log-dirs", about: log_dirs::ABOUT, run: log_dirs::run },
     Tool { name: "kafka-features", about: features::ABOUT, run: features::run },
+    Tool {
+        name: "kafka-broker-api-versions",
+        about: broker_api_versions::ABOUT,
+        run: broker_api_versions::run,
+    },
     Tool { name: "kafka-cluster", about: cluster::ABOUT, run: cluster::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },
     Tool { name: "kafka-run-class", about: legacy::RUN_CLASS, run: legacy::run_class },

@@ -60,6 +60,23 @@ impl Admin {
             .await
     }
 
+    /// The APIs that a broker speaks: key, lowest and highest version.
+    pub async fn api_versions(&self, node: i32) -> Result<Vec<(i16, i16, i16)>> {
+        self.cluster
+            .retry(async || {
+                let connection = self.cluster.broker(node, Lane::Main).await?;
+                let request = ApiVersionsRequest {
+                    client_software_name: "naru".to_owned(),
+                    client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+                };
+                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                Error::check(response.error_code)?;
+                let apis = response.api_keys.into_iter();
+                Ok(apis.map(|api| (api.api_key, api.min_version, api.max_version)).collect())
+            })
+            .await
+    }
+
     /// Changes levels, all or none, or with `validate_only` says whether they could be.
     pub async fn update_features(
         &self,
