@@ -95,6 +95,9 @@ impl Transport {
             RaftRequest::DescribeQuorum(r) => {
                 call(&connection, r, cap).await.map(RaftResponse::DescribeQuorum)
             }
+            RaftRequest::ApiVersions(r) => {
+                call(&connection, r, cap).await.map(RaftResponse::ApiVersions)
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use naru_model::Uuid;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
+use naru_protocol::messages::api_versions_response::ApiVersionsResponse;
 use naru_protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
 use naru_protocol::messages::begin_quorum_epoch_response::BeginQuorumEpochResponse;
 use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
@@ -115,6 +117,7 @@ pub enum RaftRequest {
     RemoveRaftVoter(RemoveRaftVoterRequest),
     UpdateRaftVoter(UpdateRaftVoterRequest),
     DescribeQuorum(DescribeQuorumRequest),
+    ApiVersions(ApiVersionsRequest),
 }
 
 /// Their answers.
@@ -130,6 +133,7 @@ pub enum RaftResponse {
     RemoveRaftVoter(RemoveRaftVoterResponse),
     UpdateRaftVoter(UpdateRaftVoterResponse),
     DescribeQuorum(DescribeQuorumResponse),
+    ApiVersions(ApiVersionsResponse),
 }
 
 /// No answer: the connection was refused or broke, or the answer did not come in time.

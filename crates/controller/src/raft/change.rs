@@ -1,12 +1,14 @@
 //! Changes of the voter set (KIP-853): one at a time, each committed before the next.
 //! AddRaftVoter v0-v1, RemoveRaftVoter v0, UpdateRaftVoter v0.
 //!
-//! A new voter's kraft.version is not asked for by ApiVersions: nodes that fetch the log of a
-//! dynamic quorum have shown that they know it.
+//! A node that is to be a voter is asked with ApiVersions whether it knows this quorum's
+//! kraft.version.
 
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::add_raft_voter_response::AddRaftVoterResponse;
+use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
+use naru_protocol::messages::api_versions_response::{ApiVersionsResponse, SupportedFeatureKey};
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::remove_raft_voter_response::RemoveRaftVoterResponse;
 use naru_protocol::messages::update_raft_voter_request::{
@@ -15,20 +17,31 @@ use naru_protocol::messages::update_raft_voter_request::{
 use naru_protocol::messages::update_raft_voter_response::{CurrentLeader, UpdateRaftVoterResponse};
 
 use super::quorum::{Quorum, Step};
+use super::requests::Kind;
 use super::role::Role;
 use super::voters::ReplicaKey;
-use super::{ControlRecord, Effect, KraftVersion, RaftResponse, Voter, VoterEndpoint};
+use super::{ControlRecord, Effect, KraftVersion, RaftRequest, RaftResponse, Voter, VoterEndpoint};
 
 /// A change of the voter set under way.
 #[derive(Debug)]
 pub(super) struct Change {
     asked_by: Option<AskedBy>,
     /// The voter to add once it has caught up.
-    joining: Option<Voter>,
+    joining: Option<Joining>,
     /// Where the new voters stand in the log; none until the new voter has caught up.
     offset: Option<i64>,
     /// When whoever asked is told that it takes too long.
     pub(super) deadline: i64,
+}
+
+/// A node that is to be a voter.
+#[derive(Debug, Clone)]
+struct Joining {
+    voter: Voter,
+    /// It has said that it knows this quorum's kraft.version.
+    is_able: bool,
+    /// Whether the answer waits for the commit, or only for the record.
+    ack_when_committed: bool,
 }
 
 /// Who waits for a change.
@@ -91,27 +104,63 @@ impl Quorum {
             Err((error, message)) => return asked_by.answer(step, error, message),
         };
         let timeout = i64::from(request.timeout_ms).clamp(0, CHANGE_MS_MAX);
+        let to = self.destination(&voter);
+        let ack_when_committed = request.ack_when_committed;
         let change = Change {
-            asked_by: request.ack_when_committed.then_some(asked_by),
-            joining: Some(voter),
+            asked_by: Some(asked_by),
+            joining: Some(Joining { voter, is_able: false, ack_when_committed }),
             offset: None,
             deadline: step.now.saturating_add(timeout),
         };
         if let Role::Leader(leader) = &mut self.role {
             leader.change = Some(change);
         }
-        self.drive_change(step);
-        if !request.ack_when_committed {
+        if let Some(to) = to {
+            let ask = ApiVersionsRequest {
+                client_software_name: "naru".to_owned(),
+                client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            let kind = Kind::Versions { voter: request.voter_id };
+            let wait = self.timeouts.request_timeout_ms;
+            self.send(step, to, wait, RaftRequest::ApiVersions(ask), kind);
+        }
+    }
+
+    /// What a node that is to be a voter says of itself.
+    pub(super) fn handle_versions_response(
+        &mut self,
+        step: &mut Step<'_>,
+        id: i32,
+        response: &ApiVersionsResponse,
+    ) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(change) = &mut leader.change else { return };
+        let Some(joining) = change.joining.as_mut().filter(|joining| joining.voter.id == id) else {
+            return;
+        };
+        let mut features = response.supported_features.iter();
+        let range = features.find(|feature| feature.name == KRAFT_VERSION);
+        let is_able = response.error_code == 0
+            && range.is_some_and(|range| (range.min_version..=range.max_version).contains(&1));
+        joining.is_able = is_able;
+        let refused = if is_able {
+            self.drive_change(step);
             // Whoever does not wait for the commit asks again if need be.
-            let waits = matches!(&self.role, Role::Leader(leader)
-                if leader.change.as_ref().is_some_and(|change| change.offset.is_none()));
-            if waits && let Role::Leader(leader) = &mut self.role {
-                leader.change = None;
-                let message = format!("node {} has not caught up yet", request.voter_id);
-                asked_by.answer(step, ErrorCode::RequestTimedOut, Some(message));
-            } else {
-                asked_by.answer(step, ErrorCode::None, None);
-            }
+            let message = format!("node {id} has not caught up yet");
+            (ErrorCode::RequestTimedOut, message)
+        } else {
+            let message = format!("node {id} does not know this quorum's kraft.version 1");
+            (ErrorCode::InvalidRequest, message)
+        };
+        let waits = |change: &Change| {
+            let joining = change.joining.as_ref().filter(|joining| joining.voter.id == id);
+            joining.is_some_and(|joining| !joining.is_able || !joining.ack_when_committed)
+        };
+        if let Role::Leader(leader) = &mut self.role
+            && leader.change.as_ref().is_some_and(waits)
+            && let Some(change) = leader.change.take()
+        {
+            change.answer(step, refused.0, Some(refused.1));
         }
     }
 
@@ -351,18 +400,24 @@ impl Quorum {
             return;
         }
         let Some(change) = &leader.change else { return self.update_self(step) };
-        let Some(joining) = &change.joining else { return };
+        let Some(joining) = change.joining.as_ref().filter(|joining| joining.is_able) else {
+            return;
+        };
         let recent = step.now.saturating_sub(self.timeouts.fetch_timeout_ms);
-        let caught_up = leader.progress(joining).is_some_and(|progress| {
+        let caught_up = leader.progress(&joining.voter).is_some_and(|progress| {
             progress.fetch_ms >= recent && progress.end >= leader.committed
         });
         if caught_up && leader.committed.is_some() {
             let (joining, deadline) = (joining.clone(), change.deadline);
             let asked_by = change.asked_by;
             let mut voters = self.voters().to_vec();
-            voters.push(joining);
+            voters.push(joining.voter);
             voters.sort_by_key(|voter| voter.id);
-            self.append_voters(step, &voters, asked_by, deadline);
+            let waits = asked_by.filter(|_| joining.ack_when_committed);
+            self.append_voters(step, &voters, waits, deadline);
+            if let (None, Some(asked_by)) = (waits, asked_by) {
+                asked_by.answer(step, ErrorCode::None, None);
+            }
         }
     }
 
@@ -396,6 +451,13 @@ impl Quorum {
     }
 }
 
+/// What a node of ours says of itself; the shell's listener says it among much else.
+pub(super) fn kraft_versions() -> ApiVersionsResponse {
+    let feature =
+        SupportedFeatureKey { name: KRAFT_VERSION.to_owned(), min_version: 0, max_version: 1 };
+    ApiVersionsResponse { supported_features: vec![feature], ..ApiVersionsResponse::default() }
+}
+
 fn endpoints_of(request: &UpdateRaftVoterRequest) -> Vec<VoterEndpoint> {
     let endpoint = |listener: &UpdatedListener| VoterEndpoint {
         name: listener.name.clone(),
@@ -405,5 +467,6 @@ fn endpoints_of(request: &UpdateRaftVoterRequest) -> Vec<VoterEndpoint> {
     request.listeners.iter().map(endpoint).collect()
 }
 
+const KRAFT_VERSION: &str = "kraft.version";
 /// Longest time that a change may take.
 const CHANGE_MS_MAX: i64 = 60_000;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use naru_model::Uuid;
 
+use super::change::kraft_versions;
 use super::fetching::Fetcher;
 use super::messages::Leadership;
 use super::random::Random;
@@ -230,6 +231,7 @@ impl Quorum {
             RaftRequest::UpdateRaftVoter(request) => {
                 RaftResponse::UpdateRaftVoter(self.handle_update_voter(step, &request))
             }
+            RaftRequest::ApiVersions(_) => RaftResponse::ApiVersions(kraft_versions()),
             RaftRequest::DescribeQuorum(request) => {
                 RaftResponse::DescribeQuorum(self.handle_describe(step, version, &request))
             }

@@ -31,6 +31,10 @@ pub(super) enum Kind {
     Snapshot(Download),
     /// That the voter set say where this node listens.
     Update,
+    /// What the voter that is to be added speaks.
+    Versions {
+        voter: i32,
+    },
     /// That the voter set take this node in, or an older directory of it out.
     Join,
 }
@@ -91,6 +95,11 @@ impl Quorum {
             (Kind::Update, Some(RaftResponse::UpdateRaftVoter(response))) => {
                 self.handle_update_response(step, &response);
             }
+            (Kind::Versions { voter }, Some(RaftResponse::ApiVersions(response))) => {
+                self.handle_versions_response(step, voter, &response);
+            }
+            // Whoever asked for the change hears of it when its time is over.
+            (Kind::Versions { .. }, _) => {}
             // Tried again by timers, as long as it is needed.
             (Kind::Begin | Kind::End | Kind::Update | Kind::Join, _) => {}
         }

@@ -1,5 +1,6 @@
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::add_raft_voter_request::{AddRaftVoterRequest, Listener};
+use naru_protocol::messages::api_versions_response::{ApiVersionsResponse, SupportedFeatureKey};
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::update_raft_voter_request::{
     KRaftVersionFeature, Listener as UpdatedListener, UpdateRaftVoterRequest,
@@ -84,6 +85,10 @@ fn a_voter_is_added_once_it_has_caught_up_and_told_when_that_is_committed() {
     let mut node = leader();
     let end = node.log.end();
     let token = node.ask_later(1, RaftRequest::AddRaftVoter(add(4)));
+    node.fetched_by(4, end);
+    assert_eq!(written(&node), None, "it has not said what it knows");
+    node.fetched_by(4, end - 1);
+    says_versions(&mut node, 0, 1);
     assert_eq!(written(&node), None);
     node.fetched_by(4, end - 1);
     assert_eq!(written(&node), None);
@@ -97,15 +102,50 @@ fn a_voter_is_added_once_it_has_caught_up_and_told_when_that_is_committed() {
     assert_eq!(error(&node.answer(token).unwrap()), ErrorCode::None);
 }
 
+/// Answers what the leader has asked a node that is to be a voter.
+fn says_versions(node: &mut Node, min_version: i16, max_version: i16) {
+    let asked = node.sent().into_iter().rev().find_map(|(id, to, request)| {
+        matches!(request, RaftRequest::ApiVersions(_)).then_some((id, to))
+    });
+    let (id, to) = asked.expect("it was asked what it knows");
+    assert_eq!(to, Some(4));
+    let name = "kraft.version".to_owned();
+    let feature = SupportedFeatureKey { name, min_version, max_version };
+    let supported_features = vec![feature];
+    let says = ApiVersionsResponse { supported_features, ..ApiVersionsResponse::default() };
+    node.respond(id, RaftResponse::ApiVersions(says));
+}
+
+#[test]
+fn a_node_that_does_not_know_the_kraft_version_is_not_added() {
+    for ack_when_committed in [true, false] {
+        let mut node = leader();
+        let end = node.log.end();
+        node.fetched_by(4, end);
+        let request = AddRaftVoterRequest { ack_when_committed, ..add(4) };
+        let token = node.ask_later(1, RaftRequest::AddRaftVoter(request));
+        assert!(node.answer(token).is_none());
+        says_versions(&mut node, 0, 0);
+        assert_eq!(error(&node.answer(token).unwrap()), ErrorCode::InvalidRequest);
+        assert_eq!(written(&node), None);
+        node.ask_later(0, remove(3));
+        assert_eq!(written(&node), Some(voters(&[1, 2])), "the next change may come");
+    }
+}
+
 #[test]
 fn whoever_does_not_wait_for_the_commit_is_answered_at_once() {
     let mut node = leader();
     let request = AddRaftVoterRequest { ack_when_committed: false, ..add(4) };
-    let answer = node.ask(RaftRequest::AddRaftVoter(request.clone()));
+    let token = node.ask_later(1, RaftRequest::AddRaftVoter(request.clone()));
+    says_versions(&mut node, 0, 1);
+    let answer = node.answer(token).unwrap();
     assert_eq!(error(&answer), ErrorCode::RequestTimedOut, "it has not caught up");
     let end = node.log.end();
     node.fetched_by(4, end);
-    assert_eq!(error(&node.ask(RaftRequest::AddRaftVoter(request))), ErrorCode::None);
+    let token = node.ask_later(1, RaftRequest::AddRaftVoter(request));
+    says_versions(&mut node, 0, 1);
+    assert_eq!(error(&node.answer(token).unwrap()), ErrorCode::None);
     assert_eq!(node.core.voters().len(), 4);
 }
 

@@ -21,6 +21,7 @@ pub(super) fn pass_request(request: &RaftRequest) -> RaftRequest {
         RaftRequest::RemoveRaftVoter(m) => RaftRequest::RemoveRaftVoter(pass(m)),
         RaftRequest::UpdateRaftVoter(m) => RaftRequest::UpdateRaftVoter(pass(m)),
         RaftRequest::DescribeQuorum(m) => RaftRequest::DescribeQuorum(pass(m)),
+        RaftRequest::ApiVersions(m) => RaftRequest::ApiVersions(pass(m)),
     }
 }
 
@@ -35,5 +36,6 @@ pub(super) fn pass_response(response: &RaftResponse) -> RaftResponse {
         RaftResponse::RemoveRaftVoter(m) => RaftResponse::RemoveRaftVoter(pass(m)),
         RaftResponse::UpdateRaftVoter(m) => RaftResponse::UpdateRaftVoter(pass(m)),
         RaftResponse::DescribeQuorum(m) => RaftResponse::DescribeQuorum(pass(m)),
+        RaftResponse::ApiVersions(m) => RaftResponse::ApiVersions(pass(m)),
     }
 }
