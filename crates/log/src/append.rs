@@ -276,6 +276,9 @@ impl Log {
             self.write_epochs()?;
         }
         let position = self.position + self.staging.bytes;
+        if position > 0 && first > before.last().map_or(self.log_end, NewBatch::next_offset) {
+            self.may_have_gaps();
+        }
         let max_timestamp = header.max_timestamp;
         let placed = Placed { last_offset: last, max_timestamp, position, size };
         let header_bytes = *batch.bytes.first_chunk().unwrap_or(&[0; HEADER_LEN]);
@@ -349,7 +352,7 @@ impl Log {
             return i32::try_from(last.0 - self.active.base.0).is_err();
         }
         let limit = self.config.segment_bytes.min(SEGMENT_BYTES_MAX);
-        let waits = self.config.segment_ms.saturating_sub(self.segment_jitter());
+        let waits = self.config.segment_age_max_ms().saturating_sub(self.segment_jitter());
         there + size > limit
             || self.active.is_full(&self.config, last)
             || self.active.age(now, latest) > waits
@@ -478,6 +481,10 @@ impl Log {
 }
 
 impl<'a> NewBatch<'a> {
+    fn next_offset(&self) -> Offset {
+        self.valid.header.next_offset()
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(HEADER_LEN..).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use naru_records::TimestampType;
 
 /// The settings of one log; the broker fills them in from the topic's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`.
     pub segment_bytes: u64,
@@ -38,6 +38,14 @@ pub struct LogConfig {
     pub compact: bool,
     /// `cleanup.policy` has delete.
     pub delete: bool,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
     /// `producer.id.expiration.ms` of the broker.
     pub producer_id_expiration_ms: i64,
 }
@@ -62,7 +70,23 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 3_600_000,
             compact: false,
             delete: true,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio: 0.5,
+            delete_retention_ms: 86_400_000,
             producer_id_expiration_ms: 86_400_000,
+        }
+    }
+}
+
+impl LogConfig {
+    /// How old the active segment may get: what is compacted must not wait in it for longer than
+    /// `max.compaction.lag.ms`.
+    pub(crate) fn segment_age_max_ms(&self) -> i64 {
+        if self.compact && self.max_compaction_lag_ms > 0 {
+            self.segment_ms.min(self.max_compaction_lag_ms)
+        } else {
+            self.segment_ms
         }
     }
 }

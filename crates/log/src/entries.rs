@@ -168,6 +168,11 @@ impl<const N: usize> Entries<N> {
         Ok(())
     }
 
+    /// Opens the file, so that it can be read after its name is gone.
+    pub(crate) fn open(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        self.file(disk).map(drop)
+    }
+
     /// The open file, for syncing; none if it was never opened.
     pub(crate) fn open_file(&self) -> Option<&Arc<dyn DiskFile>> {
         self.file.as_ref()

@@ -11,6 +11,7 @@
 
 mod append;
 mod checkpoint;
+mod compact;
 mod config;
 mod damage;
 mod dir_error;
@@ -48,6 +49,9 @@ mod verify;
 
 pub use append::{Appended, Followed, NewBatch};
 pub use checkpoint::OffsetCheckpoint;
+pub use compact::{
+    CleanedSegment, CleanerStats, CompactionError, Extent, OffsetMap, Replaced, Round, Step, Work,
+};
 pub use config::LogConfig;
 pub use damage::Damage;
 pub use dir_error::LogDirError;

@@ -16,6 +16,7 @@ use naru_records::BatchHeader;
 
 use crate::append::Staging;
 use crate::checkpoint::{Durable, replace};
+use crate::compact;
 use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
@@ -77,8 +78,30 @@ impl Log {
 
     /// Puts other settings in force.
     pub fn set_config(&mut self, config: LogConfig) {
-        self.shared.lock().compact = config.compact;
+        if config.compact {
+            self.may_have_gaps();
+        }
         self.config = config;
+    }
+
+    /// Whether offsets may be missing between records: the log is compacted, or once was, here or
+    /// where it was copied from.
+    pub fn has_gaps(&self) -> bool {
+        self.shared.lock().compact
+    }
+
+    /// Offsets may be missing from now on; the next start is told by a mark in the folder.
+    pub(crate) fn may_have_gaps(&mut self) {
+        if std::mem::replace(&mut self.shared.lock().compact, true) {
+            return;
+        }
+        match compact::mark_gaps(&*self.disk, &self.dir, Durable::No) {
+            Ok(Some(written)) => self.loose.wrote(written),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!("gaps in the log may be taken for losses at a start: {error}");
+            }
+        }
     }
 
     /// The offset after the last record.

@@ -18,6 +18,9 @@ pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// Ours: which stretches of segments wait to be mended. Kafka passes over the file.
 pub(crate) const DAMAGES: &str = "naru-damages";
 
+/// Ours: offsets may be missing, as the log was compacted once. Kafka passes over the file.
+pub(crate) const GAPS: &str = "naru-gaps";
+
 /// The files that belong to one segment.
 pub(crate) const OF_SEGMENT: [&str; 4] = [LOG, OFFSET_INDEX, TIME_INDEX, TXN_INDEX];
 

@@ -19,6 +19,7 @@ use naru_records::BatchHeader;
 
 use crate::append::Staging;
 use crate::checkpoint::read_if_there;
+use crate::compact::{complete_swaps, gaps_are_marked};
 use crate::disk::Disk;
 use crate::epochs::LeaderEpochs;
 use crate::error::{Context, ReadError, StorageError};
@@ -53,6 +54,7 @@ impl Log {
             epochs_on_disk: LeaderEpochs::default(),
             producers_seen: false,
             verified_from: Offset(i64::MAX),
+            gaps: options.config.compact || gaps_are_marked(&*disk, &dir),
             buffer: Vec::new(),
             trust: Trust { clean: options.clean, recovery_point: options.recovery_point },
             disk,
@@ -86,6 +88,8 @@ struct Opening<'p> {
     producers_seen: bool,
     /// Offset from which every batch to the end has been verified.
     verified_from: Offset,
+    /// Offsets may be missing between records.
+    gaps: bool,
     buffer: Vec<u8>,
 }
 
@@ -116,7 +120,7 @@ struct Recovered {
 
 impl Opening<'_> {
     fn look_around(&mut self) -> Result<Found, StorageError> {
-        self.complete_swaps()?;
+        complete_swaps(&*self.disk, &self.dir)?;
         let mut logs: BTreeMap<Offset, FileLens> = BTreeMap::new();
         let mut indexes: Vec<(Offset, &str, u64)> = Vec::new();
         let mut snapshots = BTreeSet::new();
@@ -159,45 +163,6 @@ impl Opening<'_> {
             .map(|(base, lens)| Arc::new(Segment::with(&self.disk, &self.dir, base, lens)))
             .collect();
         Ok(Found { segments, lacking, bad_aborted, snapshots })
-    }
-
-    /// A crash in the middle of compaction leaves `.swap` files, which are complete: they
-    /// replace every segment whose offsets they cover.
-    fn complete_swaps(&self) -> Result<(), StorageError> {
-        let entries = self.disk.list(&self.dir).context("list", &self.dir)?;
-        let swapped = |name: &str| name.strip_suffix(names::SWAP).map(str::to_owned);
-        let bases = |names: &mut dyn Iterator<Item = String>| -> BTreeSet<Offset> {
-            names.filter_map(|name| names::offset_in(&name, names::LOG)).collect()
-        };
-        let swaps = bases(&mut entries.iter().filter_map(|e| swapped(&e.name)));
-        let logs = bases(&mut entries.iter().map(|e| e.name.clone()));
-        for base in &swaps {
-            let swap = names::with_suffix(&names::path(&self.dir, *base, names::LOG), names::SWAP);
-            let last = self.last_offset_in(&swap)?.unwrap_or(*base);
-            for old in logs.range(base.plus(1)..).take_while(|old| **old <= last) {
-                for suffix in names::OF_SEGMENT {
-                    remove_if_there(&*self.disk, &names::path(&self.dir, *old, suffix))?;
-                }
-            }
-        }
-        for entry in &entries {
-            if let Some(name) = swapped(&entry.name) {
-                let (from, to) = (self.dir.join(&entry.name), self.dir.join(name));
-                self.disk.rename(&from, &to).context("rename", &from)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn last_offset_in(&self, path: &Path) -> Result<Option<Offset>, StorageError> {
-        let file = self.disk.open(path, false).context("open", path)?;
-        let len = file.len().context("measure", path)?;
-        let mut last = None;
-        verify(&*file, path, Span::new(0, len), &mut Vec::new(), &|_| {}, |batch| {
-            last = Some(batch.header.last_offset());
-            Visit::Good
-        })?;
-        Ok(last)
     }
 
     fn read_epochs(&mut self) -> Result<(), StorageError> {
@@ -260,7 +225,7 @@ impl Opening<'_> {
             // leave the next one. Only compaction leaves such gaps on purpose, and then there
             // are others inside the segment.
             let gap = next_base.is_some_and(|next| end < next);
-            let lost_end = gap && checked.dense && !self.options.config.compact;
+            let lost_end = gap && checked.dense && !self.gaps;
             if !is_active {
                 unless_full(segment.finish())?;
             }
@@ -327,7 +292,7 @@ impl Opening<'_> {
         // The last good batch's position and the offset before it.
         let mut last: Option<(u64, Offset)> = None;
         let mut suspect = None;
-        let (trust, compact) = (self.trust, self.options.config.compact);
+        let (trust, compact) = (self.trust, self.gaps);
         let clean_end = trust.recovery_point.filter(|_| trust.clean);
         let beyond = |header: &BatchHeader| clean_end.is_some_and(|end| header.next_offset() > end);
         let (epochs, producers_seen) = (&mut self.epochs, &mut self.producers_seen);
@@ -488,7 +453,8 @@ impl Opening<'_> {
             unreplicated: Unreplicated::default(),
             epochs: self.epochs,
             changes: 0,
-            compact: self.options.config.compact,
+            compact: false,
+            cleaned_upto: None,
             tail: std::collections::VecDeque::new(),
         };
         completed.iter().for_each(|ended| published.unreplicated.note(ended));
@@ -513,6 +479,9 @@ impl Opening<'_> {
             health: None,
             staging: Staging::default(),
         };
+        if self.gaps {
+            log.may_have_gaps();
+        }
         log.loose.renamed();
         if epochs_changed || starts_anew {
             log.write_epochs_if_space()?;

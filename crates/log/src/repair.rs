@@ -28,7 +28,7 @@ impl Log {
         segment.clear_indexes()?;
         let interval = self.config.index_interval_bytes;
         let (file, size) = (segment.file()?, segment.size());
-        let mut note = |batch: &crate::verify::Verified| {
+        let mut note = |batch: &crate::verify::Verified<'_>| {
             let header = &batch.header;
             segment.note(
                 &Placed {

@@ -22,6 +22,8 @@ pub enum Reason {
     Size,
     /// All of it lies before the log start.
     LogStart,
+    /// Compaction has put another in its place.
+    Compaction,
 }
 
 /// What the decision needs to know of a segment.
@@ -82,8 +84,8 @@ pub fn deletable(segments: &[SegmentFacts], by: &Retention) -> Option<(usize, Re
 #[derive(Debug)]
 #[must_use = "the files stay on the disk until they are removed"]
 pub struct DeletedSegments {
-    disk: Arc<dyn Disk>,
-    files: Vec<PathBuf>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) files: Vec<PathBuf>,
     /// How many segments.
     pub segments: usize,
     /// Bytes of their `.log` files.

@@ -186,6 +186,14 @@ impl LogReader {
         self.shared().lock().compact
     }
 
+    /// Has a place looked at that could not be read, and closed to readers if it is damaged.
+    pub fn look_into(&self, path: &std::path::Path, position: u64) {
+        let segments = self.shared().lock().segments.clone();
+        if let Some(segment) = segments.iter().find(|segment| segment.path() == path) {
+            self.discover(segment, position);
+        }
+    }
+
     /// Verifies a segment around a place that could not be read; true if that found damage that
     /// was not known.
     pub(crate) fn discover(&self, segment: &Arc<Segment>, position: u64) -> bool {

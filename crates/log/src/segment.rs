@@ -65,18 +65,29 @@ impl Segment {
         base: Offset,
         now: Timestamp,
     ) -> Result<Self, StorageError> {
-        let path = names::path(dir, base, names::LOG);
+        Self::create_named(disk, dir, base, "", now)
+    }
+
+    /// As [`Segment::create`], with one more suffix in the names of the files.
+    pub(crate) fn create_named(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        base: Offset,
+        suffix: &str,
+        now: Timestamp,
+    ) -> Result<Self, StorageError> {
+        let path = names::with_suffix(&names::path(dir, base, names::LOG), suffix);
         let file = disk.open(&path, true).context("create", &path)?;
         file.set_len(0).context("truncate", &path)?;
         let lens = FileLens { modified: now, ..FileLens::default() };
-        let segment = Self::with(disk, dir, base, lens);
+        let segment = Self::named(disk, dir, base, suffix, lens);
         let mut inner = segment.lock();
         inner.file = Some(file);
         inner.max = Greatest::Known(None);
         // Kafka's tools expect the index files beside every log. What has this name already can
         // only be left from a crash.
-        for suffix in [names::OFFSET_INDEX, names::TIME_INDEX] {
-            let path = names::path(dir, base, suffix);
+        for kind in [names::OFFSET_INDEX, names::TIME_INDEX] {
+            let path = names::with_suffix(&names::path(dir, base, kind), suffix);
             let index = disk.open(&path, true).context("create", &path)?;
             index.set_len(0).context("truncate", &path)?;
         }
@@ -87,7 +98,11 @@ impl Segment {
 
     /// A segment that is on the disk already; nothing is opened or read.
     pub(crate) fn with(disk: &Arc<dyn Disk>, dir: &Path, base: Offset, lens: FileLens) -> Self {
-        let index = |suffix| names::path(dir, base, suffix);
+        Self::named(disk, dir, base, "", lens)
+    }
+
+    fn named(disk: &Arc<dyn Disk>, dir: &Path, base: Offset, suffix: &str, lens: FileLens) -> Self {
+        let index = |kind| names::with_suffix(&names::path(dir, base, kind), suffix);
         Self {
             base,
             path: index(names::LOG),
@@ -119,6 +134,32 @@ impl Segment {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes of the offset index and of the time index.
+    pub(crate) fn index_lens(&self) -> (u64, u64) {
+        let inner = self.lock();
+        (inner.offsets.bytes(), inner.times.bytes())
+    }
+
+    /// Bytes of the transaction index.
+    pub(crate) fn aborted_len(&self) -> u64 {
+        self.lock().aborted.bytes()
+    }
+
+    /// When the log file was written last, as far as that is known.
+    pub(crate) fn modified(&self) -> Timestamp {
+        self.lock().modified
+    }
+
+    /// Opens all files, so that they can be read after their names are gone.
+    pub(crate) fn open_files(&self) -> Result<(), StorageError> {
+        self.file()?;
+        let mut inner = self.lock();
+        let disk = &*self.disk;
+        inner.offsets.open(disk)?;
+        inner.times.open(disk)?;
+        inner.aborted.open(disk)
     }
 
     /// Bytes of the log file and the indexes.
@@ -189,17 +230,21 @@ impl Segment {
 
     /// How long the segment has waited to be rolled, by its records' time if they have one.
     pub(crate) fn age(&self, now: Timestamp, latest: Timestamp) -> i64 {
-        let mut inner = self.lock();
-        if inner.first_timestamp.is_none() && self.size() > 0 {
-            drop(inner);
-            let first = self.read_first_timestamp();
-            inner = self.lock();
-            inner.first_timestamp = first;
-        }
-        match inner.first_timestamp {
+        match self.first_timestamp() {
             Some(first) if first.0 >= 0 => latest.0.saturating_sub(first.0),
-            _ => now.0.saturating_sub(inner.modified.0),
+            _ => now.0.saturating_sub(self.lock().modified.0),
         }
+    }
+
+    /// The greatest timestamp of the first batch.
+    pub(crate) fn first_timestamp(&self) -> Option<Timestamp> {
+        let known = self.lock().first_timestamp;
+        if known.is_some() || self.size() == 0 {
+            return known;
+        }
+        let first = self.read_first_timestamp();
+        self.lock().first_timestamp = first;
+        first
     }
 
     /// The greatest timestamp with the last offset of its batch.

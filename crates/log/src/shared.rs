@@ -40,8 +40,10 @@ pub(crate) struct Published {
     pub(crate) epochs: LeaderEpochs,
     /// How often bytes that readers may have seen were cut off or replaced.
     pub(crate) changes: u64,
-    /// `cleanup.policy` has compact: offsets may be missing.
+    /// Offsets may be missing: `cleanup.policy` has compact, or once had.
     pub(crate) compact: bool,
+    /// Everything before this has been compacted once.
+    pub(crate) cleaned_upto: Option<Offset>,
     /// The last batches of the active segment, without a gap up to its end.
     pub(crate) tail: VecDeque<TailBatch>,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use naru_model::{Offset, Timestamp};
 
+use crate::compact::cut_back;
 use crate::error::{AppendError, Context, ReadError, StorageError};
 use crate::log::{Log, remove_if_there};
 use crate::names;
@@ -108,6 +109,7 @@ impl Log {
             published.log_end = end;
             published.log_start = published.log_start.min(end);
             published.synced_end = published.synced_end.min(end);
+            cut_back(&mut published.cleaned_upto, end);
             published.first_unstable = self.producers.first_unstable();
             published.unreplicated.truncate(end);
             published.epochs.truncate_from_end(end)
@@ -169,6 +171,7 @@ impl Log {
             published.log_start = offset;
             published.log_end = offset;
             published.synced_end = offset;
+            published.cleaned_upto = None;
             published.first_unstable = None;
             published.unreplicated.clear();
             published.epochs = crate::epochs::LeaderEpochs::default();

@@ -107,6 +107,11 @@ impl TxnIndex {
         self.entries.write(disk)
     }
 
+    /// Opens the file if there is one, so that it can be read after its name is gone.
+    pub(crate) fn open(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
+        if self.entries.count() == 0 { Ok(()) } else { self.entries.open(disk) }
+    }
+
     /// Writes what the disk did not take before.
     pub(crate) fn write(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
         if self.entries.has_pending() { self.entries.write(disk) } else { Ok(()) }

@@ -36,9 +36,11 @@ impl Span {
 
 /// A batch that has been verified.
 #[derive(Debug)]
-pub(crate) struct Verified {
+pub(crate) struct Verified<'b> {
     pub(crate) header: BatchHeader,
     pub(crate) position: u64,
+    /// The whole batch.
+    pub(crate) bytes: &'b [u8],
 }
 
 /// What is to be thought of a batch whose checksum is right.
@@ -68,7 +70,7 @@ pub(crate) fn verify(
     span: Span,
     buffer: &mut Vec<u8>,
     progress: &dyn Fn(u64),
-    mut visit: impl FnMut(&Verified) -> Visit,
+    mut visit: impl FnMut(&Verified<'_>) -> Visit,
 ) -> Result<Outcome, StorageError> {
     let Span { from, to, chunk } = span;
     // `buffer[..filled]` holds the file from `base` on; batches before `at` are done.
@@ -112,7 +114,7 @@ pub(crate) fn verify(
         let checked = parsed.and_then(|header| header.check_crc(batch).map(|()| header));
         let fault = match checked {
             Ok(header) => {
-                let judged = visit(&Verified { header, position });
+                let judged = visit(&Verified { header, position, bytes: batch });
                 if judged != Visit::Wrong {
                     at += needed;
                 }

@@ -17,6 +17,7 @@ mod error;
 mod header;
 mod produced;
 mod record;
+mod rewrite;
 mod stored;
 mod varint;
 mod walk;
@@ -31,4 +32,5 @@ pub use header::{
 };
 pub use produced::{ProduceLimits, ValidBatch, validate_produced};
 pub use record::{Header, Headers, OwnedRecord, OwnedRecords, Record, Records, read_records};
+pub use rewrite::{Selection, empty_batch, recompress, select};
 pub use stored::{StoredSummary, verify_stored};

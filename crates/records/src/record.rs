@@ -103,6 +103,13 @@ impl<'a> Records<'a> {
         &self.header
     }
 
+    /// The next record and its own bytes, as far as they can be read.
+    pub(crate) fn next_with_bytes(&mut self) -> Option<Result<(Record<'a>, &'a [u8]), BatchError>> {
+        let from = self.at;
+        let item = self.next()?;
+        Some(item.map(|record| (record, self.bytes.get(from..self.at).unwrap_or_default())))
+    }
+
     fn read_next(&mut self) -> Result<Record<'a>, RecordShape> {
         let (length, at) = int(self.bytes, self.at)?;
         let length = usize::try_from(length).map_err(|_| RecordShape::NegativeLength)?;
@@ -233,7 +240,10 @@ impl Iterator for OwnedRecords {
     }
 }
 
-fn records_of<'a>(header: &BatchHeader, batch: &'a [u8]) -> Result<&'a [u8], BatchError> {
+pub(crate) fn records_of<'a>(
+    header: &BatchHeader,
+    batch: &'a [u8],
+) -> Result<&'a [u8], BatchError> {
     batch.get(HEADER_LEN..header.size()).ok_or_else(|| BatchError::Truncated {
         needed: header.size() as u64,
         available: batch.len() as u64,

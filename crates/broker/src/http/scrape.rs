@@ -24,6 +24,7 @@ pub(super) fn scrape(node: &Node) -> String {
     if shown.len() <= PER_PARTITION_MAX {
         partition_series(&mut text, node, &shown);
     }
+    cleaner_series(&mut text, node);
     request_series(&mut text, node);
     process_series(&mut text, node);
     text.finish()
@@ -74,6 +75,64 @@ fn topic_series(text: &mut MetricsText, node: &Node, partitions: &[Arc<Partition
             text.sample(&[("topic", topic)], total);
         }
         text.sample(&[], sum);
+    }
+}
+
+fn cleaner_series(text: &mut MetricsText, node: &Node) {
+    let told = node.cleaner().metrics();
+    let manager = "kafka_log_logcleanermanager";
+    let rows = [
+        (format!("{manager}_max_dirty_percent"), "Of the dirtiest log.", told.max_dirty_percent),
+        (
+            format!("{manager}_time_since_last_run_ms"),
+            "Since a log to compact was looked for.",
+            told.since_last_run_ms,
+        ),
+        (
+            "kafka_log_logcleaner_max_compaction_delay_secs".to_owned(),
+            "How long a record waits beyond max.compaction.lag.ms.",
+            told.max_compaction_delay_s,
+        ),
+        (
+            "kafka_log_logcleaner_cleaner_recopy_percent".to_owned(),
+            "What the last compaction left.",
+            told.recopy_percent,
+        ),
+        (
+            "kafka_log_logcleaner_max_clean_time_secs".to_owned(),
+            "How long the last compaction took.",
+            told.clean_time_s,
+        ),
+        (
+            "kafka_log_logcleaner_max_buffer_utilization_percent".to_owned(),
+            "Memory for keys that it used.",
+            told.buffer_percent,
+        ),
+        ("kafka_log_logcleaner_deadthreadcount".to_owned(), "They are started again.", 0),
+    ];
+    for (name, help, value) in rows {
+        text.single(&name, Kind::Gauge, help, value);
+    }
+    text.single("naru_compactions_total", Kind::Counter, "Logs compacted.", told.rounds);
+    text.single(
+        "naru_compaction_freed_bytes_total",
+        Kind::Counter,
+        "Bytes that compaction has freed.",
+        told.freed_bytes,
+    );
+    let bad = node.cleaner().uncleanable();
+    type Row = (&'static str, &'static str, fn(&Partition) -> u64);
+    const ROWS: [Row; 2] = [
+        ("uncleanable_partitions_count", "Damaged, so not compacted.", |_| 1),
+        ("uncleanable_bytes", "Of logs that are not compacted.", Partition::size),
+    ];
+    for (name, help, value) in ROWS {
+        text.family(&format!("{manager}_{name}"), Kind::Gauge, help);
+        for dir in node.log_dirs() {
+            let here = bad.iter().filter(|partition| partition.is_in(dir.path()));
+            let total: u64 = here.map(|partition| value(partition)).sum();
+            text.sample(&[("logDirectory", &dir.path().display().to_string())], total);
+        }
     }
 }
 

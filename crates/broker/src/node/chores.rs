@@ -115,7 +115,7 @@ fn delete_in(partition: &Partition, node: &Node) -> Option<DeletedSegments> {
 }
 
 /// Removes files when readers have had time to finish.
-fn remove_later(node: &Node, deleted: DeletedSegments, delay_ms: i64) {
+pub(super) fn remove_later(node: &Node, deleted: DeletedSegments, delay_ms: i64) {
     let delay = millis(delay_ms);
     node.background().spawn(async move {
         tokio::time::sleep(delay).await;

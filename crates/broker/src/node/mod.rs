@@ -4,6 +4,7 @@
 //! each other except as data flows: metadata changes partitions, partitions feed coordinators.
 
 mod chores;
+mod cleaner;
 mod dirs;
 mod error;
 mod fitness;
@@ -27,6 +28,7 @@ use naru_model::config::{BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Lay
 use naru_model::{Timestamp, Uuid};
 use tokio::sync::watch;
 
+pub(crate) use cleaner::Cleaner;
 pub use error::{ExitCode, StartError};
 pub use start::{GivenUp, Progress, RunningNode, start};
 pub use summary::Summary;
@@ -60,6 +62,7 @@ pub(crate) struct Node {
     flusher: Arc<Flusher>,
     replication: Arc<Replication>,
     fetchers: Fetchers,
+    cleaner: Cleaner,
     background: tokio::runtime::Handle,
     stop: watch::Sender<bool>,
     random: AtomicU64,
@@ -146,6 +149,11 @@ impl Node {
 
     pub(crate) fn fetchers(&self) -> &Fetchers {
         &self.fetchers
+    }
+
+    /// What compacts logs.
+    pub(crate) fn cleaner(&self) -> &Cleaner {
+        &self.cleaner
     }
 
     pub(crate) fn metrics(&self) -> &NodeMetrics {

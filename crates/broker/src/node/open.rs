@@ -20,6 +20,7 @@ pub(super) fn open_known_partitions(
 ) -> Result<Recovery, StartError> {
     node.replication().learn_brokers(image);
     node.set_throttles();
+    node.cleaner().configure(node);
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {
@@ -30,6 +31,7 @@ pub(super) fn open_known_partitions(
     let points = read(Checkpoint::RecoveryPoint)?;
     let starts = read(Checkpoint::LogStart)?;
     let marks = read(Checkpoint::Replication)?;
+    let cleaned = read(Checkpoint::Cleaner)?;
     let clean = node.log_dirs().iter().all(|dir| dir.clean_shutdown().is_some());
 
     let mut places = Vec::new();
@@ -65,11 +67,14 @@ pub(super) fn open_known_partitions(
     let mut recovery = Recovery::default();
     let mut partitions = Vec::new();
     for (((topic, index, state), log), wanted) in places.into_iter().zip(opened).zip(&logs) {
-        let log = log.map_err(|source| StartError::Log {
+        let mut log = log.map_err(|source| StartError::Log {
             path: wanted.partition.to_string().into(),
             source,
         })?;
         recovery.add(&log.recovery);
+        if let Some(upto) = cleaned.get(&wanted.partition) {
+            log.log.set_cleaned_upto(*upto);
+        }
         let mark = marks.get(&wanted.partition).copied();
         let lost = log.recovery.lost;
         let partition = node.partition(topic, index, log, mark);

@@ -212,6 +212,7 @@ impl Node {
         }
         if every {
             self.set_throttles();
+            self.cleaner().configure(self);
             image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
         }
     }

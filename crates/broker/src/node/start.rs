@@ -16,7 +16,7 @@ use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
 use tokio::sync::watch;
 
 use super::join::Patience;
-use super::{Node, StartError, Summary, chores, join, millis, now};
+use super::{Cleaner, Node, StartError, Summary, chores, cleaner, join, millis, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
@@ -47,6 +47,7 @@ pub struct RunningNode {
     pub(super) reactions: JoinHandle<()>,
     pub(super) http: Option<HttpThread>,
     pub(super) chores: JoinHandle<()>,
+    pub(super) cleaner: JoinHandle<()>,
     pub(super) flusher: FlusherThreads,
     pub(super) background: tokio::runtime::Runtime,
     summary: Summary,
@@ -102,6 +103,7 @@ pub fn start(
         flusher,
         replication,
         fetchers: Fetchers::default(),
+        cleaner: Cleaner::default(),
         background: background.handle().clone(),
         stop,
         random,
@@ -153,7 +155,8 @@ pub fn start(
     let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
     let network = NetworkThreads::start(&node, bound, threads)?;
     let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
-    let chores = start_chores(&node)?;
+    let chores = spawn(&node, "chores", chores::run)?;
+    let cleaner = spawn(&node, "cleaner", cleaner::run)?;
     // Set once, here.
     let _ = node.ready.set(());
     Ok(RunningNode {
@@ -163,15 +166,11 @@ pub fn start(
         reactions,
         http,
         chores,
+        cleaner,
         flusher: flusher_threads,
         background,
         summary,
     })
-}
-
-fn start_chores(node: &Arc<Node>) -> std::io::Result<JoinHandle<()>> {
-    let node = Arc::clone(node);
-    std::thread::Builder::new().name("chores".to_owned()).spawn(move || chores::run(&node))
 }
 
 impl RunningNode {
@@ -189,6 +188,16 @@ impl RunningNode {
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
+}
+
+/// Runs something on a thread of its own, that ends when the node stops.
+fn spawn(
+    node: &Arc<Node>,
+    name: &str,
+    run: fn(&Arc<Node>),
+) -> Result<JoinHandle<()>, std::io::Error> {
+    let node = Arc::clone(node);
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&node))
 }
 
 pub(super) fn available_cores() -> usize {

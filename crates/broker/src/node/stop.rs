@@ -101,6 +101,7 @@ impl RunningNode {
         self.controllers.join();
         // A panic has been printed by its hook.
         let _ = self.chores.join();
+        let _ = self.cleaner.join();
         node.fetchers.stop();
         self.flusher.stop();
         let metadata_closed = node.metadata.close();

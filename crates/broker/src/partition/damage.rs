@@ -8,7 +8,7 @@ use super::Partition;
 
 impl Partition {
     /// Has the damage looked at that a read has met.
-    pub(super) fn suspect_damage(&self) {
+    pub(crate) fn suspect_damage(&self) {
         self.suspect.store(true, Ordering::Release);
     }
 
@@ -56,9 +56,8 @@ impl Partition {
 
     /// Mends damage with what another replica has there. Blocks on the disk.
     pub(crate) fn mend(&self, damage: &Damage, good: &[u8]) -> Result<(), RepairError> {
-        let gaps_allowed = self.settings().log.compact;
         match self.log().as_mut() {
-            Some(log) => log.repair(damage, good, gaps_allowed),
+            Some(log) => log.repair(damage, good, log.has_gaps()),
             None => Err(RepairError::Gone),
         }
     }

@@ -9,6 +9,7 @@
 //! follower's log is truncated.
 
 mod append;
+mod compaction;
 mod damage;
 mod feed;
 mod fitness;
@@ -180,6 +181,11 @@ impl Partition {
 
     pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
         self.role().epoch
+    }
+
+    /// The log directory it lies in.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Whether it lies in this log directory.

@@ -210,7 +210,7 @@ impl Storage {
     ) -> Result<(), StorageError> {
         let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
         for dir in self.usable() {
-            for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
+            for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::Cleaner] {
                 let mut offsets = dir.read_checkpoint(which)?;
                 let before = offsets.len();
                 offsets.retain(|name, _| keep(name));
@@ -266,6 +266,22 @@ impl Storage {
             dir.write_checkpoint(Checkpoint::LogStart, &starts)?;
         }
         Ok(())
+    }
+
+    /// Writes how far the logs in one directory are compacted.
+    pub(crate) fn checkpoint_cleaner(
+        &self,
+        path: &Path,
+        partitions: &[Arc<Partition>],
+    ) -> Result<(), StorageError> {
+        let _turn = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(dir) = self.usable().find(|dir| dir.path() == path) else { return Ok(()) };
+        let here = partitions.iter().filter(|partition| partition.is_in(path));
+        let upto = here.filter_map(|partition| {
+            let name = TopicPartition::new(partition.topic(), partition.index());
+            Some((name, partition.reader().cleaned_upto()?))
+        });
+        dir.write_checkpoint(Checkpoint::Cleaner, &upto.collect())
     }
 
     /// Writes high watermarks, as Kafka does.

@@ -9,6 +9,7 @@
 mod alter;
 mod broker_config;
 mod check;
+mod cleaner_config;
 mod cluster_config;
 mod consumer_groups;
 mod describe;
@@ -30,6 +31,7 @@ pub use broker_config::{
     SocketConfig, TopicDefaults,
 };
 pub use check::ConfigValue;
+pub use cleaner_config::CleanerConfig;
 pub use cluster_config::{ClusterConfig, ReplicaSelector, ReplicationConfig, ReplicationThrottle};
 pub use consumer_groups::{BoundedSetting, ConsumerGroupOwn, ConsumerGroupsConfig};
 pub use describe::{ConfigSource, Described, Synonym};

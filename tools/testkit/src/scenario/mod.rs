@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cluster;
+mod compaction;
 mod damage;
 mod faults;
 mod files;
@@ -77,6 +78,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "damage",
         about: "one replica: flipped bytes and a zeroed tail are noticed, told and never served",
         run: damage::run,
+    },
+    Scenario {
+        name: "compaction",
+        about: "compacted topics: the same records left as under Kafka, read by its dump tool",
+        run: compaction::run,
     },
     Scenario {
         name: "bad-input",

@@ -94,7 +94,7 @@ fn variables_win_over_the_file() {
 #[test]
 fn every_key_is_accounted_for() {
     let Loaded { report, .. } = loaded(&format!(
-        "{NODE}log.retention.hours=24\nnum.io.threads=8\nbackground.threads=4\nlog.cleaner.threads=2\n\
+        "{NODE}log.retention.hours=24\nnum.io.threads=8\nbackground.threads=4\nqueued.max.request.bytes=2\n\
          log.retention.hour=5\nmy.plugin=1\nzookeeper.connect=z:2181\nsuper.users=User:a\n\
          listener.name.plaintext.max.connections=9\ninter.broker.protocol.version=3.5\n"
     ));
@@ -112,7 +112,7 @@ fn every_key_is_accounted_for() {
         [
             "unknown config log.retention.hour; did you mean log.retention.hours?",
             "unknown config my.plugin",
-            "not served yet (compaction): log.cleaner.threads",
+            "not served yet (a limit on the bytes of waiting requests): queued.max.request.bytes",
             "not served yet (security): super.users",
             "no meaning here (ZooKeeper's work is built in): zookeeper.connect",
             "no meaning here (gone from Kafka since 4.0): inter.broker.protocol.version",

@@ -76,27 +76,27 @@ config_rows! {
     /// What happens to old segments: delete, compact, both or nothing.
     "log.cleanup.policy": List = "delete", POLICIES, ClusterWide, SERVED;
     /// Whether compaction runs.
-    "log.cleaner.enable": Boolean = "true", Any, ReadOnly, COMPACTION;
+    "log.cleaner.enable": Boolean = "true", Any, ReadOnly, SERVED;
     /// Compactions at a time.
-    "log.cleaner.threads": Int = "1", AtLeast(0), ClusterWide, COMPACTION;
+    "log.cleaner.threads": Int = "1", AtLeast(0), ClusterWide, SERVED;
     /// Compaction's reads and writes a second, together.
-    "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308", Any, ClusterWide, COMPACTION;
+    "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308", Any, ClusterWide, SERVED;
     /// Memory for the keys of all compactions.
-    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, ClusterWide, COMPACTION;
+    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, ClusterWide, SERVED;
     /// Compaction's read and write buffers.
-    "log.cleaner.io.buffer.size": Int = "524288", AtLeast(0), ClusterWide, COMPACTION;
+    "log.cleaner.io.buffer.size": Int = "524288", AtLeast(0), ClusterWide, TUNED;
     /// How full compaction's key table may get.
-    "log.cleaner.io.buffer.load.factor": Double = "0.9", Any, ClusterWide, COMPACTION;
+    "log.cleaner.io.buffer.load.factor": Double = "0.9", Any, ClusterWide, SERVED;
     /// Pause when there is nothing to compact.
-    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), ClusterWide, COMPACTION;
+    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), ClusterWide, SERVED;
     /// Share of the log not yet compacted that makes a compaction due.
-    "log.cleaner.min.cleanable.ratio": Double = "0.5", Fraction(0.0, 1.0), ClusterWide, COMPACTION;
+    "log.cleaner.min.cleanable.ratio": Double = "0.5", Fraction(0.0, 1.0), ClusterWide, SERVED;
     /// How long tombstones stay in a compacted log.
-    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, COMPACTION;
+    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, SERVED;
     /// Youngest age at which a record may be compacted.
-    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, COMPACTION;
+    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, SERVED;
     /// Oldest age at which a record must be compacted.
-    "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, COMPACTION;
+    "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, SERVED;
     /// Partitions recovered at a time in each data directory.
     "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, SERVED;
     /// Moves between data directories at a time.

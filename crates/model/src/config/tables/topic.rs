@@ -22,7 +22,7 @@ config_rows! {
     /// Level when the broker compresses with zstd.
     "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, RECOMPRESSION ["compression.zstd.level"];
     /// How long tombstones stay in a compacted log.
-    "delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, COMPACTION ["log.cleaner.delete.retention.ms"];
+    "delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, SERVED ["log.cleaner.delete.retention.ms"];
     /// Time between dropping a segment and removing its files.
     "file.delete.delay.ms": Long = "60000", AtLeast(0), ClusterWide, SERVED ["log.segment.delete.delay.ms"];
     /// Records after which the log is forced to disk.
@@ -42,7 +42,7 @@ config_rows! {
     /// How long tiered records stay on local disk; -2 follows retention.ms.
     "local.retention.ms": Long = "-2", AtLeast(-2), ClusterWide, TIERED ["log.local.retention.ms"];
     /// Oldest age at which a record must be compacted.
-    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, COMPACTION ["log.cleaner.max.compaction.lag.ms"];
+    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, SERVED ["log.cleaner.max.compaction.lag.ms"];
     /// Largest record batch accepted.
     "max.message.bytes": Int = "1048588", AtLeast(0), ClusterWide, SERVED ["message.max.bytes"];
     /// How far in the future a record's time may be.
@@ -52,9 +52,9 @@ config_rows! {
     /// Whether a record's time is the producer's or the append's.
     "message.timestamp.type": String = "CreateTime", TIMESTAMPS, ClusterWide, SERVED ["log.message.timestamp.type"];
     /// Share of the log not yet compacted that makes a compaction due.
-    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(0.0, 1.0), ClusterWide, COMPACTION ["log.cleaner.min.cleanable.ratio"];
+    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(0.0, 1.0), ClusterWide, SERVED ["log.cleaner.min.cleanable.ratio"];
     /// Youngest age at which a record may be compacted.
-    "min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, COMPACTION ["log.cleaner.min.compaction.lag.ms"];
+    "min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, SERVED ["log.cleaner.min.compaction.lag.ms"];
     /// In-sync replicas that acks=all needs.
     "min.insync.replicas": Int = "1", AtLeast(1), ClusterWide, SERVED ["min.insync.replicas"];
     /// Whether a new segment's space is reserved at once.
