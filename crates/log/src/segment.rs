@@ -91,7 +91,8 @@ impl Segment {
             let index = disk.open(&path, true).context("create", &path)?;
             index.set_len(0).context("truncate", &path)?;
         }
-        remove_if_there(&**disk, &names::path(dir, base, names::TXN_INDEX))?;
+        let aborted = names::with_suffix(&names::path(dir, base, names::TXN_INDEX), suffix);
+        remove_if_there(&**disk, &aborted)?;
         drop(inner);
         Ok(segment)
     }

@@ -230,7 +230,8 @@ fn the_last_batch_of_a_producer_stays_for_its_sequence() {
 
 #[test]
 fn records_of_aborted_transactions_go_and_markers_follow() {
-    let (mut log, _) = open(&as_disk(&SimDisk::new()), &dir(), &config(), true);
+    let disk = SimDisk::new();
+    let (mut log, _) = open(&as_disk(&disk), &dir(), &config(), true);
     let data = |id, sequence, key| {
         let options = BatchOptions {
             producer: Some(stamp(id, sequence)),
@@ -288,6 +289,9 @@ fn records_of_aborted_transactions_go_and_markers_follow() {
     }
     let of = |id: i64| headers(&log).iter().filter(|h| h.producer_id.0 == id).count();
     assert_eq!((of(1), of(3)), (0, 0));
+    let told =
+        disk.paths().into_iter().filter(|path| path.extension().is_some_and(|e| e == "txnindex"));
+    assert_eq!(told.count(), 0, "nobody need be told of what is not there");
     assert_eq!((of(2), markers(&log)), (4, 2), "committed records are there, and so their markers");
 }
 
