@@ -62,6 +62,11 @@ pub(crate) async fn describe(
             groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
             continue;
         }
+        if group_id.is_empty() {
+            let error_code = ErrorCode::InvalidGroupId.code();
+            groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
+            continue;
+        }
         let command = Command::ConsumerGroupDescribe { group_id: group_id.clone() };
         let answer = if is_enabled(&context) {
             context.node.coordination().ask(&group_id, command).await

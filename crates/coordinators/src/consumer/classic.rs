@@ -47,7 +47,7 @@ impl GroupShard {
         out: &mut Outcome,
     ) {
         if let Err(error) = self.try_join(now, join, out) {
-            let refused = join_error(&join.request.member_id, ErrorCode::from(&error));
+            let refused = join_error("", ErrorCode::from(&error));
             out.reply(join.token, Reply::JoinGroup(refused));
         }
     }

@@ -52,6 +52,11 @@ fn described(group: &ConsumerGroup, member: &ConsumerMember, topics: &dyn Topics
     let profile = &member.profile;
     let nothing = Partitions::new();
     let target = group.target(&member.id).unwrap_or(&nothing);
+    // What it has not given up yet is still its own.
+    let mut current = partitions_of(&member.progress.assigned);
+    for (topic, mut partitions) in partitions_of(&member.progress.pending_revocation) {
+        current.entry(topic).or_default().append(&mut partitions);
+    }
     Member {
         member_id: member.id.to_string(),
         instance_id: profile.instance_id.clone(),
@@ -61,7 +66,7 @@ fn described(group: &ConsumerGroup, member: &ConsumerMember, topics: &dyn Topics
         client_host: profile.client_host.clone(),
         subscribed_topic_names: profile.topics.iter().cloned().collect(),
         subscribed_topic_regex: Some(profile.regex.clone()),
-        assignment: named(&partitions_of(&member.progress.assigned), topics),
+        assignment: named(&current, topics),
         target_assignment: named(target, topics),
         member_type: if member.uses_classic_protocol() { CLASSIC } else { CONSUMER },
     }

@@ -196,8 +196,9 @@ impl ConsumerGroup {
         self.epoch.is_none() && self.members.is_empty()
     }
 
+    /// A group begins with its first epoch, which no record tells.
     pub(crate) fn epoch(&self) -> i32 {
-        self.epoch.map_or(0, |epoch| epoch.epoch)
+        self.epoch.map_or(FIRST_EPOCH, |epoch| epoch.epoch)
     }
 
     pub(crate) fn metadata_hash(&self) -> i64 {
@@ -374,6 +375,9 @@ fn held(progress: &Progress) -> impl Iterator<Item = (&Uuid, &BTreeMap<i32, i32>
     let all: [&Owned; 2] = [assigned, pending_revocation];
     all.into_iter().flatten()
 }
+
+/// The epoch of a group before anything was subscribed to.
+const FIRST_EPOCH: i32 = 1;
 
 fn decrease(counts: &mut BTreeMap<String, usize>, key: &str) {
     if let Some(count) = counts.get_mut(key) {

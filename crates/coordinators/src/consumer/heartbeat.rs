@@ -66,7 +66,7 @@ impl Heartbeat<'_> {
             Some(profile) => update_profile(change, &id, profile)?,
             None => PatternChange::None,
         };
-        let bump = change.group.epoch() == 0 || names_changed || pattern == PatternChange::Resolved;
+        let bump = names_changed || pattern == PatternChange::Resolved;
         if bump || change.group.metadata_expired {
             scope.next_epoch(change, bump);
         }

@@ -1,4 +1,4 @@
-"""Groups of the classic protocol."""
+"""Groups of the classic and of the consumer protocol."""
 
 from confluent import *
 
@@ -233,4 +233,67 @@ def _():
     t = mk(T("gm"))
     c, _ = group(T("gm"), [t], 0)
     ok(c.consumer_group_metadata() is not None)
+    c.close()
+
+
+def kip848(g, t, **more):
+    conf = {"bootstrap.servers": B, "group.id": g, "group.protocol": "consumer"}
+    c = Consumer({**conf, "auto.offset.reset": "earliest", **more})
+    c.subscribe([t])
+    return c
+
+
+def poll_until(cs, done, seconds=60):
+    got = []
+    t0 = time.time()
+    while time.time() - t0 < seconds and not done(got):
+        for c in cs:
+            m = c.poll(0.1)
+            if m is not None and not m.error():
+                got.append(m)
+    ok(done(got), [len(c.assignment()) for c in cs])
+    return got
+
+
+@feature("kip848: two members share, one leaves, offsets are committed")
+def _():
+    t = mk(T("k1"), 4)
+    prod(t, [b"%d" % i for i in range(100)], part=-1)
+    g = T("k1")
+    c1, c2 = kip848(g, t), kip848(g, t)
+    shares = lambda _: len(c1.assignment()) == 2 and len(c2.assignment()) == 2
+    got = poll_until([c1, c2], shares)
+    eq(len({(x.topic, x.partition) for x in c1.assignment() + c2.assignment()}), 4)
+    got += poll_until([c1, c2], lambda more: len(got) + len(more) >= 100)
+    c2.commit(asynchronous=False)
+    c2.close()
+    poll_until([c1], lambda _: len(c1.assignment()) == 4)
+    c1.commit(asynchronous=False)
+    d = one(adm.describe_consumer_groups([g]))
+    eq((d.state, d.type), (ConsumerGroupState.STABLE, ConsumerGroupType.CONSUMER))
+    eq(len(d.members), 1)
+    c1.close()
+    q = one(adm.list_consumer_group_offsets([ConsumerGroupTopicPartitions(g)]))
+    eq(sum(x.offset for x in q.topic_partitions), 100)
+
+
+@feature("kip848: regex subscription")
+def _():
+    t = mk(T("krx" + "-1"))
+    prod(t, [b"r"])
+    c = kip848(T("krx"), "^" + T("krx" + "-.*"))
+    poll_until([c], lambda got: len(got) == 1)
+    c.close()
+
+
+@feature("kip848: a static member comes back to what it had")
+def _():
+    t = mk(T("ksm"), 2)
+    g = T("ksm")
+    c = kip848(g, t, **{"group.instance.id": "i1"})
+    poll_until([c], lambda _: len(c.assignment()) == 2)
+    c.close()
+    eq(len(one(adm.describe_consumer_groups([g])).members), 1, "static member stays")
+    c = kip848(g, t, **{"group.instance.id": "i1"})
+    poll_until([c], lambda _: len(c.assignment()) == 2)
     c.close()

@@ -18,17 +18,17 @@ fn a_member_gets_everything_and_gives_half_to_the_next() {
     let mut world = World::new(&[("t", 4)]);
     let mut a = Client::named("a", &["t"]);
     assert_eq!(world.beat(&mut a), ErrorCode::None);
-    assert_eq!((a.epoch, a.owned.len()), (1, 4));
+    assert_eq!((a.epoch, a.owned.len()), (2, 4));
     let mut b = Client::named("b", &["t"]);
     world.bench.advance(2_000);
     assert_eq!(world.beat(&mut b), ErrorCode::None);
-    assert_eq!((b.epoch, b.owned.len()), (2, 0), "nothing is free yet");
+    assert_eq!((b.epoch, b.owned.len()), (3, 0), "nothing is free yet");
     world.beat(&mut a);
-    assert_eq!((a.epoch, a.owned.len()), (1, 2), "it has to give up two first");
+    assert_eq!((a.epoch, a.owned.len()), (2, 2), "it has to give up two first");
     world.beat(&mut b);
     assert_eq!(b.owned.len(), 0, "the coordinator does not know yet that they are free");
     world.beat(&mut a);
-    assert_eq!(a.epoch, 2);
+    assert_eq!(a.epoch, 3);
     world.beat(&mut b);
     assert_eq!(b.owned.len(), 2);
     assert!(a.owned.is_disjoint(&b.owned));
@@ -62,10 +62,10 @@ fn assignments_are_not_made_more_often_than_the_interval() {
     world.beat(&mut a);
     world.beat(&mut b);
     assert_eq!(world.state(), Some(ConsumerGroupState::Assigning));
-    assert_eq!(b.epoch, 1, "until then it has nothing of the last assignment");
+    assert_eq!(b.epoch, 2, "until then it has nothing of the last assignment");
     world.bench.advance(1_000);
     world.beat(&mut b);
-    assert_eq!(b.epoch, 2);
+    assert_eq!(b.epoch, 3);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn epochs_that_are_not_the_members_are_fenced() {
     assert_eq!(
         text,
         "The consumer group member has a greater member epoch (9) than the one known by the group \
-         coordinator (1). The member must abandon all its partitions and rejoin."
+         coordinator (2). The member must abandon all its partitions and rejoin."
     );
-    let unknown = ConsumerGroupHeartbeatRequest { member_id: "x".into(), ..with_epoch(1) };
+    let unknown = ConsumerGroupHeartbeatRequest { member_id: "x".into(), ..with_epoch(2) };
     let (code, text) = error(&mut world, unknown);
     assert_eq!(code, ErrorCode::UnknownMemberId);
     assert_eq!(text, "Member x is not a member of group g.");
@@ -216,10 +216,10 @@ fn offsets_are_committed_by_members_in_their_epoch() {
     world.beat(&mut a);
     let mut commit =
         |version, epoch| world.bench.commit_as(version, commit_request("a", epoch, 0, 5));
-    assert_eq!(commit(9, 1), ErrorCode::None);
-    assert_eq!(commit(9, 2), ErrorCode::StaleMemberEpoch);
-    assert_eq!(commit(9, 0), ErrorCode::StaleMemberEpoch);
-    assert_eq!(commit(8, 1), ErrorCode::UnsupportedVersion);
+    assert_eq!(commit(9, 2), ErrorCode::None);
+    assert_eq!(commit(9, 3), ErrorCode::StaleMemberEpoch);
+    assert_eq!(commit(9, 1), ErrorCode::StaleMemberEpoch);
+    assert_eq!(commit(8, 2), ErrorCode::UnsupportedVersion);
     assert_eq!(world.bench.position(0), Some(5));
     let leave = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..a.request() };
     assert_eq!(error(&mut world, leave).0, ErrorCode::None);

@@ -9,6 +9,7 @@ public class ClientTour extends Client {
     report = new Report();
     ProducerCases.run();
     ConsumerCases.run();
+    ConsumerProtocolCases.run();
     AdminCases.run();
     report.end();
   }

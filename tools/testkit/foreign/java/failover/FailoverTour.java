@@ -24,7 +24,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * The Java client while brokers die: an idempotent producer, a group of two, and an admin client.
+ * The Java client while brokers die: an idempotent producer, two groups of two, one
+ * of each protocol, and an admin client.
  *
  * <p>Arguments: BOOTSTRAP STOP. All three go on until the file STOP is there; then what was
  * acknowledged is compared with what the topic holds.
@@ -40,6 +41,7 @@ public class FailoverTour {
   static Path stop;
   static final Map<Integer, Place> acknowledged = new ConcurrentHashMap<>();
   static final Set<Integer> got = ConcurrentHashMap.newKeySet();
+  static final Set<Integer> gotByConsumerProtocol = ConcurrentHashMap.newKeySet();
   static final List<String> refused = new ArrayList<>();
   static final List<String> adminErrors = new ArrayList<>();
   static volatile boolean groupMayEnd;
@@ -50,11 +52,17 @@ public class FailoverTour {
     Report report = new Report();
     try (Admin admin = Admin.create(properties())) {
       admin.createTopics(List.of(new NewTopic(TOPIC, PARTITIONS, (short) 3))).all().get();
-      List<Thread> members = List.of(started(FailoverTour::read), started(FailoverTour::read));
+      List<Thread> members = new ArrayList<>();
+      for (String protocol : List.of("classic", "consumer")) {
+        Set<Integer> into = protocol.equals("classic") ? got : gotByConsumerProtocol;
+        for (int i = 0; i < 2; i++) members.add(started(() -> read(protocol, into)));
+      }
       Thread asking = started(() -> ask(admin));
       write();
       long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-      while (!got.containsAll(acknowledged.keySet()) && System.nanoTime() < end) Thread.sleep(100);
+      while (!(got.containsAll(acknowledged.keySet())
+              && gotByConsumerProtocol.containsAll(acknowledged.keySet()))
+          && System.nanoTime() < end) Thread.sleep(100);
       groupMayEnd = true;
       for (Thread member : members) member.join();
       asking.join();
@@ -62,14 +70,17 @@ public class FailoverTour {
     report.run("the Java producer saw no error", () -> none(refused));
     report.run("the Java admin client saw no error", () -> none(adminErrors));
     report.run("acknowledged to Java is there once, in order, at its offset", FailoverTour::judge);
+    report.run("the Java group got every record", () -> complete(got));
     report.run(
-        "the Java group got every record",
-        () -> {
-          Set<Integer> missing = new HashSet<>(acknowledged.keySet());
-          missing.removeAll(got);
-          if (!missing.isEmpty()) throw new AssertionError(missing.size() + " records");
-        });
+        "the Java group of the consumer protocol got every record",
+        () -> complete(gotByConsumerProtocol));
     report.end();
+  }
+
+  static void complete(Set<Integer> seen) {
+    Set<Integer> missing = new HashSet<>(acknowledged.keySet());
+    missing.removeAll(seen);
+    if (!missing.isEmpty()) throw new AssertionError(missing.size() + " records");
   }
 
   static Properties properties(String... more) {
@@ -121,14 +132,21 @@ public class FailoverTour {
     return new KafkaConsumer<>(properties(more), strings, strings);
   }
 
-  static void read() {
+  static void read(String protocol, Set<Integer> into) {
     try (KafkaConsumer<String, String> member =
         consumer(
-            "group.id", TOPIC, "auto.offset.reset", "earliest", "enable.auto.commit", "false")) {
+            "group.id",
+            TOPIC + "-" + protocol,
+            "group.protocol",
+            protocol,
+            "auto.offset.reset",
+            "earliest",
+            "enable.auto.commit",
+            "false")) {
       member.subscribe(List.of(TOPIC));
       while (!groupMayEnd) {
         for (ConsumerRecord<String, String> record : member.poll(Duration.ofMillis(200))) {
-          got.add(Integer.parseInt(record.value()));
+          into.add(Integer.parseInt(record.value()));
         }
         try {
           member.commitSync();
@@ -143,7 +161,7 @@ public class FailoverTour {
     while (!stopped()) {
       try {
         admin.describeTopics(List.of(TOPIC)).allTopicNames().get();
-        admin.listConsumerGroupOffsets(TOPIC).partitionsToOffsetAndMetadata().get();
+        admin.listConsumerGroupOffsets(TOPIC + "-consumer").partitionsToOffsetAndMetadata().get();
         Thread.sleep(100);
       } catch (Exception error) {
         adminErrors.add(error.toString());

@@ -2,6 +2,7 @@
 
 mod acls;
 mod configs;
+mod consumer_groups;
 mod features;
 mod fetch;
 mod frames;
@@ -55,6 +56,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "static-members", run: groups::static_members },
     Scenario { name: "offsets", run: offsets::run },
     Scenario { name: "group-admin", run: offsets::admin },
+    Scenario { name: "consumer-refusals", run: consumer_groups::refusals },
+    Scenario { name: "consumer-one", run: consumer_groups::one_member },
+    Scenario { name: "consumer-offsets", run: consumer_groups::offsets },
+    Scenario { name: "consumer-two", run: consumer_groups::two_members },
+    Scenario { name: "consumer-static", run: consumer_groups::static_members },
+    Scenario { name: "consumer-patterns", run: consumer_groups::patterns },
+    Scenario { name: "consumer-migration", run: consumer_groups::migration },
     Scenario { name: "no-authorizer", run: acls::without_authorizer },
     Scenario { name: "quorum", run: quorum::run },
     Scenario { name: "controller-listener", run: quorum::listener },
