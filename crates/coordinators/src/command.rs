@@ -9,6 +9,9 @@ use naru_protocol::messages::offset_commit_request::OffsetCommitRequest;
 use naru_protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
+use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+
+use crate::writes::Marker;
 
 /// Who asks, and at which version of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,9 +78,14 @@ pub enum Command {
     OffsetFetch {
         /// The group and its topics, by name.
         group: OffsetFetchRequestGroup,
-        /// Accepted for transactions, which do not reach offsets yet.
+        /// Refuse offsets that an open transaction may change (KIP-447).
         require_stable: bool,
     },
+    /// TxnOffsetCommit of topics that exist, by a producer whose transaction has the group's
+    /// partition.
+    TxnOffsetCommit(TxnOffsetCommitRequest),
+    /// A producer's transaction ends in the shard's partition. The transaction coordinator's.
+    EndTransaction(Marker),
     /// OffsetDelete.
     OffsetDelete(OffsetDeleteRequest),
     /// The shard's part of a ListGroups.

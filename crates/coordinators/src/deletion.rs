@@ -46,16 +46,17 @@ impl GroupShard {
         self.bury(now, &group_id, facts, Some((token, reply)), out);
     }
 
-    /// Facts that end every offset of a group, those in flight too.
+    /// Facts that end every offset of a group, those in flight and in transactions too.
     pub(crate) fn offset_tombstones(
         &mut self,
         now: Timestamp,
         id: &Arc<str>,
         out: &mut Outcome,
     ) -> Vec<Fact> {
-        let Self { config, timers, writes, offsets, .. } = self;
+        let Self { config, timers, writes, offsets, pending, .. } = self;
         let step = Step { now, config, timers, writes, out };
-        let known = step.known_offsets(id, offsets.group(id), |_| true);
+        let mut known = step.known_offsets(id, offsets.group(id), |_| true);
+        known.extend(pending.of_group(id));
         let mut known: Vec<(&str, i32)> = known.into_iter().collect();
         known.sort_unstable();
         known.into_iter().map(|(topic, at)| tombstone(id, topic, at)).collect()
@@ -107,8 +108,9 @@ impl GroupShard {
     pub(crate) fn expire(&mut self, now: Timestamp, out: &mut Outcome) {
         let busy: HashSet<Arc<str>> =
             self.writes.facts().filter_map(|fact| fact.group().cloned()).collect();
-        let ids: Vec<Arc<str>> =
-            self.groups.keys().filter(|id| !busy.contains(*id)).cloned().collect();
+        // What an open transaction has committed is not lost to the time it takes.
+        let is_idle = |id: &&Arc<str>| !busy.contains(*id) && !self.pending.has_group(id);
+        let ids: Vec<Arc<str>> = self.groups.keys().filter(is_idle).cloned().collect();
         for id in ids {
             let Some(group) = self.groups.get(&id) else { continue };
             let offsets = self.offsets.group(&id);

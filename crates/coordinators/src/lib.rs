@@ -25,6 +25,7 @@ mod partition;
 mod rebalance;
 mod records;
 mod reply;
+mod runtime;
 mod shard;
 mod state;
 mod step;
@@ -33,6 +34,8 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transactional_offsets;
+mod transactions;
 mod writes;
 
 pub use command::{ClientContext, Command};
@@ -43,6 +46,11 @@ pub use offsets::OffsetAndMetadata;
 pub use partition::partition_for;
 pub use records::CoordinatorRecord;
 pub use reply::{Outcome, Reply, ReplyToken};
-pub use shard::{GroupShard, Replayed};
+pub use runtime::{Replayed, Shard};
+pub use shard::GroupShard;
 pub use state::GroupState;
-pub use writes::{Write, WriteId};
+pub use transactions::{
+    Identity, Markers, Participants, TransactionConfig, TransactionShard, TransactionState,
+    TransactionVersion, TxnCommand, TxnOutcome, TxnReply,
+};
+pub use writes::{Marker, Write, WriteId, WriteKind};

@@ -211,7 +211,7 @@ impl Step<'_> {
     }
 }
 
-/// Answers from what is committed; transactions do not reach offsets yet, so all are stable.
+/// Answers from what is committed.
 pub(crate) fn fetch_offsets(
     offsets: Option<&GroupOffsets>,
     request: OffsetFetchRequestGroup,
@@ -402,7 +402,7 @@ fn commit_response(
 }
 
 /// Java's length of a string, which Kafka compares with `offset.metadata.max.bytes`.
-fn utf16_len(text: &str) -> usize {
+pub(crate) fn utf16_len(text: &str) -> usize {
     text.encode_utf16().count()
 }
 

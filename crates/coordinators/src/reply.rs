@@ -1,5 +1,7 @@
 //! What a shard answers and what it wants done.
 
+use std::convert::Infallible;
+
 use naru_model::ErrorCode;
 use naru_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
@@ -13,6 +15,7 @@ use naru_protocol::messages::offset_commit_response::OffsetCommitResponse;
 use naru_protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use naru_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use naru_protocol::messages::sync_group_response::SyncGroupResponse;
+use naru_protocol::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 
 use crate::writes::Write;
 
@@ -48,6 +51,10 @@ pub enum Reply {
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     /// To one group of ConsumerGroupDescribe.
     ConsumerGroupDescribe(DescribedConsumerGroup),
+    /// To TxnOffsetCommit.
+    TxnOffsetCommit(TxnOffsetCommitResponse),
+    /// To [`crate::Command::EndTransaction`]: whether the marker is stored.
+    TransactionEnded(Result<(), ErrorCode>),
     /// To what no client asked.
     Done,
 }
@@ -71,6 +78,14 @@ impl Reply {
                 }
                 Self::OffsetCommit(response)
             }
+            Self::TxnOffsetCommit(mut response) => {
+                for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions)
+                {
+                    partition.error_code = error_code;
+                }
+                Self::TxnOffsetCommit(response)
+            }
+            Self::TransactionEnded(_) => Self::TransactionEnded(Err(error)),
             Self::OffsetDelete(_) => {
                 Self::OffsetDelete(OffsetDeleteResponse { error_code, ..Default::default() })
             }
@@ -104,18 +119,27 @@ impl Reply {
     }
 }
 
-/// What one step wants done: answers to send now, and records to append.
-#[derive(Debug, Default, PartialEq)]
-pub struct Outcome {
+/// What one step wants done: answers to send now, records to append, and whatever else a kind of
+/// shard wants.
+#[derive(Debug, PartialEq)]
+pub struct Outcome<R = Reply, E = Infallible> {
     /// Answers that wait for nothing.
-    pub replies: Vec<(ReplyToken, Reply)>,
+    pub replies: Vec<(ReplyToken, R)>,
     /// Batches to append in this order; each one's result comes back by
-    /// [`crate::GroupShard::on_written`].
+    /// [`crate::Shard::on_written`].
     pub writes: Vec<Write>,
+    /// What else is to be done.
+    pub effects: Vec<E>,
 }
 
-impl Outcome {
-    pub(crate) fn reply(&mut self, token: ReplyToken, reply: Reply) {
+impl<R, E> Default for Outcome<R, E> {
+    fn default() -> Self {
+        Self { replies: Vec::new(), writes: Vec::new(), effects: Vec::new() }
+    }
+}
+
+impl<R, E> Outcome<R, E> {
+    pub(crate) fn reply(&mut self, token: ReplyToken, reply: R) {
         self.replies.push((token, reply));
     }
 }

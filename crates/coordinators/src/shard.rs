@@ -5,10 +5,11 @@
 //! [`GroupShard::unload`].
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use naru_model::{ErrorCode, Timestamp};
+use naru_model::{ErrorCode, ProducerId, Timestamp};
 use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
@@ -25,20 +26,13 @@ use crate::offset_api::{GroupRef, fetch_offsets, refused_fetch};
 use crate::offsets::{OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
+use crate::runtime::{Replayed, Shard};
 use crate::state::GroupState;
 use crate::step::{Step, join_error};
 use crate::sync::validate_sync;
 use crate::timers::{Timer, Timers};
+use crate::transactional_offsets::PendingOffsets;
 use crate::writes::{Completion, WriteId, Writes};
-
-/// What became of a replayed record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replayed {
-    /// It is part of the state now.
-    Applied,
-    /// Its type is not known here; it was skipped and counted.
-    Skipped,
-}
 
 /// The groups and offsets of one partition. README.md says how to drive it.
 #[derive(Debug)]
@@ -51,6 +45,7 @@ pub struct GroupShard {
     pub(crate) topics: Arc<dyn Topics>,
     pub(crate) topic_hashes: TopicHashes,
     pub(crate) offsets: Offsets,
+    pub(crate) pending: PendingOffsets,
     pub(crate) timers: Timers,
     pub(crate) writes: Writes,
     skipped: u64,
@@ -67,15 +62,31 @@ impl GroupShard {
             topics: Arc::new(NoTopics),
             topic_hashes: TopicHashes::default(),
             offsets: Offsets::default(),
+            pending: PendingOffsets::default(),
             timers: Timers::default(),
             writes: Writes::default(),
             skipped: 0,
         }
     }
+}
 
-    /// Takes in a record of the log, in log order, before [`Self::on_loaded`].
-    pub fn replay(&mut self, key: &Bytes, value: Option<&Bytes>) -> Result<Replayed, ReplayError> {
-        match Fact::from_bytes(key, value)? {
+impl Shard for GroupShard {
+    type Command = Command;
+    type Reply = Reply;
+    type Effect = Infallible;
+
+    fn replay(
+        &mut self,
+        producer: Option<ProducerId>,
+        key: &Bytes,
+        value: Option<&Bytes>,
+    ) -> Result<Replayed, ReplayError> {
+        let fact = Fact::from_bytes(key, value)?;
+        if let (Some(producer), true) = (producer, fact != Fact::Unknown) {
+            self.apply_pending(producer, fact);
+            return Ok(Replayed::Applied);
+        }
+        match fact {
             Fact::Unknown => {
                 self.skipped += 1;
                 return Ok(Replayed::Skipped);
@@ -93,8 +104,12 @@ impl GroupShard {
         Ok(Replayed::Applied)
     }
 
+    fn replay_marker(&mut self, producer: ProducerId, commit: bool) {
+        self.apply_marker(producer, commit);
+    }
+
     /// The log is read: sessions begin, so that members that have not survived time out.
-    pub fn on_loaded(&mut self, now: Timestamp) -> Outcome {
+    fn on_loaded(&mut self, now: Timestamp) -> Outcome {
         let mut out = Outcome::default();
         let ids: Vec<Arc<str>> = self.groups.keys().cloned().collect();
         for id in ids {
@@ -112,16 +127,13 @@ impl GroupShard {
         out
     }
 
-    /// Takes a request. Its answer is in this outcome or in a later one.
-    pub fn handle(&mut self, now: Timestamp, token: ReplyToken, command: Command) -> Outcome {
+    fn handle(&mut self, now: Timestamp, token: ReplyToken, command: Command) -> Outcome {
         let mut out = Outcome::default();
         self.dispatch(now, token, command, &mut out);
         out
     }
 
-    /// The fate of a batch: committed, or the error with which its append failed. Batches that
-    /// were committed are told in the order in which they were asked for.
-    pub fn on_written(
+    fn on_written(
         &mut self,
         now: Timestamp,
         id: WriteId,
@@ -130,15 +142,7 @@ impl GroupShard {
         let mut out = Outcome::default();
         let Some(write) = self.writes.take(id) else { return out };
         if result.is_ok() {
-            for fact in write.facts {
-                match fact {
-                    // Taken back too early: the log has it after all.
-                    Fact::Consumer { group, fact } if write.undone => {
-                        self.replay_consumer(&group, fact);
-                    }
-                    fact => self.apply(fact),
-                }
-            }
+            self.apply_as(write.kind, write.facts, write.undone);
         } else if let Some(undo) = write.undo {
             for later in self.writes.undo_after(id, &undo.group) {
                 self.take_back(now, later);
@@ -152,13 +156,11 @@ impl GroupShard {
         out
     }
 
-    /// When [`Self::tick`] is due; may be early, never late.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
+    fn next_deadline(&self) -> Option<Timestamp> {
         self.timers.next()
     }
 
-    /// Does what time demands.
-    pub fn tick(&mut self, now: Timestamp) -> Outcome {
+    fn tick(&mut self, now: Timestamp) -> Outcome {
         let mut out = Outcome::default();
         // One at a time, because what one timer does may cancel or move the next. Timers set here
         // lie in the future, or each of them takes a member away, so this ends.
@@ -190,9 +192,7 @@ impl GroupShard {
         out
     }
 
-    /// Gives the partition up: whatever waits is told to look for the coordinator again. The
-    /// shard is empty afterwards.
-    pub fn unload(&mut self) -> Outcome {
+    fn unload(&mut self) -> Outcome {
         let mut out = Outcome::default();
         let error = ErrorCode::NotCoordinator;
         let writes: Vec<_> = self.writes.drain().collect();
@@ -204,6 +204,9 @@ impl GroupShard {
                 Completion::Reply(token, reply)
                 | Completion::Deleted { reply: Some((token, reply)), .. } => {
                     out.reply(token, reply.failed(error));
+                }
+                Completion::Marker(token) => {
+                    out.reply(token, Reply::TransactionEnded(Err(error)));
                 }
                 // Their tokens are their members'.
                 Completion::None
@@ -227,10 +230,13 @@ impl GroupShard {
         }
         self.consumers.clear();
         self.offsets.clear();
+        self.pending.clear();
         self.timers.clear();
         out
     }
+}
 
+impl GroupShard {
     /// Changes the configuration; deadlines already set stay.
     pub fn reconfigure(&mut self, config: GroupConfig) {
         self.config = config;
@@ -379,17 +385,24 @@ impl GroupShard {
                     &request,
                 );
             }
-            Command::OffsetFetch { group, require_stable: _ } => {
+            Command::OffsetFetch { group, require_stable } => {
                 let consumer = self.consumers.get(group.group_id.as_str());
                 let allowed = consumer.map_or(Ok(()), |consumer| {
                     consumer.validate_fetch(group.member_id.as_deref(), group.member_epoch)
                 });
-                let response = match allowed {
+                let mut response = match allowed {
                     Ok(()) => fetch_offsets(self.offsets.group(&group.group_id), group),
                     Err(error) => refused_fetch(group, ErrorCode::from(&error)),
                 };
+                if require_stable && response.error_code == 0 {
+                    self.pending.mark_unstable(&mut response);
+                }
                 out.reply(token, Reply::OffsetFetch(response));
             }
+            Command::TxnOffsetCommit(request) => {
+                self.commit_in_transaction(now, token, &request, out);
+            }
+            Command::EndTransaction(marker) => self.end_transaction(now, token, marker, out),
             Command::OffsetDelete(request) => {
                 let Self { config, timers, writes, groups, consumers, offsets, .. } = self;
                 let group = GroupRef::find(groups, consumers, &request.group_id);
@@ -490,21 +503,31 @@ impl GroupShard {
         }
     }
 
+    pub(crate) fn put_offset(
+        &mut self,
+        group: &Arc<str>,
+        topic: String,
+        partition: i32,
+        value: OffsetAndMetadata,
+    ) {
+        // A deletion that is in flight already ends this offset too.
+        let is_there = self.groups.contains_key(group) || self.consumers.contains_key(group);
+        if !is_there && !self.writes.buries(group) {
+            let simple = ClassicGroup::new(Arc::clone(group), Some(value.commit_timestamp));
+            self.groups.insert(Arc::clone(group), simple);
+        }
+        self.offsets.put(group, topic, partition, value);
+    }
+
     /// Makes a committed fact part of the state.
-    fn apply(&mut self, fact: Fact) {
+    pub(crate) fn apply(&mut self, fact: Fact) {
         match fact {
             Fact::Offset { group, topic, partition, value: Some(value) } => {
-                // A deletion that is in flight already ends this offset too.
-                let is_there =
-                    self.groups.contains_key(&group) || self.consumers.contains_key(&group);
-                if !is_there && !self.writes.buries(&group) {
-                    let simple =
-                        ClassicGroup::new(Arc::clone(&group), Some(value.commit_timestamp));
-                    self.groups.insert(Arc::clone(&group), simple);
-                }
-                self.offsets.put(&group, topic, partition, value);
+                self.pending.note_plain(&group, &topic, partition, false);
+                self.put_offset(&group, topic, partition, value);
             }
             Fact::Offset { group, topic, partition, value: None } => {
+                self.pending.note_plain(&group, &topic, partition, true);
                 self.offsets.remove(&group, &topic, partition);
             }
             // A live group is ahead of its records, and a deleted one is gone already.
@@ -523,6 +546,7 @@ impl GroupShard {
         match completion {
             Completion::None => {}
             Completion::Reply(token, reply) => out.reply(token, settled(reply, result)),
+            Completion::Marker(token) => out.reply(token, Reply::TransactionEnded(result)),
             Completion::NewGroup { group, token } => {
                 if let Err(error) = result {
                     self.with_group(now, out, &group, |step, group| {

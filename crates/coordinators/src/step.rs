@@ -12,7 +12,7 @@ use crate::member::Member;
 use crate::records::{CoordinatorRecord, Fact};
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::timers::{Timer, Timers};
-use crate::writes::{Completion, Write, WriteId, Writes};
+use crate::writes::{Completion, Write, WriteId, WriteKind, Writes};
 
 pub(crate) struct Step<'a> {
     pub(crate) now: Timestamp,
@@ -29,12 +29,22 @@ impl Step<'_> {
 
     /// Asks for `facts` to be appended as one batch; `completion` follows its fate.
     pub(crate) fn write(&mut self, facts: Vec<Fact>, completion: Completion) -> WriteId {
+        debug_assert!(!facts.is_empty(), "an empty batch would never be answered");
+        self.write_as(WriteKind::Plain, facts, completion)
+    }
+
+    /// As [`Self::write`], in or at the end of a producer's transaction.
+    pub(crate) fn write_as(
+        &mut self,
+        kind: WriteKind,
+        facts: Vec<Fact>,
+        completion: Completion,
+    ) -> WriteId {
         let now = self.now;
         let records: Vec<CoordinatorRecord> =
             facts.iter().filter_map(|fact| fact.to_record(now)).collect();
-        debug_assert!(!records.is_empty(), "an empty batch would never be answered");
-        let id = self.writes.push(facts, completion);
-        self.out.writes.push(Write { id, records });
+        let id = self.writes.push(kind, facts, completion);
+        self.out.writes.push(Write { id, records, kind });
         id
     }
 

@@ -10,6 +10,7 @@ use crate::group::ClassicGroup;
 use crate::member::Member;
 use crate::records::{CoordinatorRecord, Fact};
 use crate::reply::{Outcome, Reply, ReplyToken};
+use crate::transactions::{Identity, TransactionVersion};
 
 /// Names a batch of records in flight; later batches have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -20,8 +21,34 @@ pub struct WriteId(pub u64);
 pub struct Write {
     /// To give back with the result.
     pub id: WriteId,
-    /// Never empty.
+    /// Empty only for a marker.
     pub records: Vec<CoordinatorRecord>,
+    /// Whether it has to do with a producer's transaction.
+    pub kind: WriteKind,
+}
+
+/// What a batch has to do with transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// Nothing.
+    Plain,
+    /// It is part of the transaction of this producer.
+    Transactional(Identity),
+    /// It ends the transaction of a producer.
+    Marker(Marker),
+}
+
+/// The end of a producer's transaction in the shard's partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Whose transaction it is.
+    pub producer: Identity,
+    /// Commit or abort.
+    pub commit: bool,
+    /// The epoch of the transaction coordinator that decided.
+    pub coordinator_epoch: i32,
+    /// Which rules the epoch is judged by.
+    pub version: TransactionVersion,
 }
 
 /// What is to be done when a batch is committed or has failed.
@@ -31,6 +58,8 @@ pub(crate) enum Completion {
     None,
     /// An answer is due.
     Reply(ReplyToken, Reply),
+    /// The transaction coordinator waits for its marker.
+    Marker(ReplyToken),
     /// A new group was announced for the member that created it.
     NewGroup { group: Arc<str>, token: ReplyToken },
     /// The leader's assignment.
@@ -56,6 +85,7 @@ pub(crate) struct StaticReplaced {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) id: WriteId,
+    pub(crate) kind: WriteKind,
     pub(crate) facts: Vec<Fact>,
     pub(crate) completion: Completion,
     /// Takes back what is part of the state already.
@@ -73,10 +103,23 @@ pub(crate) struct Writes {
 }
 
 impl Writes {
-    pub(crate) fn push(&mut self, facts: Vec<Fact>, completion: Completion) -> WriteId {
+    pub(crate) fn push(
+        &mut self,
+        kind: WriteKind,
+        facts: Vec<Fact>,
+        completion: Completion,
+    ) -> WriteId {
         self.last = WriteId(self.last.0 + 1);
         let (undo, undone, behind) = (None, false, Vec::new());
-        self.queue.push_back(InFlight { id: self.last, facts, completion, undo, undone, behind });
+        self.queue.push_back(InFlight {
+            id: self.last,
+            kind,
+            facts,
+            completion,
+            undo,
+            undone,
+            behind,
+        });
         self.last
     }
 

@@ -47,6 +47,25 @@ impl ConsumerGroup {
         Ok(())
     }
 
+    /// Whether a TxnOffsetCommit comes from a member in its epoch, or from somebody who names
+    /// neither.
+    pub(crate) fn validate_transactional_commit(
+        &self,
+        member_id: &str,
+        instance_id: Option<&str>,
+        epoch: i32,
+    ) -> Result<(), ConsumerError> {
+        let names_nobody = member_id.is_empty() && instance_id.is_none();
+        if epoch < 0 && (self.is_empty() || names_nobody) {
+            return Ok(());
+        }
+        let member = self
+            .member(member_id)
+            .ok_or_else(|| ConsumerError::unknown_member(member_id, &self.id))?;
+        // What this request knows of epochs is the generation.
+        if member.progress.epoch == epoch { Ok(()) } else { Err(ConsumerError::IllegalGeneration) }
+    }
+
     /// Whether an OffsetFetch comes from somebody who may.
     pub(crate) fn validate_fetch(
         &self,

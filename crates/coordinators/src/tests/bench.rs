@@ -19,7 +19,7 @@ use naru_protocol::{Wire, Writer};
 
 use crate::{
     ClientContext, Command, CoordinatorRecord, GroupConfig, GroupShard, GroupState, Outcome, Reply,
-    ReplyToken, Write,
+    ReplyToken, Shard as _, Write,
 };
 
 pub(super) const GROUP: &str = "g";
@@ -140,7 +140,7 @@ impl Bench {
         let mut shard = GroupShard::new(self.config);
         for record in &self.log {
             let value = record.value.clone().map(Bytes::from);
-            shard.replay(&record.key.clone().into(), value.as_ref()).expect("our own record");
+            shard.replay(None, &record.key.clone().into(), value.as_ref()).expect("our own record");
         }
         shard
     }

@@ -5,6 +5,7 @@ use naru_model::Timestamp;
 use naru_protocol::messages::consumer_protocol_subscription::ConsumerProtocolSubscription;
 use naru_protocol::{Reader, Wire};
 
+use crate::Shard as _;
 use crate::records::Fact;
 
 fn bytes(hex: &str) -> Bytes {
@@ -74,7 +75,7 @@ fn empty_groups_read_and_write_as_kafkas() {
 fn a_record_of_a_newer_type_is_skipped_and_counted() {
     let mut shard = crate::GroupShard::new(crate::GroupConfig::default());
     let key = bytes("00630001610000");
-    assert_eq!(shard.replay(&key, None), Ok(crate::Replayed::Skipped));
+    assert_eq!(shard.replay(None, &key, None), Ok(crate::Replayed::Skipped));
     assert_eq!(shard.skipped_records(), 1);
 }
 
@@ -82,6 +83,6 @@ fn a_record_of_a_newer_type_is_skipped_and_counted() {
 fn a_damaged_record_is_an_error_and_not_a_panic() {
     let mut shard = crate::GroupShard::new(crate::GroupConfig::default());
     for (key, value) in [("", ""), ("0001", ""), ("00020001", "0003"), ("0002000161", "00630000")] {
-        assert!(shard.replay(&bytes(key), Some(&bytes(value))).is_err(), "{key} {value}");
+        assert!(shard.replay(None, &bytes(key), Some(&bytes(value))).is_err(), "{key} {value}");
     }
 }

@@ -5,6 +5,7 @@ use naru_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupReq
 use naru_protocol::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
 
 use super::bench::*;
+use crate::Shard as _;
 use crate::{Command, GroupConfig, GroupState, Reply, ReplyToken};
 
 fn refusal(bench: &mut Bench, version: i16, request: JoinGroupRequest) -> ErrorCode {

@@ -8,7 +8,7 @@ use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use proptest::prelude::*;
 
 use super::bench::*;
-use crate::{Command, GroupConfig, Reply, ReplyToken};
+use crate::{Command, GroupConfig, Reply, ReplyToken, Shard as _};
 
 const CLIENTS: usize = 4;
 
@@ -343,7 +343,7 @@ proptest! {
         let mut shard = crate::GroupShard::new(GroupConfig::default());
         let key: Vec<u8> = kind.to_be_bytes().into_iter().chain(key).collect();
         let value = value.map(bytes::Bytes::from);
-        let _ = shard.replay(&key.into(), value.as_ref());
+        let _ = shard.replay(None, &key.into(), value.as_ref());
         shard.on_loaded(naru_model::Timestamp(0));
     }
 }

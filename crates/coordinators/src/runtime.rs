@@ -1,0 +1,72 @@
+//! What every kind of shard has in common, so that one shell drives them all.
+//!
+//! A shard is filled by `replay`, then lives by `handle`, `on_written` and `tick`. What these
+//! give back is to be carried out in order; the results of writes come back by `on_written`.
+
+use bytes::Bytes;
+use naru_model::{ErrorCode, ProducerId, Timestamp};
+
+use crate::error::ReplayError;
+use crate::reply::{Outcome, ReplyToken};
+use crate::writes::WriteId;
+
+/// What became of a replayed record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is part of the state now.
+    Applied,
+    /// Its type is not known here; it was skipped and counted.
+    Skipped,
+}
+
+/// A coordinator of one partition of an internal topic.
+pub trait Shard {
+    /// What it is asked.
+    type Command;
+    /// What it answers.
+    type Reply;
+    /// What it wants done besides answers and writes.
+    type Effect;
+
+    /// Takes in a record of the log, in log order, before [`Self::on_loaded`]; `producer` is whose
+    /// transaction it belongs to, if any.
+    fn replay(
+        &mut self,
+        producer: Option<ProducerId>,
+        key: &Bytes,
+        value: Option<&Bytes>,
+    ) -> Result<Replayed, ReplayError>;
+
+    /// Takes in the end of a producer's transaction, in log order.
+    fn replay_marker(&mut self, producer: ProducerId, commit: bool);
+
+    /// The log is read.
+    fn on_loaded(&mut self, now: Timestamp) -> Outcome<Self::Reply, Self::Effect>;
+
+    /// Takes a request. Its answer is in this outcome or in a later one.
+    fn handle(
+        &mut self,
+        now: Timestamp,
+        token: ReplyToken,
+        command: Self::Command,
+    ) -> Outcome<Self::Reply, Self::Effect>;
+
+    /// The fate of a batch: committed, or the error with which its append failed. Batches that
+    /// were committed are told in the order in which they were asked for.
+    fn on_written(
+        &mut self,
+        now: Timestamp,
+        id: WriteId,
+        result: Result<(), ErrorCode>,
+    ) -> Outcome<Self::Reply, Self::Effect>;
+
+    /// When [`Self::tick`] is due; may be early, never late.
+    fn next_deadline(&self) -> Option<Timestamp>;
+
+    /// Does what time demands.
+    fn tick(&mut self, now: Timestamp) -> Outcome<Self::Reply, Self::Effect>;
+
+    /// Gives the partition up: whatever waits is told to look for the coordinator again. The
+    /// shard is empty afterwards.
+    fn unload(&mut self) -> Outcome<Self::Reply, Self::Effect>;
+}
