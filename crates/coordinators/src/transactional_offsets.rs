@@ -243,7 +243,9 @@ fn validate(group: GroupRef<'_>, request: &TxnOffsetCommitRequest) -> Result<(),
     match group {
         GroupRef::Absent if generation < 0 => Ok(()),
         GroupRef::Absent => Err(ErrorCode::IllegalGeneration),
-        GroupRef::Classic(group) => Ok(validate_classic(group, member_id, instance_id, generation)?),
+        GroupRef::Classic(group) => {
+            Ok(validate_classic(group, member_id, instance_id, generation)?)
+        }
         GroupRef::Consumer(group) => group
             .validate_transactional_commit(member_id, instance_id, generation)
             .map_err(|error| ErrorCode::from(&error)),

@@ -1,14 +1,14 @@
 //! FindCoordinator (key 10, v0–v6). KIP-98, 699, 932.
 //!
-//! v1 key type · v3 flexible · v4 several keys · v6 share coordinators. Groups only: transactions
-//! and share groups are not served yet, and a client that asks is told so at once.
+//! v1 key type · v3 flexible · v4 several keys · v6 share coordinators, which are not served yet:
+//! a client that asks is told so at once.
 
 use naru_model::ErrorCode;
 use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
 use super::INVALID_REQUEST;
-use crate::coordination::{OFFSETS_TOPIC, partition_of_group};
+use crate::coordination::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_of};
 use crate::dispatch::RequestContext;
 use crate::security::{Operation, Resource};
 
@@ -27,16 +27,12 @@ pub(crate) async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let found = find(&context, request.key_type).await;
-    let may = |group: &str| {
-        if context.may(Operation::Describe, Resource::Group(group)) {
-            Ok(())
-        } else {
-            let text =
-                if context.version >= KEYS_SINCE { "" } else { "Group authorization failed." };
-            Err((ErrorCode::GroupAuthorizationFailed, Some(text)))
-        }
+    let key_type = request.key_type;
+    let look = |key: &str| {
+        let topic = found?;
+        check_may(&context, key_type, key)?;
+        place(&context, topic, key)
     };
-    let look = |key: &str| found.and_then(|()| may(key)).and_then(|()| place(&context, key));
     let coordinator = |key: String| match look(&key) {
         Ok((node_id, host, port)) => Coordinator {
             key,
@@ -75,32 +71,52 @@ pub(crate) async fn handle(
 type Place = (i32, String, i32);
 type Refusal = (ErrorCode, Option<&'static str>);
 
-async fn find(context: &RequestContext, key_type: i8) -> Result<(), Refusal> {
+/// The topic whose partitions have what is looked for; it is created if it is not there yet.
+async fn find(context: &RequestContext, key_type: i8) -> Result<&'static str, Refusal> {
     let refuse = |message| Err((ErrorCode::InvalidRequest, Some(message)));
-    match key_type {
-        GROUP => {}
-        TRANSACTION => return refuse("transactions are not served yet"),
+    let topic = match key_type {
+        GROUP => OFFSETS_TOPIC,
+        TRANSACTION => TRANSACTIONS_TOPIC,
         SHARE if context.version >= SHARE_SINCE => {
             return refuse("share groups are not served yet");
         }
         SHARE => return refuse(""),
         _ => return refuse(INVALID_REQUEST),
-    }
+    };
     let node = &context.node;
-    if node.image().topic(OFFSETS_TOPIC).is_none() {
-        node.create_offsets_topic().await.map_err(|error| {
-            tracing::warn!(%error, "{OFFSETS_TOPIC} cannot be created");
+    if node.image().topic(topic).is_none() {
+        node.create_internal_topic(topic).await.map_err(|error| {
+            tracing::warn!(%error, "{topic} cannot be created");
             (ErrorCode::CoordinatorNotAvailable, None)
         })?;
     }
-    Ok(())
+    Ok(topic)
 }
 
-/// The leader of the partition that has the group's offsets.
-fn place(context: &RequestContext, group: &str) -> Result<Place, Refusal> {
+fn check_may(context: &RequestContext, key_type: i8, key: &str) -> Result<(), Refusal> {
+    let (resource, error, text) = match key_type {
+        TRANSACTION => (
+            Resource::TransactionalId(key),
+            ErrorCode::TransactionalIdAuthorizationFailed,
+            "Transactional Id authorization failed.",
+        ),
+        _ => (
+            Resource::Group(key),
+            ErrorCode::GroupAuthorizationFailed,
+            "Group authorization failed.",
+        ),
+    };
+    if context.may(Operation::Describe, resource) {
+        return Ok(());
+    }
+    Err((error, Some(if context.version >= KEYS_SINCE { "" } else { text })))
+}
+
+/// The leader of the partition that has what belongs to `key`.
+fn place(context: &RequestContext, topic: &str, key: &str) -> Result<Place, Refusal> {
     let image = context.node.image();
-    let leader = partition_of_group(&image, group)
-        .and_then(|index| image.partition(OFFSETS_TOPIC, index)?.leader)
+    let leader = partition_of(&image, topic, key)
+        .and_then(|index| image.partition(topic, index)?.leader)
         .and_then(|id| image.broker(id))
         .filter(|broker| !broker.fenced);
     let endpoint = leader.and_then(|broker| broker.endpoint(&context.connection.listener));

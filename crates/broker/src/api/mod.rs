@@ -23,7 +23,10 @@ pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod producers;
 pub(crate) mod topic_partitions;
+pub(crate) mod transactions;
+pub(crate) mod transactions_admin;
 pub(crate) mod txn_markers;
+pub(crate) mod txn_offset_commit;
 mod verified;
 
 /// What Kafka says of a request that makes no sense.

@@ -4,6 +4,7 @@
 //! answer comes when the markers are stored as acks=all promises. v2 transaction version.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use naru_model::{ErrorCode, ProducerEpoch, ProducerId};
@@ -14,12 +15,12 @@ use naru_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
     WriteTxnMarkersResponse,
 };
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::coordination::OFFSETS_TOPIC;
 use crate::dispatch::RequestContext;
 use crate::node::{Node, millis};
-use crate::partition::{Stored, TxnMarker};
+use crate::partition::TxnMarker;
 use crate::security::{Operation, Resource};
 
 pub(crate) async fn handle(
@@ -66,17 +67,13 @@ pub(crate) async fn write_markers(
     }
     let mut results = Results::default();
     for (producer_id, topic, index, appended) in under_way {
-        let error = match appended {
-            Ok(None) => ErrorCode::None,
-            Ok(Some(stored)) => match timeout_at(deadline, stored).await {
-                Ok(Ok(Ok(()))) => ErrorCode::None,
-                Ok(Ok(Err(error))) => error,
-                // The partition was dropped with its waiters.
-                Ok(Err(_)) => ErrorCode::NotLeaderOrFollower,
-                Err(_) => ErrorCode::RequestTimedOut,
-            },
-            Err(error) => error,
+        let result = match appended {
+            Ok(stored) => {
+                timeout_at(deadline, stored).await.unwrap_or(Err(ErrorCode::RequestTimedOut))
+            }
+            Err(error) => Err(error),
         };
+        let error = result.err().unwrap_or(ErrorCode::None);
         results.add(producer_id, topic, index, error);
     }
     results.response
@@ -92,13 +89,21 @@ fn marker_of(asked: &WritableTxnMarker) -> TxnMarker {
     }
 }
 
-/// Appends one marker; what to wait for, if it is not stored as promised yet.
+/// Resolves when a marker is stored as promised.
+type Storing = Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>>;
+
+/// Appends one marker.
 fn append(
     node: &Arc<Node>,
     topic: &str,
     index: i32,
     marker: TxnMarker,
-) -> Result<Option<oneshot::Receiver<Stored>>, ErrorCode> {
+) -> Result<Storing, ErrorCode> {
+    if topic == OFFSETS_TOPIC {
+        // The group coordinator has to know which offsets count from now on.
+        let storing = node.coordination().end_transaction(index, marker)?;
+        return Ok(Box::pin(storing));
+    }
     // Who is not asked at the right broker looks for the partition again.
     let partition = node.partitions().by_name(topic, index)?;
     let appended = partition.append_marker(marker, node.now()).map_err(|refused| {
@@ -106,7 +111,14 @@ fn append(
         tracing::info!(partition = %partition.name(), ?marker, "marker refused: {message}");
         refused.error
     })?;
-    Ok(partition.park_until_stored(&appended))
+    let stored = partition.park_until_stored(&appended);
+    Ok(Box::pin(async move {
+        match stored {
+            None => Ok(()),
+            // The partition was dropped with its waiters.
+            Some(stored) => stored.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower)),
+        }
+    }))
 }
 
 /// The answer, with one entry for each producer.

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use naru_coordinators::Identity;
 use naru_log::Verification;
-use naru_model::{ErrorCode, ProducerEpoch, ProducerId};
+use naru_model::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition};
 use naru_protocol::Records;
 use naru_protocol::messages::produce_request::{ProduceRequest, TopicProduceData};
 use naru_records::{BatchHeader, batches};
@@ -21,6 +22,7 @@ use super::lookup;
 use super::produce::may_write;
 use crate::dispatch::RequestContext;
 use crate::partition::{Partition, Refused};
+use crate::peer::verify;
 use crate::security::{Operation, Resource};
 
 /// First version whose clients know TRANSACTION_ABORTABLE.
@@ -174,15 +176,20 @@ impl Transactional {
 
     /// The coordinator's answer for each of the partitions.
     async fn ask(&self, context: &RequestContext, asks: &[Asked]) -> Vec<ErrorCode> {
-        // No coordinator is there yet that could know of a transaction.
-        let _ = context;
-        for Asked { topic, index, .. } in asks {
-            tracing::debug!(
-                id = self.transactional_id, producer = %self.producer_id,
-                epoch = %self.producer_epoch, topic, index, "not verified"
-            );
+        let name = |asked: &Asked| TopicPartition::new(&*asked.topic, asked.index);
+        let partitions = asks.iter().map(name).collect();
+        let producer = Identity { id: self.producer_id, epoch: self.producer_epoch };
+        let verify_only = !adds_partitions(context);
+        let node = &context.node;
+        match verify(node, &self.transactional_id, producer, partitions, verify_only).await {
+            Ok(answers) => {
+                let answer = |asked| answers.get(&name(asked)).copied();
+                asks.iter()
+                    .map(|asked| answer(asked).unwrap_or(ErrorCode::UnknownServerError))
+                    .collect()
+            }
+            Err(error) => asks.iter().map(|_| error).collect(),
         }
-        asks.iter().map(|_| ErrorCode::InvalidTxnState).collect()
     }
 }
 

@@ -1,42 +1,70 @@
 //! One shard and what surrounds it: its partition, who waits for it, its timer.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use naru_controller::controller::broker_lease_ms;
-use naru_controller::image::ResourceType;
 use naru_coordinators::{
-    Command, ConsumerOverrides, CoordinatorRecord, GroupConfig, GroupShard, Outcome, Reply,
-    ReplyToken, Topics, Write, WriteId,
+    CoordinatorRecord, Marker, Outcome, ReplyToken, Shard, Write, WriteId, WriteKind,
 };
-use naru_model::config::{ConsumerGroupOwn, Props};
-use naru_model::{ErrorCode, Timestamp};
-use naru_records::{BatchBuilder, BatchOptions, Compression};
+use naru_model::{ErrorCode, Sequence, Timestamp};
+use naru_records::{
+    BatchBuilder, BatchHeader, BatchOptions, Compression, EndTxnMarker, ProducerStamp,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::topics::ImageTopics;
 use crate::node::{Node, millis};
-use crate::partition::{Partition, Stored};
+use crate::partition::{Appended, Partition, Stored, TxnMarker};
 
 /// Requests that may wait in one shard; more are told to come back.
 const WAITING_MAX: usize = 100_000;
-/// What a compressed batch of the offsets topic may inflate to.
+/// What nobody waits for may wait for the shard's loading; more is dropped.
+const TOLD_EARLY_MAX: usize = 10_000;
+/// What a compressed batch of an internal topic may inflate to.
 const INFLATED_MAX: u64 = 64 << 20;
 /// Bytes read at once while loading.
 const LOAD_CHUNK: usize = 4 << 20;
 
+/// What one kind of shard needs of its shell.
+pub(crate) trait Hosted:
+    Shard<Command: Debug + Send, Reply: Debug + Send, Effect: Debug + Send>
+    + Debug
+    + Send
+    + Sized
+    + 'static
+{
+    /// The internal topic.
+    const TOPIC: &'static str;
+
+    /// A shard with the node's settings, to be loaded.
+    fn empty(node: &Node, partition: &Partition) -> Self;
+
+    /// The codec of its batches.
+    fn compression(node: &Node) -> Compression;
+
+    /// Takes over what brokers are configured with now.
+    fn reconfigure_from(&mut self, node: &Node, partition: &Partition);
+
+    /// Gives a loaded shard the metadata of now; what changes from now on it is told.
+    fn prepare(&mut self, node: &Node);
+
+    /// Does what is neither an answer nor a write. The shard's lock is held.
+    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, effect: Self::Effect);
+}
+
 /// Hosts one shard.
 #[derive(Debug)]
-pub(crate) struct ShardHost {
+pub(crate) struct ShardHost<S: Hosted> {
     partition: Arc<Partition>,
     leader_epoch: AtomicI32,
-    /// `offsets.topic.compression.codec`.
     compression: Compression,
-    /// For the tasks that bring back the results of writes.
+    /// For the tasks that bring back the results of writes, and for effects.
     node: Weak<Node>,
-    core: Mutex<Core>,
+    this: Weak<Self>,
+    core: Mutex<Core<S>>,
     timer_moved: Notify,
     /// Results of writes on their way back to the shard, in the order of the writes.
     pending: mpsc::UnboundedSender<Pending>,
@@ -50,33 +78,34 @@ struct Pending {
 }
 
 #[derive(Debug)]
-struct Core {
-    shard: GroupShard,
+struct Core<S: Hosted> {
+    shard: S,
     loaded: Result<(), ErrorCode>,
-    waiting: HashMap<ReplyToken, oneshot::Sender<Reply>>,
+    waiting: HashMap<ReplyToken, oneshot::Sender<S::Reply>>,
     last_token: u64,
     /// Writes handed to `pending` and not given back.
     unsettled: usize,
-    /// Topics that were deleted while the shard was loading.
-    deleted_meanwhile: Vec<String>,
+    /// What the shard was told while it was loading.
+    told_early: Vec<S::Command>,
 }
 
-impl ShardHost {
+impl<S: Hosted> ShardHost<S> {
     pub(super) fn new(node: &Arc<Node>, partition: Arc<Partition>, leader_epoch: i32) -> Arc<Self> {
-        let shard = empty_shard(node, &partition);
+        let shard = S::empty(node, &partition);
         let (pending, results) = mpsc::unbounded_channel();
-        let host = Arc::new(Self {
+        let host = Arc::new_cyclic(|this| Self {
             partition,
             leader_epoch: AtomicI32::new(leader_epoch),
-            compression: codec(node.config().offsets.topic_compression_codec),
+            compression: S::compression(node),
             node: Arc::downgrade(node),
+            this: Weak::clone(this),
             core: Mutex::new(Core {
                 shard,
                 loaded: Err(ErrorCode::CoordinatorLoadInProgress),
                 waiting: HashMap::new(),
                 last_token: 0,
                 unsettled: 0,
-                deleted_meanwhile: Vec::new(),
+                told_early: Vec::new(),
             }),
             timer_moved: Notify::new(),
             pending,
@@ -92,8 +121,25 @@ impl ShardHost {
         Arc::ptr_eq(&self.partition, partition) && leader_epoch - known <= 1
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    fn core(&self) -> MutexGuard<'_, Core<S>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leader epoch of the partition, which is the coordinator's in what it decides; none if
+    /// the shard has been given up.
+    pub(super) fn leads_in(&self) -> Option<i32> {
+        let is_here = self.core().loaded != Err(ErrorCode::NotCoordinator);
+        is_here.then(|| self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// Lets the shard know something that it neither writes nor answers.
+    pub(super) fn teach(&self, teach: impl FnOnce(&mut S)) {
+        teach(&mut self.core().shard);
+    }
+
+    /// Takes over what brokers are configured with now.
+    pub(super) fn reconfigure(&self, node: &Node) {
+        self.core().shard.reconfigure_from(node, &self.partition);
     }
 
     /// Reads the partition into the shard on a background thread, then starts its timer.
@@ -101,11 +147,11 @@ impl ShardHost {
         let (host, now) = (Arc::clone(host), node.now());
         let background = node.background().clone();
         // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
-        let mut shard = empty_shard(node, &host.partition);
+        let mut shard = S::empty(node, &host.partition);
         let metadata = Arc::clone(node);
         node.background().spawn_blocking(move || {
             let loaded = host.replay_partition(&mut shard);
-            let deleted = {
+            let told_early = {
                 let mut core = host.core();
                 match loaded {
                     // Retired while it was loading.
@@ -113,7 +159,7 @@ impl ShardHost {
                     Ok(()) => {
                         core.loaded = Ok(());
                         core.shard = shard;
-                        prepare(&mut core.shard, &metadata);
+                        core.shard.prepare(&metadata);
                         let outcome = core.shard.on_loaded(now);
                         host.carry_out(&mut core, now, outcome);
                     }
@@ -122,55 +168,32 @@ impl ShardHost {
                         core.loaded = Err(ErrorCode::CoordinatorNotAvailable);
                     }
                 }
-                std::mem::take(&mut core.deleted_meanwhile)
+                std::mem::take(&mut core.told_early)
             };
-            if !deleted.is_empty() {
-                host.topics_deleted(deleted);
-            }
+            told_early.into_iter().for_each(|command| host.tell(command));
             background.spawn(Self::run_timer(host));
         });
     }
 
-    fn replay_partition(&self, shard: &mut GroupShard) -> Result<(), String> {
+    fn replay_partition(&self, shard: &mut S) -> Result<(), String> {
         self.partition.for_each_batch(LOAD_CHUNK, |header, batch| {
-            if header.is_transactional() {
-                // Whether these offsets count is for transactions to say, which are not served yet.
-                tracing::warn!(offset = %header.base_offset, "transactional offsets are skipped");
+            if header.is_control() {
+                replay_marker(shard, header, batch);
                 return Ok(());
             }
             let records = naru_records::read_records(batch, INFLATED_MAX)
                 .map_err(|error| error.to_string())?;
+            let producer = header.is_transactional().then_some(header.producer_id);
             for record in records {
                 let record = record.map_err(|error| error.to_string())?;
                 let Some(key) = record.key else { continue };
-                if let Err(error) = shard.replay(&key, record.value.as_ref()) {
+                if let Err(error) = shard.replay(producer, &key, record.value.as_ref()) {
                     let offset = record.offset;
                     tracing::warn!(%offset, %error, "an unreadable coordinator record is skipped");
                 }
             }
             Ok(())
         })
-    }
-
-    /// Takes over topics as they are now.
-    pub(super) fn learn_topics(
-        &self,
-        topics: &Arc<dyn Topics>,
-        changed: &[Arc<str>],
-        racks_too: bool,
-    ) {
-        self.core().shard.on_metadata(Arc::clone(topics), changed, racks_too);
-    }
-
-    /// Takes over what a group sets for itself.
-    pub(super) fn configure_group(&self, group: &str, own: &Props) {
-        self.core().shard.configure_group(group, overrides(own));
-    }
-
-    /// Takes over what brokers are configured with now.
-    pub(super) fn reconfigure(&self, node: &Node) {
-        let config = shard_config(node, &self.partition);
-        self.core().shard.reconfigure(config);
     }
 
     /// Gives the shard up: whoever waits is told to look for the coordinator again.
@@ -183,30 +206,32 @@ impl ShardHost {
     }
 
     /// Asks the shard and waits for its answer.
-    pub(super) async fn ask(self: &Arc<Self>, command: Command) -> Result<Reply, ErrorCode> {
+    pub(super) async fn ask(&self, command: S::Command) -> Result<S::Reply, ErrorCode> {
         let answer = self.submit(command)?;
         // A sender is dropped unanswered only when the node stops.
         answer.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
-    /// Forgets the offsets of topics that are gone, as soon as the shard is loaded.
-    pub(super) fn topics_deleted(self: &Arc<Self>, topics: Vec<String>) {
-        {
-            let mut core = self.core();
-            if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
-                core.deleted_meanwhile.extend(topics);
-                return;
+    /// Tells the shard something, as soon as it is loaded; nobody waits for an answer.
+    pub(super) fn tell(&self, command: S::Command) {
+        let Ok(now) = self.now() else { return };
+        let mut core = self.core();
+        match core.loaded {
+            Ok(()) => self.hand_over(&mut core, now, command, None),
+            Err(ErrorCode::CoordinatorLoadInProgress) => {
+                if core.told_early.len() < TOLD_EARLY_MAX {
+                    core.told_early.push(command);
+                }
             }
+            Err(_) => {}
         }
-        // The answer only says that it is done; nobody waits for it.
-        drop(self.submit(Command::TopicsDeleted { topics }));
     }
 
     /// Hands a command to the shard; the answer comes through the channel.
     pub(super) fn submit(
-        self: &Arc<Self>,
-        command: Command,
-    ) -> Result<oneshot::Receiver<Reply>, ErrorCode> {
+        &self,
+        command: S::Command,
+    ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
         let now = self.now()?;
         self.check_contact()?;
         let mut core = self.core();
@@ -215,16 +240,28 @@ impl ShardHost {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let (sender, receiver) = oneshot::channel();
+        self.hand_over(&mut core, now, command, Some(sender));
+        Ok(receiver)
+    }
+
+    fn hand_over(
+        &self,
+        core: &mut Core<S>,
+        now: Timestamp,
+        command: S::Command,
+        waiting: Option<oneshot::Sender<S::Reply>>,
+    ) {
         core.last_token += 1;
         let token = ReplyToken(core.last_token);
-        core.waiting.insert(token, sender);
+        if let Some(sender) = waiting {
+            core.waiting.insert(token, sender);
+        }
         let deadline = core.shard.next_deadline();
         let outcome = core.shard.handle(now, token, command);
-        self.carry_out(&mut core, now, outcome);
+        self.carry_out(core, now, outcome);
         if core.shard.next_deadline() != deadline {
             self.timer_moved.notify_one();
         }
-        Ok(receiver)
     }
 
     /// A broker whose lease is over is coordinator no longer: another may have gone on from what
@@ -252,7 +289,7 @@ impl ShardHost {
     }
 
     /// Does what a step of the shard asks for, and what follows from it.
-    fn carry_out(&self, core: &mut Core, now: Timestamp, outcome: Outcome) {
+    fn carry_out(&self, core: &mut Core<S>, now: Timestamp, outcome: Outcome<S::Reply, S::Effect>) {
         let mut outcomes = vec![outcome];
         while let Some(outcome) = outcomes.pop() {
             for (token, reply) in outcome.replies {
@@ -266,20 +303,22 @@ impl ShardHost {
                     outcomes.push(core.shard.on_written(now, write.id, result));
                 }
             }
+            for effect in outcome.effects {
+                if let (Some(this), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
+                    S::carry_out(&this, &node, effect);
+                }
+            }
         }
     }
 
     /// Appends a batch. The result if it is known at once; otherwise it comes back by itself.
     fn append(
         &self,
-        core: &mut Core,
+        core: &mut Core<S>,
         write: &Write,
         now: Timestamp,
     ) -> Option<Result<(), ErrorCode>> {
-        let appended = build_batch(&write.records, self.compression).and_then(|batch| {
-            self.partition.append_own(&batch.into(), now).map_err(|refused| refused.error)
-        });
-        let appended = match appended {
+        let appended = match self.place(write, now) {
             Ok(appended) => appended,
             Err(error) => return Some(Err(error)),
         };
@@ -295,9 +334,30 @@ impl ShardHost {
         }
     }
 
+    fn place(&self, write: &Write, now: Timestamp) -> Result<Appended, ErrorCode> {
+        let mut options = BatchOptions { compression: self.compression, ..BatchOptions::default() };
+        match write.kind {
+            WriteKind::Plain => {}
+            WriteKind::Transactional(producer) => {
+                options.producer = Some(ProducerStamp {
+                    id: producer.id,
+                    epoch: producer.epoch,
+                    base_sequence: NO_SEQUENCE,
+                });
+                options.transactional = true;
+            }
+            WriteKind::Marker(marker) => {
+                let appended = self.partition.append_marker(txn_marker(marker), now);
+                return appended.map_err(|refused| refused.error);
+            }
+        }
+        let batch = build_batch(&write.records, &options)?;
+        self.partition.append_own(&batch.into(), now).map_err(|refused| refused.error)
+    }
+
     fn settle_later(
         &self,
-        core: &mut Core,
+        core: &mut Core<S>,
         id: WriteId,
         stored: oneshot::Receiver<Stored>,
     ) -> Option<Result<(), ErrorCode>> {
@@ -359,50 +419,36 @@ impl ShardHost {
     }
 }
 
-fn empty_shard(node: &Node, partition: &Partition) -> GroupShard {
-    GroupShard::new(shard_config(node, partition))
-}
-
-fn shard_config(node: &Node, partition: &Partition) -> GroupConfig {
-    GroupConfig {
-        max_record_bytes: partition.settings().log.max_message_bytes,
-        ..node.group_config()
+/// Takes in the end of a transaction that the log has.
+fn replay_marker(shard: &mut impl Shard, header: &BatchHeader, batch: &[u8]) {
+    match naru_records::end_txn_marker(batch) {
+        Some(EndTxnMarker::Commit { .. }) => shard.replay_marker(header.producer_id, true),
+        Some(EndTxnMarker::Abort { .. }) => shard.replay_marker(header.producer_id, false),
+        None => {}
     }
 }
 
-/// Gives a loaded shard the metadata of now; what changes from now on it is told.
-fn prepare(shard: &mut GroupShard, node: &Node) {
-    let image = node.image();
-    for (resource, own) in image.configs() {
-        if resource.kind == ResourceType::Group {
-            shard.configure_group(&resource.name, overrides(own));
-        }
+fn txn_marker(marker: Marker) -> TxnMarker {
+    TxnMarker {
+        producer_id: marker.producer.id,
+        producer_epoch: marker.producer.epoch,
+        coordinator_epoch: marker.coordinator_epoch,
+        committed: marker.commit,
+        transaction_version: i8::try_from(marker.version.0).unwrap_or(i8::MAX),
     }
-    shard.on_metadata(Arc::new(ImageTopics(image)), &[], true);
-}
-
-fn overrides(own: &Props) -> Option<ConsumerOverrides> {
-    let ConsumerGroupOwn { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms } =
-        ConsumerGroupOwn::of(own);
-    let own =
-        ConsumerOverrides { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms };
-    (own != ConsumerOverrides::default()).then_some(own)
-}
-
-/// The codec with this number in a batch's attributes; none if there is no such codec.
-fn codec(id: i32) -> Compression {
-    u8::try_from(id).ok().and_then(Compression::from_number).unwrap_or_default()
 }
 
 /// One batch of these records; an error is the codec's, and none is used.
 fn build_batch(
     records: &[CoordinatorRecord],
-    compression: Compression,
+    options: &BatchOptions,
 ) -> Result<Vec<u8>, ErrorCode> {
     let mut builder = BatchBuilder::new();
     for record in records {
         builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
     }
-    let options = BatchOptions { compression, ..BatchOptions::default() };
-    builder.build(&options).map_err(|_| ErrorCode::MessageTooLarge)
+    builder.build(options).map_err(|_| ErrorCode::MessageTooLarge)
 }
+
+/// Coordinators do not count what they write in a producer's name.
+const NO_SEQUENCE: Sequence = Sequence(-1);

@@ -1,76 +1,49 @@
-//! Hosts the group coordinator: one shard a partition of `__consumer_offsets` that this broker
-//! leads.
+//! Hosts the coordinators: one shard for each partition of an internal topic that this broker
+//! leads. Groups live in `__consumer_offsets`, transactions in `__transaction_state`.
 //!
-//! The rules are `naru_coordinators`'; this folder finds the shard of a group, appends what the
-//! shard writes, gives it back the result, wakes its timers and hands answers to who waits.
+//! The rules are `naru_coordinators`'; this folder finds the shard of a group or a transactional
+//! id, appends what the shard writes, gives it back the result, wakes its timers, hands answers to
+//! who waits, and has markers written.
 
+mod groups;
 mod host;
+mod shard_set;
 mod topics;
+mod transactions;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use naru_controller::image::ResourceType;
-pub(crate) use naru_controller::topic_name::CONSUMER_OFFSETS as OFFSETS_TOPIC;
+pub(crate) use naru_controller::topic_name::{
+    CONSUMER_OFFSETS as OFFSETS_TOPIC, TRANSACTION_STATE as TRANSACTIONS_TOPIC,
+};
 use naru_controller::{MetadataDelta, MetadataImage};
-use naru_coordinators::{Command, Reply, Topics, partition_for};
-use naru_model::ErrorCode;
+use naru_coordinators::{
+    Command, GroupShard, Identity, Marker, Participants, Reply, Topics, TransactionShard,
+    TransactionVersion, TxnCommand, TxnReply,
+};
+use naru_model::{ErrorCode, TopicPartition};
 
-pub(crate) use host::ShardHost;
+use shard_set::ShardSet;
+pub(crate) use shard_set::partition_of;
 
 use crate::node::Node;
+use crate::partition::TxnMarker;
 
 /// The shards of this broker.
 #[derive(Debug, Default)]
 pub(crate) struct Coordination {
-    shards: RwLock<Arc<Shards>>,
-}
-
-#[derive(Debug, Default)]
-struct Shards {
-    /// Partitions of the offsets topic, wherever they are led; 0 until it exists.
-    count: i32,
-    /// By partition.
-    here: BTreeMap<i32, Arc<ShardHost>>,
+    groups: ShardSet<GroupShard>,
+    transactions: ShardSet<TransactionShard>,
 }
 
 impl Coordination {
-    fn shards(&self) -> Arc<Shards> {
-        Arc::clone(&self.shards.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes over the partitions of the offsets topic that this broker leads now and loads them;
-    /// gives up those that it no longer leads.
+    /// Takes over the partitions of internal topics that this broker leads now; gives up those
+    /// that it no longer leads.
     pub(crate) fn adopt(&self, node: &Arc<Node>, image: &MetadataImage) {
-        let topic = image.topic(OFFSETS_TOPIC);
-        let mut guard = self.shards.write().unwrap_or_else(PoisonError::into_inner);
-        let mut before = guard.here.clone();
-        let mut now = Shards { count: partition_count(image), here: BTreeMap::new() };
-        for (&index, partition) in topic.iter().flat_map(|topic| topic.partitions.iter()) {
-            if partition.leader != Some(node.id()) {
-                continue;
-            }
-            let Ok(led) = node.partitions().by_name(OFFSETS_TOPIC, index) else { continue };
-            // A topic that was deleted and made anew has other partitions under the same numbers;
-            // somebody else may have led in between.
-            let epoch = partition.leader_epoch;
-            let known = before.get(&index).filter(|host| host.hosts(&led, epoch));
-            let host = match known.cloned() {
-                Some(host) => {
-                    before.remove(&index);
-                    host
-                }
-                None => {
-                    let host = ShardHost::new(node, led, epoch);
-                    ShardHost::load(&host, node);
-                    host
-                }
-            };
-            now.here.insert(index, host);
-        }
-        *guard = Arc::new(now);
-        drop(guard);
-        before.into_values().for_each(|gone| gone.unload());
+        self.groups.adopt(node, image);
+        self.transactions.adopt(node, image);
     }
 
     /// Tells the shards what of a change of the metadata concerns them: topics, racks, and what
@@ -85,82 +58,138 @@ impl Coordination {
         let racks = !delta.brokers_changed.is_empty();
         if racks || !changed.is_empty() {
             let topics: Arc<dyn Topics> = Arc::new(topics::ImageTopics(Arc::clone(image)));
-            for shard in self.shards().here.values() {
-                shard.learn_topics(&topics, &changed, racks);
+            for host in self.groups.all() {
+                host.teach(|shard| shard.on_metadata(Arc::clone(&topics), &changed, racks));
             }
         }
         for resource in &delta.configs_changed {
             match resource.kind {
                 ResourceType::Group => {
-                    if let Ok(shard) = self.shard_of(&resource.name) {
-                        shard.configure_group(&resource.name, &image.config(resource));
+                    if let Ok(host) = self.groups.shard_of(&resource.name) {
+                        let own = groups::overrides(&image.config(resource));
+                        host.teach(|shard| shard.configure_group(&resource.name, own));
                     }
                 }
-                ResourceType::Broker => {
-                    for shard in self.shards().here.values() {
-                        shard.reconfigure(node);
-                    }
-                }
+                ResourceType::Broker => self.groups.reconfigure(node),
                 ResourceType::Topic | ResourceType::BrokerLogger | ResourceType::ClientMetrics => {}
             }
         }
-    }
-
-    /// The shard of `group`, if this broker has it.
-    fn shard_of(&self, group: &str) -> Result<Arc<ShardHost>, ErrorCode> {
-        let shards = self.shards();
-        if shards.count == 0 {
-            return Err(ErrorCode::CoordinatorNotAvailable);
+        if delta.features_changed {
+            self.transactions.reconfigure(node);
         }
-        let host = shards.here.get(&partition_for(group, shards.count));
-        host.cloned().ok_or(ErrorCode::NotCoordinator)
     }
 
     /// Asks the shard of `group`.
     pub(crate) async fn ask(&self, group: &str, command: Command) -> Result<Reply, ErrorCode> {
-        self.shard_of(group)?.ask(command).await
+        self.groups.shard_of(group)?.ask(command).await
     }
 
-    /// Asks every shard of this broker the same.
+    /// Asks every group shard of this broker the same.
     pub(crate) async fn ask_all(&self, command: &Command) -> Vec<Result<Reply, ErrorCode>> {
         let mut replies = Vec::new();
-        for shard in self.shards().here.values() {
+        for shard in self.groups.all() {
             replies.push(shard.ask(command.clone()).await);
         }
         replies
     }
 
-    /// Gives every shard up, because the node stops.
-    pub(crate) fn unload(&self) {
-        self.shards().here.values().for_each(|shard| shard.unload());
+    /// Asks the shard of a transactional id.
+    pub(crate) async fn ask_transaction(
+        &self,
+        transactional_id: &str,
+        command: TxnCommand,
+    ) -> Result<TxnReply, ErrorCode> {
+        match self.transactions.shard_of(transactional_id)?.ask(command).await {
+            Ok(TxnReply::Refused(error)) | Err(error) => Err(error),
+            answered => answered,
+        }
     }
 
-    /// Tells every shard that topics are gone.
+    /// Has partitions join a transaction, all or none, or looks whether each has.
+    pub(crate) async fn participate(
+        &self,
+        participants: Participants,
+        verify_only: bool,
+        version: TransactionVersion,
+    ) -> Result<BTreeMap<TopicPartition, ErrorCode>, ErrorCode> {
+        let id = participants.transactional_id.clone();
+        let partitions = participants.partitions.clone();
+        let command = if verify_only {
+            TxnCommand::Verify(participants)
+        } else {
+            TxnCommand::AddPartitions { participants, version }
+        };
+        match self.ask_transaction(&id, command).await {
+            Ok(TxnReply::Added) => {
+                Ok(partitions.into_iter().map(|one| (one, ErrorCode::None)).collect())
+            }
+            Ok(TxnReply::Verified(verified)) => Ok(verified.into_iter().collect()),
+            other => Err(ErrorCode::from_code(unexpected(other))),
+        }
+    }
+
+    /// Asks every transaction shard of this broker the same.
+    pub(crate) async fn ask_all_transactions(
+        &self,
+        command: &TxnCommand,
+    ) -> Result<Vec<TxnReply>, ErrorCode> {
+        let mut replies = Vec::new();
+        for shard in self.transactions.all() {
+            replies.push(shard.ask(command.clone()).await?);
+        }
+        Ok(replies)
+    }
+
+    /// Ends a producer's transaction in a partition of `__consumer_offsets`: the shard appends the
+    /// marker at once, and the offsets count or are forgotten when it is stored, which is told by
+    /// what is given back.
+    pub(crate) fn end_transaction(
+        &self,
+        index: i32,
+        marker: TxnMarker,
+    ) -> Result<impl Future<Output = Result<(), ErrorCode>> + Send + use<>, ErrorCode> {
+        let shard = self.groups.at(index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let marker = Marker {
+            producer: Identity { id: marker.producer_id, epoch: marker.producer_epoch },
+            commit: marker.committed,
+            coordinator_epoch: marker.coordinator_epoch,
+            version: TransactionVersion(marker.transaction_version.into()),
+        };
+        let answer = shard.submit(Command::EndTransaction(marker))?;
+        Ok(async move {
+            match answer.await {
+                Ok(Reply::TransactionEnded(result)) => result,
+                Ok(other) => Err(ErrorCode::from_code(unexpected(Ok(other)))),
+                Err(_) => Err(ErrorCode::NotLeaderOrFollower),
+            }
+        })
+    }
+
+    /// Gives every shard up, because the node stops.
+    pub(crate) fn unload(&self) {
+        self.groups.unload();
+        self.transactions.unload();
+    }
+
+    /// Tells every group shard that topics are gone.
     pub(crate) fn topics_deleted(&self, topics: &[String]) {
-        for shard in self.shards().here.values() {
-            shard.topics_deleted(topics.to_vec());
+        for shard in self.groups.all() {
+            shard.tell(Command::TopicsDeleted { topics: topics.to_vec() });
         }
     }
 }
 
-/// Partitions of the offsets topic.
-fn partition_count(image: &MetadataImage) -> i32 {
-    let topic = image.topic(OFFSETS_TOPIC);
-    i32::try_from(topic.map_or(0, |topic| topic.partitions.len())).unwrap_or(i32::MAX)
-}
-
 /// The partition of the offsets topic that has a group's offsets; none until the topic exists.
 pub(crate) fn partition_of_group(image: &MetadataImage, group: &str) -> Option<i32> {
-    let count = partition_count(image);
-    (count > 0).then(|| partition_for(group, count))
+    partition_of(image, OFFSETS_TOPIC, group)
 }
 
 /// The error code for an answer that is no answer to what was asked.
-pub(crate) fn unexpected(answer: Result<Reply, ErrorCode>) -> i16 {
+pub(crate) fn unexpected<R: std::fmt::Debug>(answer: Result<R, ErrorCode>) -> i16 {
     match answer {
         Err(error) => error.code(),
         Ok(reply) => {
-            tracing::error!(?reply, "a group shard answered something else than it was asked");
+            tracing::error!(?reply, "a shard answered something else than it was asked");
             ErrorCode::UnknownServerError.code()
         }
     }

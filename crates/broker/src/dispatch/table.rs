@@ -103,6 +103,10 @@ table! {
     CreateAcls 1..=3 forward CreateAclsRequest;
     DeleteAcls 1..=3 forward DeleteAclsRequest;
     WriteTxnMarkers 1..=2 later api::txn_markers::handle;
+    AddPartitionsToTxn 0..=5 later api::transactions::add_partitions;
+    AddOffsetsToTxn 0..=4 later api::transactions::add_offsets;
+    EndTxn 0..=5 later api::transactions::end;
+    TxnOffsetCommit 0..=5 later api::txn_offset_commit::handle;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
@@ -120,6 +124,8 @@ table! {
     UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
     ConsumerGroupHeartbeat 0..=1 later api::consumer_groups::heartbeat;
     ConsumerGroupDescribe 0..=1 later api::consumer_groups::describe;
+    DescribeTransactions 0..=0 later api::transactions_admin::describe;
+    ListTransactions 0..=2 later api::transactions_admin::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
     AddRaftVoter 0..=1 forward AddRaftVoterRequest;
     RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;

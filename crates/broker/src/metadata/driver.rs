@@ -19,7 +19,7 @@ use naru_controller::raft::{
     ControlRecord, Effect, Event, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
     SnapshotPolicy, Unreachable,
 };
-use naru_controller::topic_name::CONSUMER_OFFSETS;
+use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::{ErrorCode, Timestamp};
 use naru_protocol::Records;
@@ -165,6 +165,8 @@ pub(super) struct DriverSettings {
     pub(super) sessions: SessionSettings,
     /// `offsets.topic.replication.factor`.
     pub(super) offsets_replication_factor: i16,
+    /// `transaction.state.log.replication.factor`.
+    pub(super) transactions_replication_factor: i16,
     /// `metadata.max.idle.interval.ms`; none writes no NoOpRecords.
     pub(super) idle_interval_ms: Option<i64>,
     /// `metadata.max.retention.*`.
@@ -334,10 +336,13 @@ impl Driver {
             return Ok(());
         }
         self.internal_topics_due = None;
-        let wanted = [(CONSUMER_OFFSETS, self.settings.offsets_replication_factor)];
+        let wanted = [
+            (CONSUMER_OFFSETS, self.settings.offsets_replication_factor),
+            (TRANSACTION_STATE, self.settings.transactions_replication_factor),
+        ];
         let records = active.controller.decide_raise_internal_topics(&wanted);
         if !records.is_empty() {
-            tracing::info!(partitions = records.len(), "{CONSUMER_OFFSETS} gets more replicas");
+            tracing::info!(partitions = records.len(), "internal topics get more replicas");
         }
         self.write_or_wait(&records)
     }

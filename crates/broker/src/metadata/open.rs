@@ -140,6 +140,7 @@ fn driver_settings(config: &BrokerConfig) -> DriverSettings {
         node_id: config.node_id.0,
         bootstrap: BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas },
         offsets_replication_factor: config.offsets.topic_replication_factor,
+        transactions_replication_factor: config.transactions.topic_replication_factor,
         idle_interval_ms: Some(config.metadata_log.max_idle_interval_ms).filter(|ms| *ms > 0),
         retention: Retention {
             bytes: config.metadata_log.max_retention_bytes,

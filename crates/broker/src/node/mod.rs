@@ -22,7 +22,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use naru_controller::MetadataImage;
-use naru_coordinators::{Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy};
+use naru_coordinators::{
+    Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy, TransactionConfig,
+    TransactionVersion,
+};
 use naru_log::{LogDir, StorageError};
 use naru_model::config::{BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, TopicConfig};
 use naru_model::{Timestamp, Uuid};
@@ -41,9 +44,12 @@ use crate::metrics::{NodeMetrics, TopicMetrics};
 use crate::partition::{
     Flusher, PartitionServices, PartitionSettings, PartitionTable, Replication,
 };
-use crate::peer::{ControllerLink, Fetchers, LinkState, Registration};
+use crate::peer::{BrokerLinks, ControllerLink, Fetchers, LinkState, Registration};
 use crate::security::Security;
 use crate::storage::{Identity, Storage};
+
+/// The feature that says how transactions are written and by which rules they end.
+const TRANSACTION_VERSION: &str = "transaction.version";
 
 /// See the module.
 #[derive(Debug)]
@@ -69,6 +75,7 @@ pub(crate) struct Node {
     started_at: Timestamp,
     ready: OnceLock<()>,
     link: LinkState,
+    brokers: BrokerLinks,
     registration: Registration,
     /// Producer ids of this broker's block that are not given out yet.
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
@@ -117,6 +124,11 @@ impl Node {
     /// The way to the active controller.
     pub(crate) fn controller_link(self: &Arc<Self>) -> ControllerLink<'_> {
         ControllerLink::new(self, &self.link)
+    }
+
+    /// The ways to other brokers.
+    pub(crate) fn brokers(&self) -> &BrokerLinks {
+        &self.brokers
     }
 
     /// This broker's place in the cluster.
@@ -279,6 +291,19 @@ impl Node {
                 _ => MigrationPolicy::Bidirectional,
             },
             regex_refresh_interval_ms: resolved.regex_refresh_interval_ms,
+        }
+    }
+
+    /// What the transaction coordinator is configured with.
+    pub(crate) fn transaction_config(&self) -> TransactionConfig {
+        let transactions = &self.config.transactions;
+        TransactionConfig {
+            max_timeout_ms: transactions.max_timeout_ms,
+            id_expiration_ms: transactions.id_expiration_ms,
+            abort_timed_out_interval_ms: transactions.abort_timed_out_interval_ms,
+            remove_expired_interval_ms: transactions.remove_expired_interval_ms,
+            version: TransactionVersion(self.image().feature_level(TRANSACTION_VERSION)),
+            ..TransactionConfig::default()
         }
     }
 

@@ -24,7 +24,7 @@ use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThread
 use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
-use crate::peer::{self, Fetchers, LinkState, Registration};
+use crate::peer::{self, BrokerLinks, Fetchers, LinkState, Registration};
 use crate::security::Security;
 use crate::storage::{METADATA_FOLDER, Storage, identify};
 
@@ -112,6 +112,7 @@ pub fn start(
         producer_ids: tokio::sync::Mutex::default(),
         not_opened: Mutex::default(),
         link: LinkState::new(link_options(&config), lifecycle_max(&config)),
+        brokers: BrokerLinks::new(link_options(&config)),
         registration: Registration::new(incarnation_id, previous_epoch),
         identity,
         security,

@@ -10,7 +10,7 @@ use naru_protocol::messages::create_topics_request::{
 };
 
 use super::Node;
-use crate::coordination::OFFSETS_TOPIC;
+use crate::coordination::TRANSACTIONS_TOPIC;
 
 /// "The broker's default."
 const DEFAULT: i32 = -1;
@@ -55,25 +55,47 @@ impl Node {
         }
     }
 
-    /// Creates `__consumer_offsets`. Its replication factor is that of the configuration, but
-    /// never more than there are brokers: it can be raised when the cluster grows.
-    pub(crate) async fn create_offsets_topic(self: &Arc<Self>) -> Result<(), ErrorCode> {
-        let offsets = &self.config.offsets;
-        let brokers = i16::try_from(self.image().brokers().count()).unwrap_or(i16::MAX);
-        let config = |name: &str, value: String| CreatableTopicConfig {
+    /// Creates the topic of a coordinator. Its replication factor is that of the configuration,
+    /// but never more than there are brokers: it can be raised when the cluster grows.
+    pub(crate) async fn create_internal_topic(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<(), ErrorCode> {
+        let (offsets, transactions) = (&self.config.offsets, &self.config.transactions);
+        let brokers = i16::try_from(self.image().brokers().count()).unwrap_or(i16::MAX).max(1);
+        let (num_partitions, replication_factor, segment_bytes) = match name {
+            TRANSACTIONS_TOPIC => (
+                transactions.topic_num_partitions,
+                transactions.topic_replication_factor,
+                transactions.topic_segment_bytes,
+            ),
+            _ => (
+                offsets.topic_num_partitions,
+                offsets.topic_replication_factor,
+                offsets.topic_segment_bytes,
+            ),
+        };
+        let mut configs = vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("compression.type", "producer".to_owned()),
+            ("segment.bytes", segment_bytes.to_string()),
+        ];
+        if name == TRANSACTIONS_TOPIC {
+            // A topic of fewer replicas than the setting wants could not be written otherwise.
+            let min_isr = transactions.topic_min_isr.min(i32::from(brokers));
+            configs.push(("min.insync.replicas", min_isr.to_string()));
+            configs.push(("unclean.leader.election.enable", "false".to_owned()));
+        }
+        let configs = configs.into_iter().map(|(name, value)| CreatableTopicConfig {
             name: name.to_owned(),
             value: Some(value),
-        };
+        });
         let topic = CreatableTopic {
-            name: OFFSETS_TOPIC.to_owned(),
-            num_partitions: offsets.topic_num_partitions,
-            replication_factor: offsets.topic_replication_factor.min(brokers.max(1)),
+            name: name.to_owned(),
+            num_partitions,
+            replication_factor: replication_factor.min(brokers),
             assignments: Vec::new(),
-            configs: vec![
-                config("cleanup.policy", "compact".to_owned()),
-                config("compression.type", "producer".to_owned()),
-                config("segment.bytes", offsets.topic_segment_bytes.to_string()),
-            ],
+            configs: configs.collect(),
         };
         match self.create_topics(vec![topic]).await.first() {
             None | Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => Ok(()),

@@ -254,7 +254,7 @@ impl Partition {
         self.reader().epoch_at(offset).map_or(-1, |epoch| epoch.0)
     }
 
-    /// Reads the whole log, batch by batch, `chunk` bytes at a time.
+    /// Reads the whole log, batch by batch with its control batches, `chunk` bytes at a time.
     pub(crate) fn for_each_batch(
         &self,
         chunk: usize,
@@ -269,7 +269,7 @@ impl Partition {
             for item in naru_records::batches(&bytes) {
                 let (header, batch) = item.map_err(|error| error.to_string())?;
                 next = header.next_offset();
-                if header.last_offset() >= before && !header.is_control() {
+                if header.last_offset() >= before {
                     each(&header, &bytes.slice_ref(batch))?;
                 }
             }

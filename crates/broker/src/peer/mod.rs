@@ -2,17 +2,22 @@
 //! leaders of partitions that this broker follows, and asking for changes of ISRs.
 
 mod answer;
+mod brokers;
 mod connection;
 mod fetcher;
 mod fetchers;
 mod isr;
 mod link;
+mod markers;
 mod mend;
 mod registration;
+mod verify;
 
+pub(crate) use brokers::BrokerLinks;
 pub(crate) use fetchers::Fetchers;
 pub(crate) use isr::send_isr_changes;
 pub(crate) use link::{ControllerLink, LinkState};
+pub(crate) use markers::write_markers;
 /// A host and port as one text; the colons of an IPv6 address need brackets around them.
 pub(crate) fn address(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
@@ -23,3 +28,4 @@ pub(crate) fn address(host: &str, port: u16) -> String {
 }
 
 pub(crate) use registration::{Registration, State, register_controller};
+pub(crate) use verify::verify;

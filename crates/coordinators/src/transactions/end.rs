@@ -91,15 +91,17 @@ fn decide_with_bump(
     if current.id != asked.id && !again_with_next_id {
         return Err(TxnError::InvalidProducerIdMapping);
     }
+    let is_current = asked.epoch == current.epoch;
     let is_valid = match known.state {
-        Ongoing | Empty | Dead | PrepareEpochFence => asked.epoch == current.epoch,
-        PrepareCommit | PrepareAbort => again,
-        CompleteCommit | CompleteAbort => is_retry || asked.epoch == current.epoch,
+        Ongoing | Empty | Dead | PrepareEpochFence => is_current,
+        PrepareCommit | PrepareAbort | CompleteCommit | CompleteAbort => is_retry || is_current,
     };
     if !is_valid {
         return Err(TxnError::ProducerFenced);
     }
-    if is_moving {
+    // Kafka fences a producer that ends its next, empty transaction before the markers of the one
+    // before are written, although nobody newer is there; here it is told to come back.
+    if is_moving || (known.state.is_prepared() && is_current) {
         return Err(TxnError::ConcurrentTransactions);
     }
     let prepare = |commit| {

@@ -50,6 +50,8 @@ pub struct BrokerConfig {
     pub groups: GroupsConfig,
     /// Committed offsets and their topic.
     pub offsets: OffsetsConfig,
+    /// Transactions and their topic.
+    pub transactions: TransactionsConfig,
     /// `naru.http.listener`: where the HTTP listener opens, if at all.
     pub http_listener: Option<(String, u16)>,
     /// Most bytes one batch may inflate to.
@@ -205,6 +207,27 @@ pub struct OffsetsConfig {
     pub metadata_max_bytes: i32,
 }
 
+/// Transactions and their topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionsConfig {
+    /// Partitions of `__transaction_state`.
+    pub topic_num_partitions: i32,
+    /// Replicas of `__transaction_state`.
+    pub topic_replication_factor: i16,
+    /// In-sync replicas it needs.
+    pub topic_min_isr: i32,
+    /// Segment size of `__transaction_state`.
+    pub topic_segment_bytes: u32,
+    /// Longest timeout a producer may ask for.
+    pub max_timeout_ms: i32,
+    /// Idle time after which a transactional id is forgotten.
+    pub id_expiration_ms: i64,
+    /// How often overdue transactions are looked for.
+    pub abort_timed_out_interval_ms: i64,
+    /// How often expired transactional ids are looked for.
+    pub remove_expired_interval_ms: i64,
+}
+
 impl BrokerConfig {
     /// The settings of a node.
     ///
@@ -240,6 +263,7 @@ impl BrokerConfig {
             },
             groups: GroupsConfig::read(&read)?,
             offsets: OffsetsConfig::read(&read)?,
+            transactions: TransactionsConfig::read(&read)?,
             http_listener: http_listener(&read)?,
             decode_inflated_bytes_max: read.size("naru.decode.inflated.bytes.max")?,
             listeners,
@@ -412,6 +436,24 @@ impl OffsetsConfig {
             retention_ms: read.long("offsets.retention.minutes")?.saturating_mul(60_000),
             retention_check_interval_ms: non_negative(read, "offsets.retention.check.interval.ms")?,
             metadata_max_bytes: read.int("offset.metadata.max.bytes")?,
+        })
+    }
+}
+
+impl TransactionsConfig {
+    fn read(read: &Reader<'_>) -> Result<Self, ConfigError> {
+        const ABORT: &str = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+        const REMOVE: &str = "transaction.remove.expired.transaction.cleanup.interval.ms";
+        let factor = read.long("transaction.state.log.replication.factor")?;
+        Ok(Self {
+            topic_num_partitions: read.int("transaction.state.log.num.partitions")?,
+            topic_replication_factor: i16::try_from(factor).unwrap_or(i16::MAX),
+            topic_min_isr: read.int("transaction.state.log.min.isr")?,
+            topic_segment_bytes: read.int("transaction.state.log.segment.bytes")?.unsigned_abs(),
+            max_timeout_ms: read.int("transaction.max.timeout.ms")?,
+            id_expiration_ms: read.long("transactional.id.expiration.ms")?,
+            abort_timed_out_interval_ms: read.long(ABORT)?,
+            remove_expired_interval_ms: read.long(REMOVE)?,
         })
     }
 }

@@ -28,7 +28,7 @@ mod topic_config;
 pub use alter::{AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_group};
 pub use broker_config::{
     BrokerConfig, FetchConfig, GroupsConfig, LogManagerConfig, MetadataLogConfig, OffsetsConfig,
-    SocketConfig, TopicDefaults,
+    SocketConfig, TopicDefaults, TransactionsConfig,
 };
 pub use check::ConfigValue;
 pub use cleaner_config::CleanerConfig;

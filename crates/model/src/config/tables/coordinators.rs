@@ -53,23 +53,23 @@ config_rows! {
     /// How long a share state write may take.
     "share.coordinator.write.timeout.ms": Int = "5000", AtLeast(1), ReadOnly, SHARE_GROUPS;
     /// Partitions of __transaction_state.
-    "transaction.state.log.num.partitions": Int = "50", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.state.log.num.partitions": Int = "50", AtLeast(1), ReadOnly, SERVED;
     /// Replicas of __transaction_state.
-    "transaction.state.log.replication.factor": Short = "3", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.state.log.replication.factor": Short = "3", AtLeast(1), ReadOnly, SERVED;
     /// In-sync replicas __transaction_state needs.
-    "transaction.state.log.min.isr": Int = "2", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.state.log.min.isr": Int = "2", AtLeast(1), ReadOnly, SERVED;
     /// Segment size of __transaction_state.
-    "transaction.state.log.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.state.log.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, SERVED;
     /// Read size when transactions are loaded.
-    "transaction.state.log.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.state.log.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, TUNED;
     /// Longest transaction timeout a producer may ask for.
-    "transaction.max.timeout.ms": Int = "900000", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.max.timeout.ms": Int = "900000", AtLeast(1), ReadOnly, SERVED;
     /// Idle time after which a transactional id is forgotten.
-    "transactional.id.expiration.ms": Int = "604800000", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transactional.id.expiration.ms": Int = "604800000", AtLeast(1), ReadOnly, SERVED;
     /// How often overdue transactions are looked for.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = "10000", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = "10000", AtLeast(1), ReadOnly, SERVED;
     /// How often expired transactional ids are looked for.
-    "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, TRANSACTIONS;
+    "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, SERVED;
     /// Whether a partition's place in a transaction is checked on write.
     "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, SERVED;
     /// Whether transactions without a timeout, prepared from outside, are allowed.

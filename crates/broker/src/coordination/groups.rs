@@ -1,0 +1,66 @@
+//! Group shards in their shell.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use naru_controller::image::ResourceType;
+use naru_controller::topic_name::CONSUMER_OFFSETS;
+use naru_coordinators::{ConsumerOverrides, GroupConfig, GroupShard};
+use naru_model::config::{ConsumerGroupOwn, Props};
+use naru_records::Compression;
+
+use super::host::{Hosted, ShardHost};
+use super::topics::ImageTopics;
+use crate::node::Node;
+use crate::partition::Partition;
+
+impl Hosted for GroupShard {
+    const TOPIC: &'static str = CONSUMER_OFFSETS;
+
+    fn empty(node: &Node, partition: &Partition) -> Self {
+        Self::new(config(node, partition))
+    }
+
+    fn compression(node: &Node) -> Compression {
+        codec(node.config().offsets.topic_compression_codec)
+    }
+
+    fn reconfigure_from(&mut self, node: &Node, partition: &Partition) {
+        self.reconfigure(config(node, partition));
+    }
+
+    fn prepare(&mut self, node: &Node) {
+        let image = node.image();
+        for (resource, own) in image.configs() {
+            if resource.kind == ResourceType::Group {
+                self.configure_group(&resource.name, overrides(own));
+            }
+        }
+        self.on_metadata(Arc::new(ImageTopics(image)), &[], true);
+    }
+
+    fn carry_out(_host: &Arc<ShardHost<Self>>, _node: &Arc<Node>, effect: Infallible) {
+        match effect {}
+    }
+}
+
+fn config(node: &Node, partition: &Partition) -> GroupConfig {
+    GroupConfig {
+        max_record_bytes: partition.settings().log.max_message_bytes,
+        ..node.group_config()
+    }
+}
+
+/// What a group sets for itself.
+pub(super) fn overrides(own: &Props) -> Option<ConsumerOverrides> {
+    let ConsumerGroupOwn { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms } =
+        ConsumerGroupOwn::of(own);
+    let own =
+        ConsumerOverrides { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms };
+    (own != ConsumerOverrides::default()).then_some(own)
+}
+
+/// The codec with this number in a batch's attributes; none if there is no such codec.
+fn codec(id: i32) -> Compression {
+    u8::try_from(id).ok().and_then(Compression::from_number).unwrap_or_default()
+}
