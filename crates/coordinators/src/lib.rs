@@ -1,9 +1,9 @@
-//! The group coordinator: classic groups, groups of the consumer protocol and committed offsets,
-//! as a pure state machine.
+//! The coordinators as pure state machines: groups and committed offsets, transactions.
 //!
-//! One [`GroupShard`] owns the groups of one partition of `__consumer_offsets`. It decides what
-//! to append, which requests to answer and when to be woken; it never does I/O, never reads a
-//! clock and never draws randomness: time and ids are arguments.
+//! One [`GroupShard`] owns the groups of one partition of `__consumer_offsets`, one
+//! [`TransactionShard`] the transactional ids of one partition of `__transaction_state`. A
+//! [`Shard`] decides what to append, which requests to answer and when to be woken; it never does
+//! I/O, never reads a clock and never draws randomness: time and ids are arguments.
 //! README.md of this crate says how a shell drives it.
 
 #![forbid(unsafe_code)]

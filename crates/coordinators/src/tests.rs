@@ -10,3 +10,4 @@ mod offsets;
 mod properties;
 mod static_members;
 mod syncing;
+mod transactional;

@@ -27,10 +27,13 @@ use crate::state::GroupState;
 use crate::transactions::Identity;
 use crate::writes::{Completion, Marker, WriteKind};
 
+/// By topic and partition, then by whose transaction it is.
+type GroupPending = BTreeMap<(String, i32), BTreeMap<ProducerId, Pending>>;
+
 /// Offsets of open transactions.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PendingOffsets {
-    groups: HashMap<Arc<str>, BTreeMap<(String, i32), BTreeMap<ProducerId, Pending>>>,
+    groups: HashMap<Arc<str>, GroupPending>,
     /// Groups that a producer's open transaction has offsets of.
     producers: HashMap<ProducerId, BTreeSet<Arc<str>>>,
     /// Counts what was put in, so that later offsets are told from earlier ones.

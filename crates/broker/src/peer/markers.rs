@@ -84,10 +84,9 @@ async fn try_once(
         });
     }
     while let Some(answer) = asked.join_next().await {
-        match answer {
-            Ok(Ok(response)) => take_written(&response, left)?,
-            // Asked again, perhaps another leader.
-            Ok(Err(_)) | Err(_) => {}
+        // Who did not answer is asked again, or another leader is.
+        if let Ok(Ok(response)) = answer {
+            take_written(&response, left)?;
         }
     }
     Ok(())

@@ -87,8 +87,8 @@ impl GroupShard {
         busy: &HashSet<Arc<str>>,
         out: &mut Outcome,
     ) {
-        let ids: Vec<Arc<str>> =
-            self.consumers.keys().filter(|id| !busy.contains(*id)).cloned().collect();
+        let is_idle = |id: &&Arc<str>| !busy.contains(*id) && !self.pending.has_group(id);
+        let ids: Vec<Arc<str>> = self.consumers.keys().filter(is_idle).cloned().collect();
         let retention_ms = self.config.offsets_retention_ms;
         for id in ids {
             let Some(group) = self.consumers.get(&id) else { continue };

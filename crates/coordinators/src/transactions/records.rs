@@ -30,11 +30,11 @@ pub(super) fn record(
     }
 }
 
+/// What a transactional id is from now on; none if it is forgotten.
+pub(super) type Change = (Arc<str>, Option<Metadata>);
+
 /// What a record says; `None` if its key is of another type.
-pub(super) fn read(
-    key: &Bytes,
-    value: Option<&Bytes>,
-) -> Result<Option<(Arc<str>, Option<Metadata>)>, DecodeError> {
+pub(super) fn read(key: &Bytes, value: Option<&Bytes>) -> Result<Option<Change>, DecodeError> {
     let mut reader = Reader::new(key);
     if reader.i16()? != TransactionLogKey::KEY {
         return Ok(None);
@@ -71,7 +71,7 @@ fn value(metadata: &Metadata) -> TransactionLogValue {
 
 fn metadata(value: TransactionLogValue) -> Result<Metadata, DecodeError> {
     let state = TransactionState::from_id(value.transaction_status)
-        .ok_or(DecodeError::UnknownVersion(value.transaction_status.into()))?;
+        .ok_or_else(|| DecodeError::UnknownVersion(value.transaction_status.into()))?;
     let id = |id: i64| (id != NONE).then_some(ProducerId(id));
     let topics = value.transaction_partitions.into_iter().flatten();
     let partitions: BTreeSet<TopicPartition> = topics

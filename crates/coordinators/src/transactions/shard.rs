@@ -14,7 +14,7 @@ use super::error::{TxnError, log_error};
 use super::init::{self, Init};
 use super::inspect;
 use super::metadata::{Identity, Metadata, TransactionVersion};
-use super::records;
+use super::records::{self, Change};
 use super::state::TransactionState;
 use crate::error::ReplayError;
 use crate::reply::{Outcome, ReplyToken};
@@ -69,8 +69,7 @@ struct Transaction {
 #[derive(Debug)]
 struct InFlight {
     id: WriteId,
-    /// By transactional id what becomes of it; none forgets it.
-    changes: Vec<(Arc<str>, Option<Metadata>)>,
+    changes: Vec<Change>,
     answer: Option<(ReplyToken, TxnReply)>,
 }
 
@@ -321,36 +320,28 @@ impl TransactionShard {
     fn write(
         &mut self,
         now: Timestamp,
-        changes: Vec<(Arc<str>, Option<Metadata>)>,
+        changes: Vec<Change>,
         answer: Option<(ReplyToken, TxnReply)>,
         out: &mut TxnOutcome,
     ) {
         self.last_write = WriteId(self.last_write.0 + 1);
         let id = self.last_write;
         let version = self.config.version;
-        let record = |(id, next): &(Arc<str>, Option<Metadata>)| {
-            records::record(id, next.as_ref(), version, now)
-        };
+        let record = |(id, next): &Change| records::record(id, next.as_ref(), version, now);
         let records = changes.iter().map(record).collect();
         self.writes.push_back(InFlight { id, changes, answer });
         out.writes.push(Write { id, records, kind: WriteKind::Plain });
     }
 
     /// Takes in what is committed, and does what follows from it.
-    fn apply(
-        &mut self,
-        now: Timestamp,
-        id: Arc<str>,
-        next: Option<Metadata>,
-        out: &mut TxnOutcome,
-    ) {
+    fn apply(&mut self, now: Timestamp, (id, next): Change, out: &mut TxnOutcome) {
         let Some(next) = next else {
             self.transactions.remove(&id);
             return;
         };
         let is_prepared = next.state.is_prepared();
-        let one = self.transactions.entry(Arc::clone(&id)).or_default();
-        *one = Transaction { known: Some(next), ..Transaction::default() };
+        let one = Transaction { known: Some(next), ..Transaction::default() };
+        self.transactions.insert(Arc::clone(&id), one);
         if is_prepared {
             self.go_on(now, &id, out);
         }
@@ -387,8 +378,8 @@ impl TransactionShard {
     fn set_deadlines(&mut self, now: Timestamp) {
         let abort_ms = self.config.abort_timed_out_interval_ms;
         let expiry_ms = self.config.remove_expired_interval_ms;
-        self.abort_due.get_or_insert(after(now, abort_ms));
-        self.expiry_due.get_or_insert(after(now, expiry_ms));
+        self.abort_due.get_or_insert_with(|| after(now, abort_ms));
+        self.expiry_due.get_or_insert_with(|| after(now, expiry_ms));
     }
 
     fn idle(&self, is_meant: impl Fn(&Transaction, &Metadata) -> bool) -> Vec<Arc<str>> {
@@ -437,7 +428,10 @@ impl TransactionShard {
     pub(super) fn settled(&self) -> std::collections::BTreeMap<String, Metadata> {
         let settled = self.transactions.iter().filter_map(|(id, one)| {
             let known = one.known.clone()?;
-            Some((id.to_string(), Metadata { last_epoch: None, ..known }))
+            // The first version of values has no place for it.
+            let is_kept = self.config.version > TransactionVersion::V0;
+            let previous_id = known.previous_id.filter(|_| is_kept);
+            Some((id.to_string(), Metadata { last_epoch: None, previous_id, ..known }))
         });
         settled.collect()
     }
@@ -512,10 +506,10 @@ impl Shard for TransactionShard {
         let mut out = TxnOutcome::default();
         let Ok(at) = self.writes.binary_search_by_key(&id, |write| write.id) else { return out };
         let Some(InFlight { changes, answer, .. }) = self.writes.remove(at) else { return out };
-        for (id, next) in changes {
+        for change in changes {
             match result {
-                Ok(()) => self.apply(now, id, next, &mut out),
-                Err(_) => self.undo(now, &id),
+                Ok(()) => self.apply(now, change, &mut out),
+                Err(_) => self.undo(now, &change.0),
             }
         }
         if let Some((token, reply)) = answer {
