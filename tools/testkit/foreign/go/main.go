@@ -25,5 +25,6 @@ func main() {
 	readCases()
 	adminCases()
 	groupCases()
+	transactionCases()
 	runCases()
 }

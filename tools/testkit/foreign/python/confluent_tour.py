@@ -5,6 +5,7 @@ import confluent_configs
 import confluent_records
 import confluent_offsets
 import confluent_groups
+import confluent_transactions
 import confluent_limits
 import report
 

@@ -9,6 +9,7 @@ public class ClientTour extends Client {
     report = new Report();
     ProducerCases.run();
     ConsumerCases.run();
+    TransactionCases.run();
     ConsumerProtocolCases.run();
     AdminCases.run();
     report.end();
