@@ -61,10 +61,20 @@ fn with_epoch_bumps_a_repetition_is_told_by_its_old_epoch() {
         (TransactionState::CompleteCommit, false, Err(InvalidTxnState), Ok(1)),
         (TransactionState::CompleteAbort, true, Err(InvalidTxnState), Err(InvalidTxnState)),
         (TransactionState::CompleteAbort, false, Ok(0), Ok(1)),
-        (TransactionState::PrepareCommit, true, Err(ConcurrentTransactions), Err(ProducerFenced)),
-        (TransactionState::PrepareCommit, false, Err(InvalidTxnState), Err(ProducerFenced)),
-        (TransactionState::PrepareAbort, false, Err(ConcurrentTransactions), Err(ProducerFenced)),
-        (TransactionState::PrepareAbort, true, Err(InvalidTxnState), Err(ProducerFenced)),
+        (
+            TransactionState::PrepareCommit,
+            true,
+            Err(ConcurrentTransactions),
+            Err(ConcurrentTransactions),
+        ),
+        (TransactionState::PrepareCommit, false, Err(InvalidTxnState), Err(ConcurrentTransactions)),
+        (
+            TransactionState::PrepareAbort,
+            false,
+            Err(ConcurrentTransactions),
+            Err(ConcurrentTransactions),
+        ),
+        (TransactionState::PrepareAbort, true, Err(InvalidTxnState), Err(ConcurrentTransactions)),
     ];
     for (state, commit, on_old, on_current) in cases {
         let (mut bench, before, now) = in_state(V2, state);
