@@ -125,7 +125,11 @@ impl Life {
             Action::Write { client, partition } => self.write(client, partition),
             Action::End { client, commit } => self.end(client, commit),
             Action::EndAgain { client } => {
-                if let Some((former, number, commit)) = self.clients[client].last_end
+                let Client { last_end, transaction, .. } = &self.clients[client];
+                // Without epochs of their own nobody tells a late request from the next
+                // transaction's: a client that does that harms itself.
+                if let Some((former, number, commit)) = *last_end
+                    && (self.version.bumps_epoch() || transaction.is_none())
                     && let Ok(next) = self.bench.end(former, self.version, commit)
                 {
                     self.told(client, number, commit, next);
