@@ -40,7 +40,7 @@ mod writes;
 
 pub use command::{ClientContext, Command};
 pub use config::{Bounded, ConsumerConfig, ConsumerOverrides, GroupConfig, MigrationPolicy};
-pub use consumer::{Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics};
+pub use consumer::{Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics, validate_pattern};
 pub use error::{GroupError, ReplayError};
 pub use offsets::OffsetAndMetadata;
 pub use partition::partition_for;

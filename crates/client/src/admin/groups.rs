@@ -1,6 +1,8 @@
 //! Groups: list, describe, delete.
 
 use naru_model::{ErrorCode, TopicPartition};
+use naru_protocol::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
+use naru_protocol::messages::consumer_group_describe_response as consumer;
 use naru_protocol::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
 use naru_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use naru_protocol::messages::describe_groups_request::DescribeGroupsRequest;
@@ -38,8 +40,19 @@ pub struct GroupDescription {
     pub assignor: String,
     /// Node id of the coordinator.
     pub coordinator: i32,
+    /// What only groups of the consumer protocol (KIP-848) have.
+    pub epochs: Option<GroupEpochs>,
     /// Members.
     pub members: Vec<GroupMember>,
+}
+
+/// How far a group of the consumer protocol is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupEpochs {
+    /// Counts the changes of members and topics.
+    pub group: i32,
+    /// The group epoch that the last assignment was made for.
+    pub assignment: i32,
 }
 
 /// A member of a group.
@@ -55,6 +68,10 @@ pub struct GroupMember {
     pub host: String,
     /// What it has been given.
     pub assignment: Vec<TopicPartition>,
+    /// Its epoch, in a group of the consumer protocol.
+    pub epoch: Option<i32>,
+    /// What it is to have in the end, in a group of the consumer protocol.
+    pub target: Option<Vec<TopicPartition>>,
 }
 
 impl Admin {
@@ -107,6 +124,36 @@ impl Admin {
     /// Describes a group of the classic protocol. A group that does not exist is
     /// `GROUP_ID_NOT_FOUND`, also from brokers that call it dead.
     pub async fn describe_group(&self, group: &str) -> Result<GroupDescription> {
+        match self.describe_consumer_group(group).await {
+            Err(error) if is_of_another_protocol(&error) => {
+                self.describe_classic_group(group).await
+            }
+            described => described,
+        }
+    }
+
+    async fn describe_consumer_group(&self, group: &str) -> Result<GroupDescription> {
+        self.cluster
+            .retry(async || {
+                let id = self.cluster.coordinator(group).await?;
+                let connection = self.cluster.broker(id, Lane::Main).await?;
+                let request = ConsumerGroupDescribeRequest {
+                    group_ids: vec![group.to_owned()],
+                    include_authorized_operations: false,
+                };
+                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                let described = response
+                    .groups
+                    .into_iter()
+                    .next()
+                    .ok_or(Error::code_only(ErrorCode::UnknownServerError))?;
+                Error::check_with(described.error_code, described.error_message.clone())?;
+                Ok(consumer_description(id, described))
+            })
+            .await
+    }
+
+    async fn describe_classic_group(&self, group: &str) -> Result<GroupDescription> {
         self.cluster
             .retry(async || {
                 let id = self.cluster.coordinator(group).await?;
@@ -152,6 +199,7 @@ fn description_of(coordinator: i32, group: DescribedGroup) -> GroupDescription {
         protocol_type: group.protocol_type,
         assignor: group.protocol_data,
         coordinator,
+        epochs: None,
         members: group.members.into_iter().map(member_of).collect(),
     }
 }
@@ -173,5 +221,42 @@ fn member_of(member: DescribedGroupMember) -> GroupMember {
         client_id: member.client_id,
         host: member.client_host,
         assignment,
+        epoch: None,
+        target: None,
     }
+}
+
+/// Whether an error says that the group, if there is one, is to be asked for in the classic way.
+fn is_of_another_protocol(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion)
+}
+
+fn consumer_description(coordinator: i32, group: consumer::DescribedGroup) -> GroupDescription {
+    let member = |member: consumer::Member| GroupMember {
+        member_id: member.member_id,
+        instance_id: member.instance_id,
+        client_id: member.client_id,
+        host: member.client_host,
+        assignment: partitions(member.assignment),
+        epoch: Some(member.member_epoch),
+        target: Some(partitions(member.target_assignment)),
+    };
+    GroupDescription {
+        group: group.group_id,
+        state: group.group_state,
+        protocol_type: "consumer".to_owned(),
+        assignor: group.assignor_name,
+        coordinator,
+        epochs: Some(GroupEpochs { group: group.group_epoch, assignment: group.assignment_epoch }),
+        members: group.members.into_iter().map(member).collect(),
+    }
+}
+
+fn partitions(assignment: consumer::Assignment) -> Vec<TopicPartition> {
+    let topics = assignment.topic_partitions.into_iter();
+    let flat = topics.flat_map(|topic| {
+        let name = topic.topic_name;
+        topic.partitions.into_iter().map(move |p| TopicPartition::new(name.clone(), p))
+    });
+    flat.collect()
 }

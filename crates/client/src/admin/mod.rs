@@ -19,7 +19,7 @@ pub use configs::{
     ResourceKind,
 };
 pub use features::{FeatureDescription, UpgradeType};
-pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use groups::{GroupDescription, GroupEpochs, GroupListing, GroupMember};
 pub use log_dirs::{LogDir, ReplicaSize};
 pub use offsets::{CommittedOffset, ListedOffset, OffsetSpec};
 pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets, list_offsets};

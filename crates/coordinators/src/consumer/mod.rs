@@ -35,4 +35,5 @@ pub(crate) use facts::{ConsumerFact, is_consumer_key};
 pub(crate) use group::ConsumerGroup;
 pub use group::ConsumerGroupState;
 pub(crate) use hash::TopicHashes;
+pub use patterns::validate_pattern;
 pub use topics::{NoTopics, TopicInfo, Topics};

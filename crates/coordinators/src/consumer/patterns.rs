@@ -12,10 +12,18 @@ use super::topics::Topics;
 
 /// Refuses a pattern that is none.
 pub(crate) fn validate(regex: &str) -> Result<(), ConsumerError> {
-    compile(regex).map(|_| ()).map_err(|reason| ConsumerError::InvalidRegularExpression {
+    validate_pattern(regex).map_err(|reason| ConsumerError::InvalidRegularExpression {
         regex: regex.to_owned(),
         reason,
     })
+}
+
+/// Whether members may subscribe by this pattern; if not, why, in RE2's words.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn validate_pattern(regex: &str) -> Result<(), String> {
+    compile(regex).map(|_| ())
 }
 
 /// The topics that each pattern stands for.
@@ -71,7 +79,7 @@ fn as_re2_says(text: &str) -> &str {
         ("invalid repetition count", "invalid repeat count"),
     ];
     let known = SAME.iter().find(|(ours, _)| text.starts_with(ours));
-    known.map_or(text.trim_end_matches('.'), |(_, re2)| re2)
+    known.map_or_else(|| text.trim_end_matches('.'), |(_, re2)| re2)
 }
 
 /// Memory of one compiled pattern.

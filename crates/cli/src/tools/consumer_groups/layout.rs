@@ -107,17 +107,23 @@ pub(super) fn members(group: &GroupDescription, worth: bool, verbose: bool) -> S
     let h = widest(15, shown.iter().map(|member| member.host.as_str()));
     let client = widest(15, shown.iter().map(|member| member.client_id.as_str()));
     let current = widest(20, measured.iter().map(String::as_str));
+    let targets: Vec<String> = group
+        .members
+        .iter()
+        .map(|m| m.target.as_ref().map_or_else(|| "-".to_owned(), |target| assignment(target)))
+        .collect();
+    let measured = if worth { targets.as_slice() } else { &[] };
+    let target_width = widest(20, measured.iter().map(String::as_str));
+    let target_epoch = or_dash(group.epochs.map(|epochs| epochs.assignment));
     let mut text = String::from("\n");
-    let mut line = |cells: [&str; 8]| {
-        let [group, id, instance, host, client_id, count, epoch, share] = cells;
+    let mut line = |cells: [&str; 10]| {
+        let [group, id, instance, host, client_id, count, epoch, share, at, target] = cells;
         let instance = if static_members { format!("{instance:i$} ") } else { String::new() };
         // Writing to a string cannot fail.
         let _ =
             write!(text, "{group:g$} {id:c$} {instance}{host:h$} {client_id:client$} {count:15} ");
         if verbose {
-            let (target_epoch, target) =
-                if epoch == "-" { ("-", "-") } else { ("TARGET-EPOCH", "TARGET-ASSIGNMENT") };
-            let _ = write!(text, "{epoch:15} {share:current$} {target_epoch:15} {target:20}");
+            let _ = write!(text, "{epoch:15} {share:current$} {at:15} {target:target_width$}");
         }
         text.push('\n');
     };
@@ -130,8 +136,10 @@ pub(super) fn members(group: &GroupDescription, worth: bool, verbose: bool) -> S
         "#PARTITIONS",
         "CURRENT-EPOCH",
         "CURRENT-ASSIGNMENT",
+        "TARGET-EPOCH",
+        "TARGET-ASSIGNMENT",
     ]);
-    for (member, share) in group.members.iter().zip(&shares) {
+    for ((member, share), target) in group.members.iter().zip(&shares).zip(&targets) {
         line([
             &group.group,
             &member.member_id,
@@ -139,8 +147,10 @@ pub(super) fn members(group: &GroupDescription, worth: bool, verbose: bool) -> S
             &member.host,
             &member.client_id,
             &member.assignment.len().to_string(),
-            "-",
+            &or_dash(member.epoch),
             share,
+            &target_epoch,
+            target,
         ]);
     }
     text
@@ -171,7 +181,9 @@ pub(super) fn state(group: &GroupDescription, coordinator: &str, verbose: bool) 
         "#MEMBERS",
     ]);
     let count = group.members.len().to_string();
-    line([&group.group, &coordinator, strategy, &group.state, "-", "-", &count]);
+    let epoch = or_dash(group.epochs.map(|epochs| epochs.group));
+    let target = or_dash(group.epochs.map(|epochs| epochs.assignment));
+    line([&group.group, &coordinator, strategy, &group.state, &epoch, &target, &count]);
     text.push('\n');
     text
 }
@@ -190,6 +202,7 @@ mod tests {
             protocol_type: "consumer".to_owned(),
             assignor: "range".to_owned(),
             coordinator: 3,
+            epochs: None,
             members,
         }
     }
@@ -201,6 +214,8 @@ mod tests {
             client_id: "console-consumer".to_owned(),
             host: "/127.0.0.1".to_owned(),
             assignment: (0..3).map(|p| TopicPartition::new("orders", p)).collect(),
+            epoch: None,
+            target: None,
         }
     }
 
@@ -248,6 +263,24 @@ live            console-consumer-7d737d38-dd28-4613-9217-4996f6ad5656 /127.0.0.1
         let expect = "\n\
 GROUP           CONSUMER-ID     HOST            CLIENT-ID       #PARTITIONS     \n";
         assert_eq!(members(&group(vec![]), false, false), expect);
+    }
+
+    #[test]
+    fn groups_of_the_consumer_protocol_show_their_epochs() {
+        let epochs = Some(naru_client::admin::GroupEpochs { group: 3, assignment: 2 });
+        let target = Some(vec![TopicPartition::new("orders", 0)]);
+        let of_consumers = GroupDescription {
+            epochs,
+            ..group(vec![GroupMember { epoch: Some(2), target, ..member() }])
+        };
+        let expect = "\n\
+GROUP           CONSUMER-ID                                           HOST            CLIENT-ID        #PARTITIONS     CURRENT-EPOCH   CURRENT-ASSIGNMENT   TARGET-EPOCH    TARGET-ASSIGNMENT   \n\
+live            console-consumer-7d737d38-dd28-4613-9217-4996f6ad5656 /127.0.0.1      console-consumer 3               2               orders:0,1,2         2               orders:0            \n";
+        assert_eq!(members(&of_consumers, true, true), expect);
+        let expect = "\n\
+GROUP           COORDINATOR (ID)          ASSIGNMENT-STRATEGY  STATE                GROUP-EPOCH     TARGET-ASSIGNMENT-EPOCH   #MEMBERS\n\
+live            127.0.0.1:23503  (3)      range                Stable               3               2                         1\n";
+        assert_eq!(state(&of_consumers, "127.0.0.1:23503", true), expect);
     }
 
     #[test]

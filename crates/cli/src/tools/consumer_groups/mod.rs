@@ -10,6 +10,7 @@ mod resolve;
 use std::time::Duration;
 
 use naru_client::{Admin, Error};
+use naru_coordinators::validate_pattern;
 
 use super::common::{Ended, Face, admin_words, block_on, finish};
 use crate::options::{
@@ -109,8 +110,8 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
         return Err(FACE.usage(text, streams));
     }
     if let Some(regex) = FACE.one(&p, "validate-regex", streams)? {
-        let verdict = match regex_lite::Regex::new(regex) {
-            Ok(_) => format!("The regular expression `{regex}` is valid."),
+        let verdict = match validate_pattern(regex) {
+            Ok(()) => format!("The regular expression `{regex}` is valid."),
             Err(error) => format!("The regular expression `{regex}` is invalid: {error}."),
         };
         streams.line(verdict);
