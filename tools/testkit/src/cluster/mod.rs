@@ -168,8 +168,7 @@ impl Cluster {
     /// the end: without a majority it cannot hand over, and Kafka's waits for that for long.
     pub fn stop_all(&mut self) -> Result<()> {
         let controller = self.controller(START_PATIENCE)?;
-        let others: Vec<i32> =
-            self.running().into_iter().filter(|id| *id != controller).collect();
+        let others: Vec<i32> = self.running().into_iter().filter(|id| *id != controller).collect();
         if others.is_empty() {
             return self.stop(controller);
         }
