@@ -105,6 +105,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_clients,
     },
     Scenario {
+        name: "cluster-transactions",
+        about: "librdkafka consumes, transforms and produces while each of three nodes is killed",
+        run: cluster::run_transactions,
+    },
+    Scenario {
         name: "full-metadata",
         about: "the active controller's metadata disk is full: another leads (mounts, as root)",
         run: cluster::run_full_metadata,

@@ -9,6 +9,7 @@ mod load;
 mod metrics;
 mod mixed;
 mod tools;
+mod transactions;
 mod voters;
 
 use std::thread;
@@ -25,6 +26,7 @@ pub(super) use grow::run as run_growth;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use mixed::{run_migration, run_roles};
 pub(super) use tools::run as run_tools;
+pub(super) use transactions::run as run_transactions;
 pub(super) use voters::run as run_voters;
 
 const COPIES: usize = 3;

@@ -1,0 +1,64 @@
+//! Transactions through failovers: librdkafka consumes, transforms and produces while every node,
+//! and with it the coordinators of the group and of the transactions, is killed in turn.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::super::Stage;
+use crate::cluster::{Cluster, Layout};
+use crate::outcome::{Outcome, Verdict};
+use crate::process::Process;
+
+/// Of the cluster to come back, and of the workers to carry over what is left.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Between two faults, so that transactions are under way again.
+const CALM: Duration = Duration::from_secs(4);
+/// What is carried over.
+const SOURCE: &str = "transactions-in";
+
+pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
+    let mut cluster = Cluster::start(Layout::combined(stage.system, 3))?;
+    let (stop, log) = (stage.folder.join("stop"), stage.folder.join("transactions.log"));
+    let output = stage.folder.join("transactions.cases");
+    let mut command = stage.python("scenarios/transactions.py")?;
+    command.arg(cluster.bootstrap()).arg(&stop);
+    let mut workers = Process::start_with_output(&mut command, &log, &output)?;
+    thread::sleep(CALM * 2);
+    outcome.add_result("the cluster comes back from each kill", &shake(&mut cluster));
+    fs::write(&stop, "")?;
+    let ended = match workers.wait(PATIENCE) {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("ended with {status}: {}", workers.last_words())),
+        Err(error) => Err(error.to_string()),
+    };
+    outcome.read(&String::from_utf8_lossy(&fs::read(output)?), &ended);
+    for id in cluster.ids() {
+        if !cluster.is_running(id) {
+            outcome.add(Verdict::Failed, &format!("node {id} is running"), &cluster.last_words(id));
+        }
+    }
+    cluster.stop_all()
+}
+
+/// Kills each node, whatever it coordinates, and stops one cleanly.
+fn shake(cluster: &mut Cluster) -> Result<()> {
+    for id in cluster.ids() {
+        cluster.kill(id)?;
+        thread::sleep(CALM);
+        back(cluster, id)?;
+    }
+    let controller = cluster.controller(PATIENCE)?;
+    cluster.stop(controller)?;
+    back(cluster, controller)
+}
+
+fn back(cluster: &mut Cluster, id: i32) -> Result<()> {
+    cluster.launch(id)?;
+    cluster.wait_registered()?;
+    cluster.wait_in_sync(SOURCE, PATIENCE)?;
+    thread::sleep(CALM);
+    Ok(())
+}
