@@ -3,6 +3,7 @@
 //! `set` takes what `client.properties` files hold. It answers `Ok(false)` for names it does not
 //! know, so that a caller can hand one name to several settings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use naru_records::Compression;
 
 use crate::error::{Error, Result};
+use crate::net::ClientSecurity;
 
 /// Something that happened inside and that a person may want to see.
 #[derive(Debug, Clone)]
@@ -81,6 +83,8 @@ pub struct ClientConfig {
     pub auto_create_topics: bool,
     /// `client.rack`.
     pub rack: String,
+    /// `security.protocol`, `sasl.*` and `ssl.*`, by name.
+    pub security: BTreeMap<String, String>,
     /// Told what goes on inside.
     pub events: Option<EventHook>,
 }
@@ -100,9 +104,15 @@ impl Default for ClientConfig {
             metadata_max_age: Duration::from_secs(300),
             auto_create_topics: true,
             rack: String::new(),
+            security: BTreeMap::new(),
             events: None,
         }
     }
+}
+
+/// Whether a setting is about TLS or logins.
+fn is_security(name: &str) -> bool {
+    name == "security.protocol" || name.starts_with("sasl.") || name.starts_with("ssl.")
 }
 
 impl ClientConfig {
@@ -136,13 +146,18 @@ impl ClientConfig {
             "retry.backoff.max.ms" => self.retry_backoff_max = millis(name, value)?,
             "metadata.max.age.ms" => self.metadata_max_age = millis(name, value)?,
             "allow.auto.create.topics" => self.auto_create_topics = boolean(name, value)?,
-            "security.protocol" if value != "PLAINTEXT" => {
-                return Err(bad(name, value, "only PLAINTEXT is spoken yet"));
+            _ if is_security(name) => {
+                self.security.insert(name.to_owned(), value.to_owned());
             }
-            "security.protocol" => {}
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// How connections are to be secured.
+    pub(crate) fn client_security(&self) -> Result<ClientSecurity> {
+        let lookup = |name: &str| self.security.get(name).cloned();
+        ClientSecurity::read(&lookup).map_err(Error::Argument)
     }
 
     pub(crate) fn tell(&self, event: &ClientEvent) {

@@ -1,7 +1,7 @@
 //! Who somebody is and what they may do: the rules, as pure functions and state machines.
 //!
 //! `principal` names a user, `acl` decides what a principal may do, `sasl` finds out who somebody
-//! is, `jaas` reads the settings of that. No I/O, no clock, no randomness, no secrets in `Debug`:
+//! is, `jaas` reads the settings of that, `names` makes principals of certificates. No I/O, no clock, no randomness, no secrets in `Debug`:
 //! bytes, times and random bits are arguments. Sockets, files and configurations are the broker's
 //! and the client's.
 
@@ -9,6 +9,7 @@
 
 pub mod acl;
 pub mod jaas;
+pub mod names;
 mod principal;
 pub mod sasl;
 

@@ -22,6 +22,8 @@ pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
 pub(crate) mod producers;
+pub(crate) mod sasl;
+pub(crate) mod scram;
 pub(crate) mod topic_partitions;
 pub(crate) mod transactions;
 pub(crate) mod transactions_admin;

@@ -10,10 +10,7 @@ use naru_protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 use crate::dispatch::RequestContext;
 
 pub(crate) fn handshake(_: &RequestContext, _: SaslHandshakeRequest) -> SaslHandshakeResponse {
-    SaslHandshakeResponse {
-        error_code: ErrorCode::IllegalSaslState.code(),
-        ..Default::default()
-    }
+    SaslHandshakeResponse { error_code: ErrorCode::IllegalSaslState.code(), ..Default::default() }
 }
 
 pub(crate) fn authenticate(

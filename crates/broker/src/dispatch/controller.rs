@@ -56,6 +56,7 @@ macro_rules! table {
 
 table! {
     Fetch 4..=18 plain api::raft::fetch;
+    SaslHandshake 0..=1 plain api::cluster::sasl_handshake;
     ApiVersions 0..=4 plain api::cluster::api_versions;
     CreateTopics 2..=7 decided api::topics::create;
     DeleteTopics 1..=6 decided api::topics::delete;
@@ -64,11 +65,13 @@ table! {
     DeleteAcls 1..=3 decided api::acls::delete;
     DescribeConfigs 1..=4 plain api::configs::describe;
     AlterConfigs 0..=2 decided api::configs::alter;
+    SaslAuthenticate 0..=2 plain api::cluster::sasl_authenticate;
     CreatePartitions 0..=3 decided api::topics::create_partitions;
     ElectLeaders 0..=2 decided api::partitions::elect_leaders;
     IncrementalAlterConfigs 0..=1 decided api::configs::alter_incrementally;
     AlterPartitionReassignments 0..=1 decided api::partitions::reassign;
     ListPartitionReassignments 0..=0 decided api::partitions::list_reassignments;
+    AlterUserScramCredentials 0..=0 decided api::scram::alter;
     Vote 0..=2 plain api::raft::vote;
     BeginQuorumEpoch 0..=1 plain api::raft::begin_epoch;
     EndQuorumEpoch 0..=1 plain api::raft::end_epoch;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use naru_protocol::api::ApiKey;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use naru_protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
 use naru_protocol::messages::create_acls_request::CreateAclsRequest;
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
@@ -93,6 +94,7 @@ table! {
     SyncGroup 0..=5 later api::groups::sync;
     DescribeGroups 0..=6 later api::group_admin::describe;
     ListGroups 0..=5 later api::group_admin::list;
+    SaslHandshake 0..=1 now api::sasl::handshake;
     ApiVersions 0..=4 now api::api_versions::handle;
     CreateTopics 2..=7 forward CreateTopicsRequest;
     DeleteTopics 1..=6 forward DeleteTopicsRequest;
@@ -110,6 +112,7 @@ table! {
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
+    SaslAuthenticate 0..=2 now api::sasl::authenticate;
     CreatePartitions 0..=3 forward CreatePartitionsRequest;
     DeleteGroups 0..=2 later api::group_admin::delete;
     ElectLeaders 0..=2 forward ElectLeadersRequest;
@@ -117,6 +120,8 @@ table! {
     AlterPartitionReassignments 0..=1 forward AlterPartitionReassignmentsRequest;
     ListPartitionReassignments 0..=0 forward ListPartitionReassignmentsRequest;
     OffsetDelete 0..=0 later api::offsets::delete;
+    DescribeUserScramCredentials 0..=0 now api::scram::describe;
+    AlterUserScramCredentials 0..=0 forward AlterUserScramCredentialsRequest;
     DescribeQuorum 0..=2 forward DescribeQuorumRequest;
     UpdateFeatures 0..=2 forward UpdateFeaturesRequest;
     DescribeCluster 0..=2 now api::cluster::describe;

@@ -20,8 +20,10 @@ use super::input::{BadFrameLength, Input};
 use super::outgoing::Outgoing;
 use super::output::Output;
 use super::registry::ConnectionInfo;
+use super::tls::{Arrived, Tls};
 use crate::dispatch;
 use crate::node::Node;
+use crate::security::{ListenerSecurity, Login};
 
 /// Requests of one connection that may be under way at once.
 const IN_FLIGHT_MAX: usize = 128;
@@ -36,6 +38,8 @@ const UNSENT_MAX: usize = 1 << 20;
 pub(crate) enum Answer {
     /// This goes out.
     Send(Outgoing),
+    /// This goes out, and then the connection ends.
+    SendAndClose(Outgoing, Refusal),
     /// Nothing goes out (acks=0).
     Nothing,
     /// The connection ends, without an answer.
@@ -57,6 +61,12 @@ pub(crate) enum Refusal {
     Malformed { api: &'static str, error: naru_protocol::DecodeError },
     #[error("malformed request header: {0}")]
     MalformedHeader(naru_protocol::DecodeError),
+    #[error("{api} came before a login")]
+    NotLoggedIn { api: &'static str },
+    #[error("the login failed")]
+    LoginFailed,
+    #[error("the session is over, and a request came that is no login")]
+    SessionOver,
     #[error("a produce request without acknowledgement failed")]
     UnacknowledgedFailure,
 }
@@ -84,8 +94,20 @@ impl From<Refusal> for End {
 /// Serves a connection until it ends.
 pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo) {
     let idle_max = node.connections_idle_max();
+    let security = node.security().listener(&info.listener);
+    let tls = security.as_ref().and_then(|security| security.tls());
+    let tls = match tls.map(|config| Tls::new(config).map(Box::new)).transpose() {
+        Ok(tls) => tls,
+        Err(error) => {
+            tracing::error!(%error, listener = %info.listener, "TLS cannot begin");
+            return;
+        }
+    };
     let mut connection = Connection {
         stream,
+        tls,
+        login: security.as_ref().and_then(Login::of),
+        security,
         info: Arc::new(info),
         input: Input::default(),
         output: Output::default(),
@@ -97,7 +119,11 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         idle: Box::pin(tokio::time::sleep(idle_max)),
         node,
     };
-    match connection.serve().await {
+    let end = connection.serve().await;
+    if let Some(tls) = &mut connection.tls {
+        tls.close(&connection.stream);
+    }
+    match end {
         End::Quiet => {}
         End::Refused(refusal) => {
             connection.node.metrics().refused_connections.add(1);
@@ -113,7 +139,12 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
 struct Connection {
     node: Arc<Node>,
     stream: TcpStream,
+    /// Between the socket and everything else, where the listener has TLS.
+    tls: Option<Box<Tls>>,
+    security: Option<Arc<ListenerSecurity>>,
     info: Arc<ConnectionInfo>,
+    /// Who is at the other end is to be found out, or may be again.
+    login: Option<Login>,
     input: Input,
     output: Output,
     waiting: VecDeque<Answer>,
@@ -157,7 +188,7 @@ impl Connection {
         let mut left = TURN_MAX;
         while left > 0 {
             let started = self.start_requests(left)?;
-            self.output.flush(&self.stream)?;
+            self.flush()?;
             if started == 0 {
                 return Ok(false);
             }
@@ -166,9 +197,22 @@ impl Connection {
         Ok(true)
     }
 
+    /// Sends what the socket takes.
+    fn flush(&mut self) -> io::Result<bool> {
+        match &mut self.tls {
+            None => self.output.flush(&self.stream),
+            Some(tls) => self.output.flush_tls(&self.stream, tls),
+        }
+    }
+
+    /// Whether something waits for the socket.
+    fn is_sending(&self) -> bool {
+        self.output.unsent() > 0 || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
     /// Whether everything asked has been answered.
     fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.output.unsent() == 0
+        self.waiting.is_empty() && !self.is_sending()
     }
 
     fn has_room(&self) -> bool {
@@ -180,11 +224,17 @@ impl Connection {
         let mut started = 0;
         let frame_max = self.node.config().sockets.request_max_bytes;
         while !self.stopping && started < most && self.has_room() {
-            let Some(frame) = self.input.next_frame(frame_max).map_err(Refusal::from)? else {
+            let max = self.login.as_ref().map_or(frame_max, |login| login.frame_max(frame_max));
+            let Some(frame) = self.input.next_frame(max).map_err(Refusal::from)? else {
                 break;
             };
             started += 1;
-            let answer = dispatch::handle(&self.node, &self.info, &frame);
+            let login = self.login.as_mut();
+            let taken = login.and_then(|login| login.take(&self.node, &mut self.info, &frame));
+            let answer = match taken {
+                Some(answer) => answer,
+                None => dispatch::handle(&self.node, &self.info, &frame),
+            };
             if self.waiting.is_empty() {
                 self.settle(answer)?;
             } else {
@@ -199,9 +249,14 @@ impl Connection {
         match answer {
             Answer::Send(outgoing) => self.output.push(outgoing),
             Answer::Nothing => {}
+            Answer::SendAndClose(outgoing, refusal) => {
+                self.output.push(outgoing);
+                self.flush()?;
+                return Err(refusal.into());
+            }
             Answer::Close(refusal) => {
                 // What was answered before still goes out, as far as the socket takes it.
-                self.output.flush(&self.stream)?;
+                self.flush()?;
                 return Err(refusal.into());
             }
             later @ Answer::Later(_) => self.waiting.push_front(later),
@@ -212,7 +267,7 @@ impl Connection {
     /// Ready when there is something for [`Self::advance`] to do.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let mut progress = self.poll_waiting(cx)?;
-        if self.output.unsent() > 0 {
+        if self.is_sending() {
             progress |= self.stream.poll_write_ready(cx)?.is_ready();
         }
         if !self.stopping && !self.finished && self.has_room() {
@@ -263,22 +318,54 @@ impl Connection {
             }
             Poll::Ready(()) => {}
         }
+        if self.tls.is_some() {
+            return self.read_tls(cx);
+        }
         match self.stream.try_read_buf(self.input.room()) {
-            Ok(0) if self.is_settled() => Err(End::Quiet),
-            Ok(0) => {
-                self.finished = true;
-                self.idle.as_mut().reset(Instant::now() + HALF_CLOSED_MAX);
-                Ok(true)
-            }
+            Ok(0) => self.other_side_ended(),
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // The readiness was stale; ask again so that the next one wakes this task.
-                match self.stream.poll_read_ready(cx)? {
-                    Poll::Ready(()) => Ok(true),
-                    Poll::Pending => Ok(false),
-                }
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stale(cx),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As the rest of [`Self::poll_read`], through TLS.
+    fn read_tls(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some(tls) = &mut self.tls else { return Ok(false) };
+        let arrived = tls.read(&self.stream, self.input.room())?;
+        if tls.is_greeted_now() {
+            let found = self.security.as_ref().map(|rules| rules.principal(tls.certificates()));
+            match found {
+                Some(Ok(principal)) => {
+                    let known = ConnectionInfo::clone(&self.info);
+                    self.info = Arc::new(ConnectionInfo { principal, ..known });
+                }
+                Some(Err(why)) => {
+                    let host = &*self.info.host;
+                    tracing::info!(target: "audit.login", host, "certificate refused: {why}");
+                    return Err(Refusal::LoginFailed.into());
+                }
+                None => {}
+            }
+        }
+        match arrived {
+            Arrived::Something => Ok(true),
+            Arrived::Nothing => self.stale(cx),
+            Arrived::End => self.other_side_ended(),
+        }
+    }
+
+    fn other_side_ended(&mut self) -> Result<bool, End> {
+        if self.is_settled() {
+            return Err(End::Quiet);
+        }
+        self.finished = true;
+        self.idle.as_mut().reset(Instant::now() + HALF_CLOSED_MAX);
+        Ok(true)
+    }
+
+    /// The readiness was stale; asks again so that the next one wakes this task.
+    fn stale(&self, cx: &mut Context<'_>) -> Result<bool, End> {
+        Ok(self.stream.poll_read_ready(cx)?.is_ready())
     }
 }

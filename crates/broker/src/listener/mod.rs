@@ -10,6 +10,7 @@ mod input;
 mod outgoing;
 mod output;
 mod registry;
+mod tls;
 
 pub(crate) use accept::{Bound, NetworkThreads, bind};
 pub(crate) use connection::{Answer, Refusal};

@@ -9,6 +9,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::outgoing::{FileRange, Outgoing};
+use super::tls::Tls;
 
 /// Memory kept for the next responses after everything has been sent.
 const KEPT_BYTES: usize = 64 << 10;
@@ -58,6 +59,35 @@ impl Output {
                 last.extend_from_slice(&bytes);
             }
             _ => self.pieces.push_back(Piece::Bytes { bytes, sent: 0 }),
+        }
+    }
+
+    /// As [`Self::flush`], through TLS.
+    pub(super) fn flush_tls(&mut self, stream: &TcpStream, tls: &mut Tls) -> io::Result<bool> {
+        loop {
+            if !tls.flush(stream)? {
+                return Ok(false);
+            }
+            let Some(piece) = self.pieces.front_mut() else { return Ok(true) };
+            let count = match piece {
+                Piece::Bytes { bytes, sent } => {
+                    let count = tls.write(&bytes[*sent..])?;
+                    *sent += count;
+                    count
+                }
+                Piece::File(range) => {
+                    let position = range.position;
+                    let count = tls
+                        .write_with(range.len, |piece| range.file.read_exact_at(piece, position))?;
+                    range.position += count as u64;
+                    range.len -= count;
+                    count
+                }
+            };
+            self.unsent -= count;
+            if piece.is_done() {
+                self.pieces.pop_front();
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use super::journal::{Item, Journal, Retention};
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
 use crate::node::{StartError, millis, now};
+use crate::security::Links;
 use crate::storage::{Identity, METADATA_FOLDER, Storage};
 
 /// Kafka's file with the records of a fresh cluster, in the metadata directory.
@@ -48,6 +49,7 @@ impl MetadataHost {
         identity: &Identity,
         runtime: &tokio::runtime::Handle,
         seed: u64,
+        links: &Links,
     ) -> Result<Self, StartError> {
         let root = PathBuf::from(&config.metadata_log.dir);
         let folder = Folder(root.join(METADATA_FOLDER));
@@ -109,6 +111,7 @@ impl MetadataHost {
                 client_id: format!("raft-client-{}", config.node_id.0),
                 connect_timeout: request_timeout,
                 request_timeout,
+                security: Arc::clone(&links.to_controllers),
             },
         );
         let mut driver = Driver::new(DriverParts {

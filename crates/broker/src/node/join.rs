@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::start::GivenUp;
 use super::{Node, StartError, fitness};
 use crate::peer::{Registration, State, address, register_controller};
+use crate::security::Links;
 
 /// How long one address may take to say who it is.
 const ASK_MAX: Duration = Duration::from_secs(2);
@@ -64,6 +65,7 @@ impl Patience {
 /// they take an id that follows from the list of voters, which is the same on each of them.
 pub(super) fn cluster_id_of(
     config: &BrokerConfig,
+    links: &Links,
     patience: &Patience,
 ) -> Result<Option<String>, StartError> {
     let quorum = &config.quorum;
@@ -73,12 +75,12 @@ pub(super) fn cluster_id_of(
             return Ok((quorum.voters.len() > 1).then(|| id_of_voters(config)));
         }
         let voters = quorum.voters.iter().map(|v| (v.host.clone(), v.port)).collect();
-        return patience.wait(ANSWER, ask_until_answered(voters)).map(Some);
+        return patience.wait(ANSWER, ask_until_answered(voters, links)).map(Some);
     }
     if quorum.bootstrap_servers.is_empty() {
         return Ok(None);
     }
-    patience.wait(ANSWER, ask_until_answered(quorum.bootstrap_servers.clone())).map(Some)
+    patience.wait(ANSWER, ask_until_answered(quorum.bootstrap_servers.clone(), links)).map(Some)
 }
 
 fn id_of_voters(config: &BrokerConfig) -> String {
@@ -96,10 +98,10 @@ fn id_of_voters(config: &BrokerConfig) -> String {
     Uuid::from_random(hash).to_string()
 }
 
-async fn ask_until_answered(addresses: Vec<(String, u16)>) -> String {
+async fn ask_until_answered(addresses: Vec<(String, u16)>, links: &Links) -> String {
     loop {
         for (host, port) in &addresses {
-            if let Some(id) = ask(&address(host, *port)).await {
+            if let Some(id) = ask(&address(host, *port), links).await {
                 return id;
             }
         }
@@ -107,11 +109,12 @@ async fn ask_until_answered(addresses: Vec<(String, u16)>) -> String {
     }
 }
 
-async fn ask(address: &str) -> Option<String> {
+async fn ask(address: &str, links: &Links) -> Option<String> {
     let options = ConnectionOptions {
         client_id: "join".to_owned(),
         connect_timeout: ASK_MAX,
         request_timeout: ASK_MAX,
+        security: Arc::clone(&links.to_controllers),
     };
     let connection = Connection::open(address, options).await.ok()?;
     let request = DescribeClusterRequest { endpoint_type: CONTROLLERS, ..Default::default() };

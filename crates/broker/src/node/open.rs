@@ -21,6 +21,7 @@ pub(super) fn open_known_partitions(
     node.replication().learn_brokers(image);
     node.set_throttles();
     node.cleaner().configure(node);
+    node.reload_security();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {

@@ -213,8 +213,20 @@ impl Node {
         if every {
             self.set_throttles();
             self.cleaner().configure(self);
+            self.reload_security();
             image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
         }
+    }
+
+    /// Takes over what is set of listeners' security on this broker or on all.
+    pub(super) fn reload_security(&self) {
+        let props = self.layers(|layers| {
+            let mut props = layers.file.clone();
+            props.extend(layers.cluster.clone());
+            props.extend(layers.broker.clone());
+            props
+        });
+        self.security.reload(&props, &self.config);
     }
 
     /// Takes over the limits of replication that are set on this broker or on all.

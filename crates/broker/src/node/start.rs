@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use naru_client::net::ConnectionOptions;
 use naru_model::Uuid;
-use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol};
+use naru_model::config::{BrokerConfig, Endpoint, Loaded};
 use tokio::sync::watch;
 
 use super::join::Patience;
@@ -25,7 +25,7 @@ use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
 use crate::peer::{self, BrokerLinks, Fetchers, LinkState, Registration};
-use crate::security::Security;
+use crate::security::{Links, Security};
 use crate::storage::{METADATA_FOLDER, Storage, identify};
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
@@ -61,8 +61,7 @@ pub fn start(
     given_up: GivenUp,
 ) -> Result<RunningNode, StartError> {
     let Loaded { props, mut config, .. } = loaded;
-    check_served(&config)?;
-    let security = Security::read(&props).map_err(StartError::Config)?;
+    let security = Security::read(&props, &config).map_err(StartError::Config)?;
     raise_file_limit();
     name_this_machine(&mut config);
     let bound = bind_all(&config)?;
@@ -79,7 +78,8 @@ pub fn start(
     let background = background()?;
     let previous_epoch = previous_epoch(&storage);
     let patience = Patience::new(background.handle().clone(), given_up);
-    let cluster_id = || join::cluster_id_of(&config, &patience);
+    let links = security.links().clone();
+    let cluster_id = || join::cluster_id_of(&config, &links, &patience);
     let mut identity =
         identify(&mut storage, config.node_id.0, cluster_id, || super::random_bits(&random))?;
     // A directory that was formatted and nothing more has nothing to recover from.
@@ -87,7 +87,7 @@ pub fn start(
     storage.reserve_space(config.log.reserve_bytes);
     let deleted_before = storage.scan()?;
     let metadata =
-        MetadataHost::open(&storage, &config, props, &identity, background.handle(), seed)?;
+        MetadataHost::open(&storage, &config, props, &identity, background.handle(), seed, &links)?;
     let incarnation_id = Uuid::from_random(super::random_bits(&random));
     let (flusher, flusher_threads) = Flusher::start(SYNC_THREADS)?;
     let (stop, _) = watch::channel(false);
@@ -111,8 +111,11 @@ pub fn start(
         ready: OnceLock::new(),
         producer_ids: tokio::sync::Mutex::default(),
         not_opened: Mutex::default(),
-        link: LinkState::new(link_options(&config), lifecycle_max(&config)),
-        brokers: BrokerLinks::new(link_options(&config)),
+        link: LinkState::new(link_options(&config, &links), lifecycle_max(&config)),
+        brokers: BrokerLinks::new(ConnectionOptions {
+            security: Arc::clone(&links.to_brokers),
+            ..link_options(&config, &links)
+        }),
         registration: Registration::new(incarnation_id, previous_epoch),
         identity,
         security,
@@ -246,18 +249,6 @@ fn raise_file_limit() {
     }
 }
 
-/// Refuses what is configured but not served, instead of serving something else.
-fn check_served(config: &BrokerConfig) -> Result<(), StartError> {
-    let refuse = |text: String| Err(StartError::Config(text));
-    for endpoint in config.listeners.broker.iter().chain(&config.listeners.controller) {
-        if endpoint.protocol != SecurityProtocol::Plaintext {
-            let (name, protocol) = (&endpoint.name, endpoint.protocol.name());
-            return refuse(format!("listener {name}: {protocol} is not served yet"));
-        }
-    }
-    Ok(())
-}
-
 /// A listener on every address is told to clients under this machine's name, as in Kafka.
 fn name_this_machine(config: &mut BrokerConfig) {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -319,11 +310,12 @@ fn lifecycle_max(config: &BrokerConfig) -> Duration {
     Duration::from_millis((session / 3).max(1))
 }
 
-fn link_options(config: &BrokerConfig) -> ConnectionOptions {
+fn link_options(config: &BrokerConfig, links: &Links) -> ConnectionOptions {
     ConnectionOptions {
         client_id: format!("broker-{}", config.node_id.0),
         connect_timeout: millis(config.cluster.connection_setup_timeout_ms),
         request_timeout: millis(config.cluster.controller_socket_timeout_ms),
+        security: Arc::clone(&links.to_controllers),
     }
 }
 

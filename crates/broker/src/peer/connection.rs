@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use naru_client::net::ClientSecurity;
+use naru_client::net::security::Stream;
 use naru_protocol::{DecodeError, Request, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -28,7 +30,7 @@ pub(super) enum ConnectionError {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     client_id: String,
     next_id: i32,
 }
@@ -40,10 +42,15 @@ impl Connection {
         client_id: String,
         receive_buffer: Option<usize>,
         within: Duration,
+        security: &ClientSecurity,
     ) -> Result<Self, ConnectionError> {
-        let connected = tokio::time::timeout(within, connect(host, port, receive_buffer)).await;
+        let connecting = async {
+            let stream = connect(host, port, receive_buffer).await?;
+            stream.set_nodelay(true)?;
+            security.secure(stream, host, &client_id).await
+        };
+        let connected = tokio::time::timeout(within, connecting).await;
         let stream = connected.map_err(|_| ConnectionError::TimedOut)??;
-        stream.set_nodelay(true)?;
         Ok(Self { stream, client_id, next_id: 0 })
     }
 
@@ -56,6 +63,8 @@ impl Connection {
         self.next_id = self.next_id.wrapping_add(1) & i32::MAX;
         let bytes = frame::request(request, version, self.next_id, &self.client_id);
         self.stream.write_all(&bytes).await?;
+        // TLS keeps what is not flushed.
+        self.stream.flush().await?;
         Ok(())
     }
 

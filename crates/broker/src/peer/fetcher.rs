@@ -375,8 +375,9 @@ impl Fetcher {
         let setup = u64::try_from(config.cluster.connection_setup_timeout_ms).unwrap_or(10_000);
         let buffer = config.replication.socket_receive_buffer_bytes;
         let within = Duration::from_millis(setup);
-        Connection::open(&endpoint.host, endpoint.port, self.client_id.clone(), buffer, within)
-            .await
+        let security = &self.node.security().links().to_brokers;
+        let (host, port, client_id) = (&endpoint.host, endpoint.port, self.client_id.clone());
+        Connection::open(host, port, client_id, buffer, within, security).await
     }
 
     fn request(&self, plan: &FetchRequestPlan) -> FetchRequest {

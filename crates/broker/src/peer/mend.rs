@@ -152,7 +152,9 @@ async fn fetch(
     let endpoint = image.broker(source).and_then(|b| b.endpoint(&config.listeners.inter_broker));
     let endpoint = endpoint.ok_or(MendError::Alone)?;
     let client_id = format!("broker-{}-mend", node.id());
-    let mut connection = Connection::open(&endpoint.host, endpoint.port, client_id, None, ASK_MAX)
+    let security = &node.security().links().to_brokers;
+    let (host, port) = (&endpoint.host, endpoint.port);
+    let mut connection = Connection::open(host, port, client_id, None, ASK_MAX, security)
         .await
         .map_err(unreachable)?;
     let mut good = Vec::new();

@@ -2,17 +2,29 @@
 //!
 //! The rules are `naru_security`'s. `access` asks them for one request: handlers call
 //! [`RequestContext::may`](crate::dispatch::RequestContext::may). `requests` lists what a request
-//! needs of the cluster as a whole, which `dispatch` checks before any handler runs.
+//! needs of the cluster as a whole, which `dispatch` checks before any handler runs. `listeners`
+//! are the settings of each listener, `login` a connection's login.
 //!
 //! Without an authorizer nothing is asked: everybody may do everything.
 
 mod access;
+mod links;
+mod listeners;
+mod login;
 mod requests;
+mod settings;
+mod tls;
 
-use naru_model::config::Props;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use naru_model::config::{BrokerConfig, Props};
 use naru_security::acl::Authorizer;
 
 pub(crate) use access::Resource;
+pub(crate) use links::Links;
+pub(crate) use listeners::ListenerSecurity;
+pub(crate) use login::Login;
 pub(crate) use naru_security::acl::{Operation, ResourceType};
 pub(crate) use requests::{controller_operation, is_administration};
 
@@ -21,22 +33,63 @@ const AUTHORIZER: &str = "authorizer.class.name";
 /// The one authorizer that Kafka brings, and that is served.
 const STANDARD: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
 
-/// A node's security settings, read once at its start.
-#[derive(Debug, Default)]
+/// By listener name.
+type Listeners = HashMap<String, Arc<ListenerSecurity>>;
+
+/// A node's security settings.
+#[derive(Debug)]
 pub(crate) struct Security {
     authorizer: Option<Authorizer>,
+    /// Replaced when the broker's configuration changes; a connection keeps what it began with.
+    listeners: RwLock<Arc<Listeners>>,
+    /// How this node's own connections are secured.
+    links: Links,
 }
 
 impl Security {
     /// Reads the settings, or says what is wrong with them.
-    pub(crate) fn read(file: &Props) -> Result<Self, String> {
-        Ok(Self { authorizer: authorizer(file)? })
+    pub(crate) fn read(file: &Props, config: &BrokerConfig) -> Result<Self, String> {
+        let listeners = RwLock::new(Arc::new(read_listeners(file, config)?));
+        let links = Links::read(file, config)?;
+        Ok(Self { authorizer: authorizer(file)?, listeners, links })
+    }
+
+    /// Takes the settings of all listeners anew. What is wrong leaves everything as it was.
+    pub(crate) fn reload(&self, props: &Props, config: &BrokerConfig) {
+        match read_listeners(props, config) {
+            Ok(listeners) => {
+                *self.listeners.write().unwrap_or_else(PoisonError::into_inner) =
+                    Arc::new(listeners);
+            }
+            Err(error) => tracing::error!("security settings stay as they were: {error}"),
+        }
+    }
+
+    /// How this node's own connections are secured.
+    pub(crate) const fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// How a listener finds out who somebody is.
+    pub(crate) fn listener(&self, name: &str) -> Option<Arc<ListenerSecurity>> {
+        let listeners = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        listeners.get(name).cloned()
     }
 
     /// Who decides on access; nobody if everything is allowed.
     pub(crate) fn authorizer(&self) -> Option<&Authorizer> {
         self.authorizer.as_ref()
     }
+}
+
+fn read_listeners(props: &Props, config: &BrokerConfig) -> Result<Listeners, String> {
+    let endpoints = config.listeners.broker.iter().chain(&config.listeners.controller);
+    endpoints
+        .map(|endpoint| {
+            let security = ListenerSecurity::read(props, endpoint)?;
+            Ok((endpoint.name.clone(), Arc::new(security)))
+        })
+        .collect()
 }
 
 fn authorizer(file: &Props) -> Result<Option<Authorizer>, String> {
@@ -70,7 +123,7 @@ mod tests {
 
     fn read(lines: &[(&str, &str)]) -> Result<Option<Authorizer>, String> {
         let props = lines.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Security::read(&props).map(|security| security.authorizer)
+        authorizer(&props)
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod retry;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use naru_model::ErrorCode;
@@ -26,7 +26,7 @@ pub(crate) use retry::Backoff;
 
 use crate::config::{ClientConfig, ClientEvent};
 use crate::error::{Error, Result};
-use crate::net::{Connection, ConnectionOptions};
+use crate::net::{ClientSecurity, Connection, ConnectionOptions};
 
 /// `endpoint_type` of DescribeCluster: brokers.
 pub(crate) const BROKERS: i8 = 1;
@@ -64,6 +64,8 @@ struct Inner {
     /// Held only to read or replace the snapshot.
     metadata: Mutex<Arc<Metadata>>,
     rotation: AtomicUsize,
+    /// Read from the settings with the first connection.
+    security: OnceLock<Arc<ClientSecurity>>,
 }
 
 /// The connection to one node, if it is open; the lock lets one caller open it for all.
@@ -78,6 +80,7 @@ impl Cluster {
                 slots: Mutex::default(),
                 metadata: Mutex::default(),
                 rotation: AtomicUsize::new(0),
+                security: OnceLock::new(),
             }),
         }
     }
@@ -85,6 +88,15 @@ impl Cluster {
     /// The settings.
     pub fn config(&self) -> &ClientConfig {
         &self.inner.config
+    }
+
+    /// How connections are secured.
+    fn security(&self) -> Result<Arc<ClientSecurity>> {
+        if let Some(known) = self.inner.security.get() {
+            return Ok(Arc::clone(known));
+        }
+        let read = Arc::new(self.config().client_security()?);
+        Ok(Arc::clone(self.inner.security.get_or_init(|| read)))
     }
 
     /// What is known now, without asking.
@@ -344,6 +356,7 @@ impl Cluster {
             client_id: self.config().client_id.clone(),
             connect_timeout: self.config().connect_timeout,
             request_timeout: self.config().request_timeout,
+            security: self.security()?,
         };
         match Connection::open(&address, options).await {
             Ok(connection) => {

@@ -20,11 +20,11 @@ use naru_protocol::messages::api_versions_response::ApiVersionsResponse;
 use naru_protocol::{Message, Request, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Versions;
+use super::security::{ClientSecurity, ReadHalf, Stream, WriteHalf};
 use crate::error::{Error, Result};
 
 /// Requests written and not answered; more wait in `call`.
@@ -43,6 +43,8 @@ pub struct ConnectionOptions {
     pub connect_timeout: Duration,
     /// How long an answer may take.
     pub request_timeout: Duration,
+    /// How the connection is secured.
+    pub security: Arc<ClientSecurity>,
 }
 
 /// A live connection whose versions have been negotiated.
@@ -95,12 +97,12 @@ impl Connection {
             address: address.to_owned(),
             source: Arc::new(source),
         };
-        let stream = tokio::time::timeout(options.connect_timeout, TcpStream::connect(address))
+        let opening = open_stream(address, &options);
+        let stream = tokio::time::timeout(options.connect_timeout, opening)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let (read, write) = stream.into_split();
+        let (read, write) = stream.split();
         let shared = Arc::new(Shared {
             closed: AtomicBool::new(false),
             ended: Notify::new(),
@@ -264,6 +266,14 @@ impl Shared {
     }
 }
 
+/// A connection that is secured and logged in.
+async fn open_stream(address: &str, options: &ConnectionOptions) -> io::Result<Stream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    options.security.secure(stream, host, &options.client_id).await
+}
+
 fn api_of<R: Request>() -> ApiKey {
     ApiKey::from_key(R::KEY).unwrap_or(ApiKey::ApiVersions)
 }
@@ -283,7 +293,7 @@ fn next_lower(refusal: &ApiVersionsResponse, tried: i16) -> i16 {
 }
 
 async fn write_frames(
-    mut socket: OwnedWriteHalf,
+    mut socket: WriteHalf,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     shared: Arc<Shared>,
 ) {
@@ -305,7 +315,9 @@ async fn write_frames(
             }
             next = if buffer.len() < READ_STEP { queue.try_recv().ok() } else { None };
         }
-        if socket.write_all(&buffer).await.is_err() || shared.closed.load(Ordering::Acquire) {
+        // TLS keeps what is not flushed.
+        let sent = async { socket.write_all(&buffer).await.and(socket.flush().await) };
+        if sent.await.is_err() || shared.closed.load(Ordering::Acquire) {
             break;
         }
         for done in written.drain(..) {
@@ -316,7 +328,7 @@ async fn write_frames(
     shared.close();
 }
 
-async fn read_frames(mut socket: OwnedReadHalf, shared: Arc<Shared>) {
+async fn read_frames(mut socket: ReadHalf, shared: Arc<Shared>) {
     let mut buffer = BytesMut::with_capacity(16 << 10);
     while let Ok(Some(frame)) = read_frame(&mut socket, &mut buffer).await {
         let Some(awaited) = shared.lock().pop_front() else { break };
@@ -331,10 +343,7 @@ async fn read_frames(mut socket: OwnedReadHalf, shared: Arc<Shared>) {
     shared.close();
 }
 
-async fn read_frame(
-    socket: &mut OwnedReadHalf,
-    buffer: &mut BytesMut,
-) -> io::Result<Option<Bytes>> {
+async fn read_frame(socket: &mut ReadHalf, buffer: &mut BytesMut) -> io::Result<Option<Bytes>> {
     if !fill(socket, buffer, 4).await? {
         return Ok(None);
     }
@@ -351,11 +360,7 @@ async fn read_frame(
 }
 
 /// Reads until `buffer` holds `wanted` bytes; false at the end of the stream.
-async fn fill(
-    socket: &mut OwnedReadHalf,
-    buffer: &mut BytesMut,
-    wanted: usize,
-) -> io::Result<bool> {
+async fn fill(socket: &mut ReadHalf, buffer: &mut BytesMut, wanted: usize) -> io::Result<bool> {
     while buffer.len() < wanted {
         buffer.reserve((wanted - buffer.len()).min(READ_STEP.max(buffer.len())));
         if socket.read_buf(buffer).await? == 0 {

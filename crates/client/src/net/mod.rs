@@ -4,7 +4,9 @@
 //! themselves, voters of a quorum.
 
 mod connection;
+pub mod security;
 mod versions;
 
 pub use connection::{Connection, ConnectionOptions};
+pub use security::ClientSecurity;
 pub use versions::Versions;

@@ -13,6 +13,10 @@ use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use naru_protocol::messages::describe_cluster_response::{
     DescribeClusterBroker, DescribeClusterResponse,
 };
+use naru_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use naru_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
+use naru_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
+use naru_protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 use naru_protocol::messages::update_features_response::UpdateFeaturesResponse;
 
@@ -24,6 +28,20 @@ pub(crate) async fn api_versions(
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
     crate::api::api_versions::answer(&context, &request, controller_advertised().iter().copied())
+}
+
+pub(crate) async fn sasl_handshake(
+    context: RequestContext,
+    request: SaslHandshakeRequest,
+) -> SaslHandshakeResponse {
+    crate::api::sasl::handshake(&context, request)
+}
+
+pub(crate) async fn sasl_authenticate(
+    context: RequestContext,
+    request: SaslAuthenticateRequest,
+) -> SaslAuthenticateResponse {
+    crate::api::sasl::authenticate(&context, request)
 }
 
 pub(crate) async fn describe(

@@ -12,6 +12,7 @@ pub(crate) mod envelope;
 pub(crate) mod partitions;
 pub(crate) mod raft;
 mod refuse;
+pub(crate) mod scram;
 pub(crate) mod topics;
 
 pub(crate) use refuse::Refuse;

@@ -1,5 +1,7 @@
 //! How each request is answered when the whole of it is refused.
 
+use std::collections::BTreeSet;
+
 use naru_model::ErrorCode;
 use naru_protocol::Request;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
@@ -8,6 +10,8 @@ use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use naru_protocol::messages::alter_partition_request::AlterPartitionRequest;
+use naru_protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
+use naru_protocol::messages::alter_user_scram_credentials_response::AlterUserScramCredentialsResult;
 use naru_protocol::messages::api_versions_request::ApiVersionsRequest;
 use naru_protocol::messages::assign_replicas_to_dirs_request::AssignReplicasToDirsRequest;
 use naru_protocol::messages::begin_quorum_epoch_request::BeginQuorumEpochRequest;
@@ -38,6 +42,8 @@ use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlter
 use naru_protocol::messages::incremental_alter_configs_response;
 use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
+use naru_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use naru_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
 use naru_protocol::messages::update_raft_voter_request::UpdateRaftVoterRequest;
@@ -89,6 +95,8 @@ refused_as_a_whole! {
     ListPartitionReassignmentsRequest
     RemoveRaftVoterRequest
     UnregisterBrokerRequest
+    SaslAuthenticateRequest
+    SaslHandshakeRequest
     UpdateFeaturesRequest
     UpdateRaftVoterRequest
     VoteRequest
@@ -112,6 +120,25 @@ fn acl_message(error: ErrorCode) -> Option<String> {
         ErrorCode::SecurityDisabled => Some(NO_AUTHORIZER.to_owned()),
         ErrorCode::ClusterAuthorizationFailed => Some(NOT_AUTHORIZED.to_owned()),
         _ => None,
+    }
+}
+
+impl Refuse for AlterUserScramCredentialsRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        let deleted = self.deletions.iter().map(|one| &one.name);
+        let users: BTreeSet<&String> =
+            deleted.chain(self.upsertions.iter().map(|one| &one.name)).collect();
+        let refused = users.into_iter().map(|user| AlterUserScramCredentialsResult {
+            user: user.clone(),
+            error_code: error.code(),
+            error_message: acl_message(error),
+        });
+        Self::Response { results: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        let deleted = self.deletions.iter().map(|one| one.name.as_str());
+        list(deleted.chain(self.upsertions.iter().map(|one| one.name.as_str())))
     }
 }
 

@@ -1,0 +1,181 @@
+//! A certificate's subject as Java writes it: RFC 2253, the last attribute first.
+//!
+//! Reads just as much of the certificate's DER as leads to the subject. Nothing is trusted here:
+//! whoever made the certificate has been checked before.
+
+/// One element of DER: its tag and its contents.
+type Element<'d> = (u8, &'d [u8]);
+
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OID: u8 = 0x06;
+const VERSION: u8 = 0xa0;
+const BMP_STRING: u8 = 0x1e;
+
+/// Attribute types that RFC 2253 has words for, by their encoded ids.
+const WORDS: [(&[u8], &str); 9] = [
+    (&[0x55, 4, 3], "CN"),
+    (&[0x55, 4, 6], "C"),
+    (&[0x55, 4, 7], "L"),
+    (&[0x55, 4, 8], "ST"),
+    (&[0x55, 4, 9], "STREET"),
+    (&[0x55, 4, 10], "O"),
+    (&[0x55, 4, 11], "OU"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1], "UID"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25], "DC"),
+];
+
+/// The distinguished name of a certificate's subject; none if the bytes are no certificate.
+pub fn subject_of(certificate: &[u8]) -> Option<String> {
+    let mut outer = certificate;
+    let mut whole = tagged(&mut outer, SEQUENCE)?;
+    let mut inner = tagged(&mut whole, SEQUENCE)?;
+    if inner.first() == Some(&VERSION) {
+        element(&mut inner)?;
+    }
+    // Serial number, signature, issuer, validity.
+    for _ in 0..4 {
+        element(&mut inner)?;
+    }
+    let mut names = tagged(&mut inner, SEQUENCE)?;
+    let mut parts = Vec::new();
+    while !names.is_empty() {
+        let mut set = tagged(&mut names, SET)?;
+        let mut attributes = Vec::new();
+        while !set.is_empty() {
+            let mut attribute = tagged(&mut set, SEQUENCE)?;
+            let id = tagged(&mut attribute, OID)?;
+            let raw = attribute;
+            let value = element(&mut attribute)?;
+            attributes.push(written(id, value, raw)?);
+        }
+        parts.push(attributes.join("+"));
+    }
+    parts.reverse();
+    Some(parts.join(","))
+}
+
+fn written(id: &[u8], (tag, value): Element<'_>, raw: &[u8]) -> Option<String> {
+    let word = WORDS.iter().find(|(known, _)| *known == id).map(|(_, word)| *word);
+    let Some(word) = word else {
+        let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+        return Some(format!("{}=#{hex}", dotted(id)?));
+    };
+    let text = if tag == BMP_STRING {
+        let units = value.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        String::from_utf16(&units.collect::<Vec<_>>()).ok()?
+    } else {
+        match std::str::from_utf8(value) {
+            Ok(text) => text.to_owned(),
+            // Teletex strings are Latin-1 in practice.
+            Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
+        }
+    };
+    Some(format!("{word}={}", escaped(&text)))
+}
+
+fn escaped(text: &str) -> String {
+    let last = text.chars().count().saturating_sub(1);
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.chars().enumerate() {
+        let edge = (at == 0 && matches!(c, ' ' | '#')) || (at == last && c == ' ');
+        if edge || matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// An object id in numbers.
+fn dotted(id: &[u8]) -> Option<String> {
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut number: u64 = 0;
+    for byte in id {
+        number = number.checked_mul(128)?.checked_add(u64::from(byte & 0x7f))?;
+        if byte & 0x80 == 0 {
+            if numbers.is_empty() {
+                let first = (number / 40).min(2);
+                numbers.extend([first, number - first * 40]);
+            } else {
+                numbers.push(number);
+            }
+            number = 0;
+        }
+    }
+    Some(numbers.iter().map(u64::to_string).collect::<Vec<_>>().join("."))
+}
+
+/// The contents of the next element, which must have this tag.
+fn tagged<'d>(bytes: &mut &'d [u8], tag: u8) -> Option<&'d [u8]> {
+    element(bytes).filter(|(found, _)| *found == tag).map(|(_, contents)| contents)
+}
+
+fn element<'d>(bytes: &mut &'d [u8]) -> Option<Element<'d>> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, mut rest) = rest.split_first()?;
+    let length = if first < 0x80 {
+        usize::from(first)
+    } else {
+        let count = usize::from(first & 0x7f);
+        if count == 0 || count > 4 {
+            return None;
+        }
+        let (digits, after) = rest.split_at_checked(count)?;
+        rest = after;
+        digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit))
+    };
+    let (contents, after) = rest.split_at_checked(length)?;
+    *bytes = after;
+    Some((tag, contents))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(contents.len()).unwrap();
+        [&[tag, length][..], contents].concat()
+    }
+
+    fn attribute(id: &[u8], tag: u8, value: &[u8]) -> Vec<u8> {
+        der(SEQUENCE, &[der(OID, id), der(tag, value)].concat())
+    }
+
+    fn certificate(sets: &[Vec<u8>]) -> Vec<u8> {
+        let names: Vec<u8> = sets.iter().flat_map(|set| der(SET, set)).collect();
+        let filler = [der(2, &[1]), der(SEQUENCE, &[]), der(SEQUENCE, &[]), der(SEQUENCE, &[])];
+        let inner = [der(VERSION, &[2, 1, 2]), filler.concat(), der(SEQUENCE, &names)].concat();
+        der(SEQUENCE, &der(SEQUENCE, &inner))
+    }
+
+    #[test]
+    fn the_last_attribute_comes_first_and_specials_are_escaped() {
+        let country = attribute(&[0x55, 4, 6], 0x13, b"DE");
+        let organisation = attribute(&[0x55, 4, 10], 0x0c, b"A, B + \"C\"");
+        let both = [
+            attribute(&[0x55, 4, 3], 0x0c, b" al#ice "),
+            attribute(&[0x55, 4, 11], 0x1e, &[0, b'o', 0, b'u']),
+        ];
+        let subject = subject_of(&certificate(&[country, organisation, both.concat()]));
+        let expected = "CN=\\ al#ice\\ +OU=ou,O=A\\, B \\+ \\\"C\\\",C=DE";
+        assert_eq!(subject.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn attributes_without_a_word_are_numbers() {
+        let email = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1];
+        let subject = subject_of(&certificate(&[attribute(&email, 0x16, b"a@b")]));
+        assert_eq!(subject.as_deref(), Some("1.2.840.113549.1.9.1=#1603614062"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = subject_of(&bytes);
+        }
+    }
+}
