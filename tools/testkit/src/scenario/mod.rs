@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod kill;
 mod restart;
+mod security;
 mod stream;
 
 use std::path::Path;
@@ -58,6 +59,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "restart",
         about: "committed offsets survive SIGTERM and kill -9, for every client",
         run: restart::run,
+    },
+    Scenario {
+        name: "security",
+        about: "SCRAM, PLAIN, TLS, client certificates and ACLs, by Java's tools and librdkafka",
+        run: security::run,
     },
     Scenario {
         name: "stream",

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use naru_controller::RecordAndVersion;
 use naru_controller::quorum::{
     SnapshotId, Voter, VoterEndpoint, bootstrap_checkpoint_of, initial_checkpoint,
 };
@@ -13,6 +14,7 @@ use naru_model::{Timestamp, Uuid};
 
 use super::super::feature_levels::{METADATA, shown};
 use super::levels::{Levels, Way, thrown};
+use super::scram::scram_record;
 use super::{FORMAT_USAGE, complain, directories, random_uuid, read_config, read_meta};
 use crate::options::Parsed;
 use crate::text::Streams;
@@ -35,9 +37,8 @@ pub(super) fn format(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
     if !p.has("config") {
         return Err(complain(FORMAT_USAGE, "argument --config/-c is required"));
     }
-    if p.has("add-scram") {
-        return Err("SCRAM credentials are not served by this version of Naru".to_owned());
-    }
+    let users = p.all("add-scram").map(scram_record);
+    let users: Vec<RecordAndVersion> = users.collect::<Result<_, _>>()?;
     let given: Vec<&str> = CHOICES.into_iter().filter(|choice| p.has(choice)).collect();
     if let [first, second, ..] = given.as_slice() {
         let words = format!("argument {}: not allowed with argument {}", flag(second), flag(first));
@@ -92,7 +93,7 @@ pub(super) fn format(p: &Parsed, streams: &mut Streams) -> Result<(), String> {
         let directory_id = if is_metadata { own_id } else { random_uuid()? };
         let failed = |error: String| format!("{}: {error}", dir.display());
         fs::create_dir_all(dir).map_err(|error| failed(error.to_string()))?;
-        write_bootstrap(dir, &levels).map_err(failed)?;
+        write_bootstrap(dir, &levels, &users).map_err(failed)?;
         if is_metadata && let Quorum::Dynamic(voters) = &quorum {
             write_voters(dir, voters).map_err(failed)?;
         }
@@ -228,8 +229,9 @@ fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(0))
 }
 
-fn write_bootstrap(dir: &Path, levels: &Levels) -> Result<(), String> {
-    let bytes = bootstrap_checkpoint_of(&levels.records(), now());
+fn write_bootstrap(dir: &Path, levels: &Levels, users: &[RecordAndVersion]) -> Result<(), String> {
+    let records = [&levels.records()[..], users].concat();
+    let bytes = bootstrap_checkpoint_of(&records, now());
     write(&dir.join("bootstrap.checkpoint"), &bytes.map_err(|error| error.to_string())?)
 }
 

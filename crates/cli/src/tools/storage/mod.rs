@@ -3,6 +3,7 @@
 mod format;
 mod info;
 mod levels;
+mod scram;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,12 @@ static ROWS: &[Row] = &[
     )
     .short('r'),
     row("feature", Takes::Text("name=level"), "format: the level of a feature.").short('f'),
-    row("add-scram", Takes::Text("credential"), "format: not served yet.").short('S'),
+    row(
+        "add-scram",
+        Takes::Text("credential"),
+        "format: a SCRAM user, as MECHANISM=[name=..,password=..].",
+    )
+    .short('S'),
 ];
 
 const COMMANDS: [&str; 5] =

@@ -38,9 +38,9 @@ config_rows! {
     /// Idle time after which a connection is closed.
     "connections.max.idle.ms": Long = "600000", Any, ReadOnly, SERVED;
     /// Time after which a SASL session must authenticate again; 0 means never.
-    "connections.max.reauth.ms": Long = "0", Any, ReadOnly, SECURITY;
+    "connections.max.reauth.ms": Long = "0", Any, ReadOnly, SERVED;
     /// Delay before a failed login is answered by closing.
-    "connection.failed.authentication.delay.ms": Int = "100", AtLeast(0), ReadOnly, SECURITY;
+    "connection.failed.authentication.delay.ms": Int = "100", AtLeast(0), ReadOnly, SERVED;
     /// Most connections to this broker.
     "max.connections": Int = "2147483647", AtLeast(0), ClusterWide, SERVED;
     /// Most connections from one address.

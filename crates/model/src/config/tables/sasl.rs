@@ -10,15 +10,15 @@ config_rows! {
     SASL
 
     /// SASL mechanisms offered.
-    "sasl.enabled.mechanisms": List = "GSSAPI", ENTRIES, PerBroker, SECURITY;
+    "sasl.enabled.mechanisms": List = "GSSAPI", ENTRIES, PerBroker, SERVED;
     /// SASL mechanism between brokers.
-    "sasl.mechanism.inter.broker.protocol": String = "GSSAPI", Any, PerBroker, SECURITY;
+    "sasl.mechanism.inter.broker.protocol": String = "GSSAPI", Any, PerBroker, SERVED;
     /// SASL mechanism towards controllers.
-    "sasl.mechanism.controller.protocol": String = "GSSAPI", Any, ReadOnly, SECURITY;
+    "sasl.mechanism.controller.protocol": String = "GSSAPI", Any, ReadOnly, SERVED;
     /// Login settings in JAAS form.
-    "sasl.jaas.config": Password = null, Any, PerBroker, SECURITY;
+    "sasl.jaas.config": Password = null, Any, PerBroker, SERVED;
     /// Largest SASL message taken before login.
-    "sasl.server.max.receive.size": Int = "524288", Any, ReadOnly, SECURITY;
+    "sasl.server.max.receive.size": Int = "524288", Any, ReadOnly, SERVED;
     /// Java class that answers the SASL client's questions.
     "sasl.client.callback.handler.class": Class = null, Any, ReadOnly, JAVA;
     /// Java class that checks SASL logins.

@@ -10,35 +10,35 @@ config_rows! {
     TLS
 
     /// Whether clients must, may or need not show a certificate.
-    "ssl.client.auth": String = "none", OneOf(&["required", "requested", "none"]), PerBroker, SECURITY;
+    "ssl.client.auth": String = "none", OneOf(&["required", "requested", "none"]), PerBroker, SERVED;
     /// TLS version of the context.
-    "ssl.protocol": String = "TLSv1.3", Any, PerBroker, SECURITY;
+    "ssl.protocol": String = "TLSv1.3", Any, PerBroker, JAVA;
     /// Java security provider for TLS.
     "ssl.provider": String = null, Any, PerBroker, JAVA;
     /// TLS versions offered.
-    "ssl.enabled.protocols": List = "TLSv1.2,TLSv1.3", ENTRIES, PerBroker, SECURITY;
+    "ssl.enabled.protocols": List = "TLSv1.2,TLSv1.3", ENTRIES, PerBroker, SERVED;
     /// Cipher suites offered; empty means all.
-    "ssl.cipher.suites": List = "", ENTRIES, PerBroker, SECURITY;
+    "ssl.cipher.suites": List = "", ENTRIES, PerBroker, SERVED;
     /// Format of the key store: JKS, PKCS12 or PEM.
-    "ssl.keystore.type": String = "JKS", Any, PerBroker, SECURITY;
+    "ssl.keystore.type": String = "JKS", Any, PerBroker, SERVED;
     /// File of the key store.
-    "ssl.keystore.location": String = null, Any, PerBroker, SECURITY;
+    "ssl.keystore.location": String = null, Any, PerBroker, SERVED;
     /// Password of the key store.
     "ssl.keystore.password": Password = null, Any, PerBroker, SECURITY;
     /// Private key as PEM text.
-    "ssl.keystore.key": Password = null, Any, PerBroker, SECURITY;
+    "ssl.keystore.key": Password = null, Any, PerBroker, SERVED;
     /// Certificate chain as PEM text.
-    "ssl.keystore.certificate.chain": Password = null, Any, PerBroker, SECURITY;
+    "ssl.keystore.certificate.chain": Password = null, Any, PerBroker, SERVED;
     /// Password of the private key.
     "ssl.key.password": Password = null, Any, PerBroker, SECURITY;
     /// Format of the trust store: JKS, PKCS12 or PEM.
-    "ssl.truststore.type": String = "JKS", Any, PerBroker, SECURITY;
+    "ssl.truststore.type": String = "JKS", Any, PerBroker, SERVED;
     /// File of the trust store.
-    "ssl.truststore.location": String = null, Any, PerBroker, SECURITY;
+    "ssl.truststore.location": String = null, Any, PerBroker, SERVED;
     /// Password of the trust store.
     "ssl.truststore.password": Password = null, Any, PerBroker, SECURITY;
     /// Trusted certificates as PEM text.
-    "ssl.truststore.certificates": Password = null, Any, PerBroker, SECURITY;
+    "ssl.truststore.certificates": Password = null, Any, PerBroker, SERVED;
     /// Java key manager algorithm.
     "ssl.keymanager.algorithm": String = "SunX509", Any, PerBroker, JAVA;
     /// Java trust manager algorithm.
@@ -48,9 +48,9 @@ config_rows! {
     /// Java class that makes TLS engines.
     "ssl.engine.factory.class": Class = null, Any, PerBroker, JAVA;
     /// How a server's name is checked; empty means not at all.
-    "ssl.endpoint.identification.algorithm": String = "https", Any, PerBroker, SECURITY;
+    "ssl.endpoint.identification.algorithm": String = "https", Any, PerBroker, SERVED;
     /// Rules that turn a certificate's name into a principal.
-    "ssl.principal.mapping.rules": String = "DEFAULT", Any, ReadOnly, SECURITY;
+    "ssl.principal.mapping.rules": String = "DEFAULT", Any, ReadOnly, SERVED;
     /// Whether a reloaded certificate may change its distinguished name.
     "ssl.allow.dn.changes": Boolean = "false", Any, ReadOnly, SECURITY;
     /// Whether a reloaded certificate may lose alternative names.

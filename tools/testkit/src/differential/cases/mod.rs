@@ -7,6 +7,7 @@ mod features;
 mod fetch;
 mod frames;
 mod groups;
+mod logins;
 mod markers;
 mod metadata;
 mod offsets;
@@ -63,6 +64,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "consumer-static", run: consumer_groups::static_members },
     Scenario { name: "consumer-patterns", run: consumer_groups::patterns },
     Scenario { name: "consumer-migration", run: consumer_groups::migration },
+    Scenario { name: "logins", run: logins::out_of_place },
+    Scenario { name: "scram-users", run: logins::users },
     Scenario { name: "no-authorizer", run: acls::without_authorizer },
     Scenario { name: "quorum", run: quorum::run },
     Scenario { name: "controller-listener", run: quorum::listener },

@@ -1,0 +1,265 @@
+//! Logins, certificates and ACLs, with other people's clients: Java's tools and librdkafka over
+//! SASL_PLAINTEXT with SCRAM, SASL_SSL with PLAIN, and SSL with client certificates.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::Stage;
+use crate::broker::{Broker, java};
+use crate::install::program;
+use crate::outcome::Outcome;
+use crate::probe::free_port;
+use crate::process::run as run_to_end;
+
+const PATIENCE: Duration = Duration::from_secs(240);
+const STANDARD: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
+const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
+
+/// The listeners' ports.
+struct Ports {
+    scram: u16,
+    plain_tls: u16,
+    tls: u16,
+}
+
+pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
+    program("openssl", "openssl")?;
+    certificates(stage.folder)?;
+    let ports = Ports { scram: free_port()?, plain_tls: free_port()?, tls: free_port()? };
+    let mut broker = start(stage, &ports)?;
+    let libs = stage.tools.kafka_jars()?;
+    let tools = Java { libs: &libs, folder: stage.folder };
+    client_files(stage.folder)?;
+    let admin = format!("127.0.0.1:{}", ports.plain_tls);
+    let scram = format!("127.0.0.1:{}", ports.scram);
+    let tls = format!("127.0.0.1:{}", ports.tls);
+
+    outcome.add_result(
+        "kafka-topics over SASL_SSL with PLAIN",
+        &(|| {
+            for topic in ["private", "open"] {
+                let words = ["--create", "--topic", topic, "--partitions", "1"];
+                tools.run("org.apache.kafka.tools.TopicCommand", &admin, "admin", &words, "")?;
+            }
+            Ok(())
+        })(),
+    );
+    outcome.add_result(
+        "kafka-configs makes a SCRAM user",
+        &(|| {
+            let config = "SCRAM-SHA-256=[iterations=8192,password=alice-secret],\
+                      SCRAM-SHA-512=[password=alice-secret]";
+            let words = ["--alter", "--add-config", config, "--entity-type", "users"];
+            let words = [&words[..], &["--entity-name", "alice"]].concat();
+            tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "").map(drop)
+        })(),
+    );
+    let denied = || {
+        let said = tools.run(PRODUCER, &scram, "alice", &["--topic", "private"], "x\n")?;
+        ensure!(said.contains("TopicAuthorizationException"), "{said}");
+        Ok(())
+    };
+    outcome.add_result("who has no ACL is denied", &denied());
+    outcome.add_result(
+        "kafka-acls lets alice and the certificate in",
+        &(|| {
+            for who in ["User:alice", "User:client"] {
+                let words = ["--add", "--allow-principal", who, "--producer", "--consumer"];
+                let words = [&words[..], &["--group", "*", "--topic", "private"]].concat();
+                tools.run("org.apache.kafka.tools.AclCommand", &admin, "admin", &words, "")?;
+            }
+            let listed = ["--list", "--topic", "private"];
+            let said =
+                tools.run("org.apache.kafka.tools.AclCommand", &admin, "admin", &listed, "")?;
+            ensure!(said.contains("principal=User:alice, host=*, operation=WRITE"), "{said}");
+            Ok(())
+        })(),
+    );
+    outcome.add_result(
+        "Java produces and consumes with SCRAM-SHA-512",
+        &(|| {
+            tools.run(PRODUCER, &scram, "alice", &["--topic", "private"], "by alice\n")?;
+            let said = tools.consume(&scram, "alice", 1)?;
+            ensure!(said.contains("by alice"), "{said}");
+            Ok(())
+        })(),
+    );
+    outcome.add_result(
+        "Java produces and consumes with a client certificate",
+        &(|| {
+            tools.run(PRODUCER, &tls, "client", &["--topic", "private"], "by client\n")?;
+            let said = tools.consume(&tls, "client", 2)?;
+            ensure!(said.contains("by alice") && said.contains("by client"), "{said}");
+            Ok(())
+        })(),
+    );
+    outcome.add_result(
+        "a wrong password is refused",
+        &(|| {
+            let said =
+                tools.run("org.apache.kafka.tools.TopicCommand", &scram, "wrong", &["--list"], "");
+            let said = said.unwrap_or_else(|error| format!("{error:#}"));
+            ensure!(said.contains("SaslAuthenticationException"), "{said}");
+            Ok(())
+        })(),
+    );
+    let mut python = stage.python("scenarios/security.py")?;
+    python.arg(&scram).arg(&admin).arg(&tls).arg(stage.folder);
+    stage.cases(&mut python, PATIENCE, outcome)?;
+    outcome.add_result(
+        "certificates change without a restart",
+        &(|| {
+            issue(stage.folder, "server", 7)?;
+            let keystore = fs::read_to_string(stage.folder.join("server.pem"))?;
+            ensure!(keystore.contains("PRIVATE KEY"));
+            let config = format!(
+                "listener.name.tls.ssl.keystore.location={}",
+                stage.folder.join("server.pem").display()
+            );
+            let words = ["--alter", "--add-config", &config, "--entity-type", "brokers"];
+            let words = [&words[..], &["--entity-name", "1"]].concat();
+            let before = serial(&tls)?;
+            tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "")?;
+            let after = serial(&tls)?;
+            ensure!(before != after, "still {before}");
+            Ok(())
+        })(),
+    );
+    ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
+    Ok(())
+}
+
+const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
+const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+
+/// Kafka's own tools.
+struct Java<'a> {
+    libs: &'a Path,
+    folder: &'a Path,
+}
+
+impl Java<'_> {
+    /// What a tool prints, whatever its exit code.
+    fn run(&self, class: &str, to: &str, who: &str, words: &[&str], input: &str) -> Result<String> {
+        let config = self.folder.join(format!("{who}.properties"));
+        let file = self.folder.join("input");
+        fs::write(&file, input)?;
+        let mut command = java(self.libs, "200m");
+        command.arg(class).args(["--bootstrap-server", to, "--command-config"]).arg(config);
+        command.args(words).stdin(Stdio::from(fs::File::open(file)?));
+        let done = command.output().context("java")?;
+        let text = [&done.stdout[..], &done.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        ensure!(!text.contains("TimeoutException: Timed out"), "{text}");
+        Ok(text)
+    }
+
+    fn consume(&self, from: &str, who: &str, count: usize) -> Result<String> {
+        let count = count.to_string();
+        let words = ["--topic", "private", "--from-beginning", "--max-messages", &count];
+        let words = [&words[..], &["--timeout-ms", "20000"]].concat();
+        self.run(CONSUMER, from, who, &words, "")
+    }
+}
+
+fn start(stage: &Stage<'_>, ports: &Ports) -> Result<Broker> {
+    let folder = stage.folder.display();
+    let broker = Broker::prepare(stage.system, &[])?;
+    let (port, controller) = (broker.port(), broker.controller_port());
+    let Ports { scram, plain_tls, tls } = ports;
+    let more = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
+         SCRAM://127.0.0.1:{scram},PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port},SCRAM://127.0.0.1:{scram},\
+         PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
+         SCRAM:SASL_PLAINTEXT,PLAIN_TLS:SASL_SSL,TLS:SSL\n\
+         authorizer.class.name={STANDARD}\n\
+         super.users=User:ANONYMOUS;User:admin\n\
+         listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512\n\
+         listener.name.scram.connections.max.reauth.ms=2000\n\
+         listener.name.plain_tls.sasl.enabled.mechanisms=PLAIN\n\
+         listener.name.plain_tls.plain.sasl.jaas.config={PLAIN} required \
+         user_admin=\"admin-secret\";\n\
+         ssl.keystore.type=PEM\nssl.keystore.location={folder}/server.pem\n\
+         ssl.truststore.type=PEM\nssl.truststore.location={folder}/ca.crt\n\
+         listener.name.tls.ssl.client.auth=required\n\
+         ssl.principal.mapping.rules=RULE:^CN=([^,]+),.*$/$1/L,DEFAULT\n"
+    );
+    let mut text = fs::read_to_string(broker.properties_file())?;
+    text.push_str(&more);
+    fs::write(broker.properties_file(), text)?;
+    let mut broker = broker;
+    broker.start_again()?;
+    Ok(broker)
+}
+
+/// The clients' properties files.
+fn client_files(folder: &Path) -> Result<()> {
+    let trust = format!(
+        "ssl.truststore.type=PEM\nssl.truststore.location={}\n",
+        folder.join("ca.crt").display()
+    );
+    let scram = |password: &str| {
+        format!(
+            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n\
+             sasl.jaas.config={SCRAM} required username=\"alice\" password=\"{password}\";\n"
+        )
+    };
+    let admin = format!(
+        "security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\n{trust}\
+         sasl.jaas.config={PLAIN} required username=\"admin\" password=\"admin-secret\";\n"
+    );
+    let client = format!(
+        "security.protocol=SSL\n{trust}ssl.keystore.type=PEM\nssl.keystore.location={}\n",
+        folder.join("client.pem").display()
+    );
+    for (name, text) in [
+        ("alice", scram("alice-secret")),
+        ("wrong", scram("another")),
+        ("admin", admin),
+        ("client", client),
+    ] {
+        fs::write(folder.join(format!("{name}.properties")), text)?;
+    }
+    Ok(())
+}
+
+/// An authority, and a server and a client that it vouches for.
+fn certificates(folder: &Path) -> Result<()> {
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).args(["req", "-x509", "-newkey", "rsa:2048", "-nodes"]);
+    command.args(["-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=authority"]);
+    run_to_end(&mut command)?;
+    issue(folder, "server", 2)?;
+    issue(folder, "client", 3)
+}
+
+fn issue(folder: &Path, name: &str, serial: u32) -> Result<()> {
+    let subject = format!("/O=tests/OU=naru/CN={name}");
+    let (key, request, certificate) =
+        (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).args(["req", "-newkey", "rsa:2048", "-nodes", "-keyout", &key]);
+    run_to_end(command.args(["-out", &request, "-subj", &subject]))?;
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")?;
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).args(["x509", "-req", "-in", &request, "-CA", "ca.crt"]);
+    command.args(["-CAkey", "ca.key", "-set_serial", &serial.to_string(), "-days", "2"]);
+    run_to_end(command.args(["-extfile", "names", "-out", &certificate]))?;
+    let both = [fs::read(folder.join(&key))?, fs::read(folder.join(&certificate))?].concat();
+    Ok(fs::write(folder.join(format!("{name}.pem")), both)?)
+}
+
+/// The serial number of the certificate that a server shows.
+fn serial(address: &str) -> Result<String> {
+    let mut command = Command::new("bash");
+    let script =
+        "openssl s_client -connect \"$0\" </dev/null 2>/dev/null | openssl x509 -noout -serial";
+    run_to_end(command.args(["-c", script, address]))
+}
