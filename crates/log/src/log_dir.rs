@@ -216,6 +216,12 @@ impl LogDir {
         self.path.join(partition.to_string())
     }
 
+    /// A folder for the copy of a partition that moves here. `unique` is any number that was not
+    /// used before.
+    pub fn folder_for_move(&self, partition: &TopicPartition, unique: u128) -> PathBuf {
+        self.path.join(cut_name(partition, unique, FUTURE_SUFFIX))
+    }
+
     /// Renames a partition's folder so that it counts as deleted from now on; its files may be
     /// removed later. `unique` is any number that was not used before. Its log must be closed
     /// to appends. Outlives a power cut once [`LogDir::sync`] has returned.
@@ -224,10 +230,7 @@ impl LogDir {
         partition: &TopicPartition,
         unique: u128,
     ) -> Result<PathBuf, StorageError> {
-        let suffix = format!("-{}.{unique:032x}{DELETE_SUFFIX}", partition.partition);
-        let keep = partition.topic.len().min(NAME_LEN_MAX - suffix.len());
-        // Topic names are ASCII; a cut inside a letter gives up the name altogether.
-        let name = format!("{}{suffix}", partition.topic.get(..keep).unwrap_or_default());
+        let name = cut_name(partition, unique, DELETE_SUFFIX);
         let (from, to) = (self.folder_of(partition), self.path.join(name));
         self.disk.rename(&from, &to).context("rename", &from)?;
         Ok(to)
@@ -270,6 +273,14 @@ impl LogDir {
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         replace(&*self.disk, &self.path.join(CLEAN_SHUTDOWN), text.as_bytes(), Durable::Yes)
     }
+}
+
+/// The name of a folder that is not live: the topic's name cut short if need be.
+fn cut_name(partition: &TopicPartition, unique: u128, kind: &str) -> String {
+    let suffix = format!("-{}.{unique:032x}{kind}", partition.partition);
+    let keep = partition.topic.len().min(NAME_LEN_MAX - suffix.len());
+    // Topic names are ASCII; a cut inside a letter gives up the name altogether.
+    format!("{}{suffix}", partition.topic.get(..keep).unwrap_or_default())
 }
 
 /// Takes the lock that a Java process would take, and one that holds within this process too.

@@ -1,4 +1,4 @@
-//! DescribeLogDirs (key 35, v1–v5). KIP-113, 784, 827, 1066.
+//! DescribeLogDirs (key 35, v1–v5), AlterReplicaLogDirs (key 34, v1–v2). KIP-113, 784, 827, 1066.
 //!
 //! v3 top-level error · v4 bytes of the volume · v5 cordoned flag.
 
@@ -7,13 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use naru_log::Health;
-use naru_model::ErrorCode;
+use naru_model::{ErrorCode, TopicPartition};
+use naru_protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogDirsRequest;
+use naru_protocol::messages::alter_replica_log_dirs_response::{
+    AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult, AlterReplicaLogDirsResponse,
+};
 use naru_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
 use naru_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 
 use crate::dispatch::RequestContext;
+use crate::node::Node;
 use crate::partition::Partition;
 use crate::security::{Operation, Resource};
 
@@ -54,7 +59,7 @@ pub(crate) fn describe(
         DescribeLogDirsResult {
             error_code: ErrorCode::None.code(),
             log_dir: dir.path().display().to_string(),
-            topics: topics(&here),
+            topics: topics(&context.node, &here, &wanted, dir.path()),
             total_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_blocks, vfs.f_frsize)),
             usable_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_bavail, vfs.f_frsize)),
             is_cordoned: false,
@@ -74,7 +79,13 @@ fn offline(dir: &Path) -> DescribeLogDirsResult {
     }
 }
 
-fn topics(partitions: &[&Arc<Partition>]) -> Vec<DescribeLogDirsTopic> {
+/// The replicas that lie in a directory, and those that move to it.
+fn topics(
+    node: &Node,
+    partitions: &[&Arc<Partition>],
+    all: &[&Arc<Partition>],
+    dir: &Path,
+) -> Vec<DescribeLogDirsTopic> {
     let mut by_topic: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in partitions {
         by_topic.entry(partition.topic()).or_default().push(DescribeLogDirsPartition {
@@ -84,8 +95,75 @@ fn topics(partitions: &[&Arc<Partition>]) -> Vec<DescribeLogDirsTopic> {
             is_future_key: false,
         });
     }
+    for partition in all {
+        let Some(moving) = node.moves().of(partition).filter(|moving| moving.to == dir) else {
+            continue;
+        };
+        let (behind, size) = moving.progress(partition.log_end());
+        by_topic.entry(partition.topic()).or_default().push(DescribeLogDirsPartition {
+            partition_index: partition.index(),
+            partition_size: i64::try_from(size).unwrap_or(i64::MAX),
+            offset_lag: behind,
+            is_future_key: true,
+        });
+    }
     by_topic
         .into_iter()
         .map(|(name, partitions)| DescribeLogDirsTopic { name: name.to_owned(), partitions })
         .collect()
+}
+
+pub(crate) fn alter(
+    context: &RequestContext,
+    request: AlterReplicaLogDirsRequest,
+) -> AlterReplicaLogDirsResponse {
+    let mut by_topic: BTreeMap<String, Vec<AlterReplicaLogDirPartitionResult>> = BTreeMap::new();
+    for dir in request.dirs {
+        for topic in dir.topics {
+            for partition_index in topic.partitions {
+                let asked = alter_one(context, Path::new(&dir.path), &topic.name, partition_index);
+                let error_code = asked.err().unwrap_or(ErrorCode::None).code();
+                by_topic
+                    .entry(topic.name.clone())
+                    .or_default()
+                    .push(AlterReplicaLogDirPartitionResult { partition_index, error_code });
+            }
+        }
+    }
+    let results = by_topic
+        .into_iter()
+        .map(|(topic_name, partitions)| AlterReplicaLogDirTopicResult { topic_name, partitions });
+    AlterReplicaLogDirsResponse { results: results.collect(), ..Default::default() }
+}
+
+/// Has one replica move. One that is not here yet is made there when it comes.
+fn alter_one(
+    context: &RequestContext,
+    to: &Path,
+    topic: &str,
+    index: i32,
+) -> Result<(), ErrorCode> {
+    let node = &context.node;
+    if !context.may(Operation::Alter, Resource::Cluster) {
+        return Err(ErrorCode::ClusterAuthorizationFailed);
+    }
+    if node.storage().unopened().iter().any(|dir| dir == to) {
+        return Err(ErrorCode::KafkaStorageError);
+    }
+    let dir = node.storage().dir(to).ok_or(ErrorCode::LogDirNotFound)?;
+    if dir.health().now() == Health::Failed {
+        return Err(ErrorCode::KafkaStorageError);
+    }
+    match node.partitions().by_name(topic, index) {
+        Ok(partition) => node.move_to_dir(&partition, to),
+        Err(_) => {
+            node.storage().prefer(TopicPartition::new(topic, index), to);
+            let known = node.image().partition(topic, index).is_some();
+            Err(if known {
+                ErrorCode::ReplicaNotAvailable
+            } else {
+                ErrorCode::UnknownTopicOrPartition
+            })
+        }
+    }
 }

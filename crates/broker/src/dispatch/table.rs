@@ -111,6 +111,7 @@ table! {
     TxnOffsetCommit 0..=5 later api::txn_offset_commit::handle;
     DescribeConfigs 1..=4 now api::configs::describe;
     AlterConfigs 0..=2 later api::configs::alter;
+    AlterReplicaLogDirs 1..=2 now api::log_dirs::alter;
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
     SaslAuthenticate 0..=2 now api::sasl::authenticate;
     CreatePartitions 0..=3 forward CreatePartitionsRequest;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use naru_security::Principal;
 
@@ -122,7 +122,7 @@ pub(crate) struct ConnectionLimits {
 
 #[derive(Debug)]
 pub(crate) struct ConnectionRegistry {
-    limits: ConnectionLimits,
+    limits: RwLock<ConnectionLimits>,
     open: Mutex<Open>,
 }
 
@@ -141,16 +141,21 @@ pub(crate) struct Place {
 
 impl ConnectionRegistry {
     pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits, open: Mutex::default() })
+        Arc::new(Self { limits: RwLock::new(limits), open: Mutex::default() })
+    }
+
+    /// Puts other limits in force; connections that are open stay.
+    pub(crate) fn limit(&self, limits: ConnectionLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Counts a connection from `ip`, unless a limit is reached.
     pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let ip_max = self.limits.per_ip_overrides.get(&ip).copied();
-        let ip_max = ip_max.unwrap_or(self.limits.per_ip);
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let ip_max = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip);
         let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
-        if open.total >= self.limits.total || from_ip >= ip_max {
+        if open.total >= limits.total || from_ip >= ip_max {
             return None;
         }
         open.total += 1;

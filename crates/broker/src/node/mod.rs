@@ -9,6 +9,7 @@ mod dirs;
 mod error;
 mod fitness;
 mod join;
+mod moves;
 mod open;
 mod react;
 mod start;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 
 pub(crate) use cleaner::Cleaner;
 pub use error::{ExitCode, StartError};
+pub(crate) use moves::Moves;
 pub use start::{GivenUp, Progress, RunningNode, start};
 pub use summary::Summary;
 
@@ -69,6 +71,7 @@ pub(crate) struct Node {
     replication: Arc<Replication>,
     fetchers: Fetchers,
     cleaner: Cleaner,
+    moves: Moves,
     background: tokio::runtime::Handle,
     stop: watch::Sender<bool>,
     random: AtomicU64,
@@ -163,6 +166,11 @@ impl Node {
         &self.fetchers
     }
 
+    /// Replicas that move between log directories.
+    pub(crate) fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
     /// What compacts logs.
     pub(crate) fn cleaner(&self) -> &Cleaner {
         &self.cleaner
@@ -230,8 +238,17 @@ impl Node {
         Arc::new(PartitionSettings::new(
             &topic_config,
             self.config.decode_inflated_bytes_max,
-            self.config.log.producer_id_expiration_ms,
+            self.producer_id_expiration_ms(),
         ))
+    }
+
+    /// `producer.id.expiration.ms`, which may change while the node runs.
+    fn producer_id_expiration_ms(&self) -> i64 {
+        let text = self.layers(|layers| {
+            layers.effective("producer.id.expiration.ms").map(|text| text.into_owned())
+        });
+        let set = text.and_then(|text| text.trim().parse().ok());
+        set.unwrap_or(self.config.log.producer_id_expiration_ms)
     }
 
     pub(crate) fn partition_services(&self, topic: &Arc<str>) -> PartitionServices {

@@ -22,6 +22,7 @@ pub(super) fn open_known_partitions(
     node.set_throttles();
     node.cleaner().configure(node);
     node.reload_security();
+    node.limit_connections();
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {

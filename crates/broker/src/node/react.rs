@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError};
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_log::Health;
-use naru_model::config::ReplicationThrottle;
+use naru_model::config::{ReplicationThrottle, SocketConfig};
 use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
+use super::start::connection_limits;
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
 use crate::storage::{LogToOpen, OpenedLog, open_all};
@@ -214,6 +215,7 @@ impl Node {
             self.set_throttles();
             self.cleaner().configure(self);
             self.reload_security();
+            self.limit_connections();
             image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
         }
     }
@@ -227,6 +229,14 @@ impl Node {
             props
         });
         self.security.reload(&props, &self.config);
+    }
+
+    /// Takes over how many connections there may be.
+    pub(super) fn limit_connections(&self) {
+        match self.layers(SocketConfig::resolve) {
+            Ok(sockets) => self.connections().limit(connection_limits(&sockets)),
+            Err(error) => tracing::error!(%error, "connections are limited as they were"),
+        }
     }
 
     /// Takes over the limits of replication that are set on this broker or on all.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use naru_client::net::ConnectionOptions;
 use naru_model::Uuid;
-use naru_model::config::{BrokerConfig, Endpoint, Loaded};
+use naru_model::config::{BrokerConfig, Endpoint, Loaded, SocketConfig};
 use tokio::sync::watch;
 
 use super::join::Patience;
-use super::{Cleaner, Node, StartError, Summary, chores, cleaner, join, millis, now};
+use super::{Cleaner, Moves, Node, StartError, Summary, chores, cleaner, join, millis, now};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
@@ -97,13 +97,14 @@ pub fn start(
         partitions: PartitionTable::default(),
         coordination: Coordination::default(),
         fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
-        connections: ConnectionRegistry::new(connection_limits(&config)),
+        connections: ConnectionRegistry::new(connection_limits(&config.sockets)),
         metrics: Arc::new(NodeMetrics::default()),
         topic_metrics: Mutex::default(),
         flusher,
         replication,
         fetchers: Fetchers::default(),
         cleaner: Cleaner::default(),
+        moves: Moves::new(config.log.move_threads),
         background: background.handle().clone(),
         stop,
         random,
@@ -138,6 +139,7 @@ pub fn start(
     node.storage
         .keep_checkpoints_of(|name| node.partitions.by_name(&name.topic, name.partition).is_ok())?;
     node.remove_later(deleted_before, 0);
+    node.resume_moves();
     // Coordinators load in the background; clients are told so meanwhile.
     node.coordination.adopt(&node, &node.image());
     let reactions = node.metadata.start_reacting(&node, image.end_offset())?;
@@ -319,8 +321,7 @@ fn link_options(config: &BrokerConfig, links: &Links) -> ConnectionOptions {
     }
 }
 
-fn connection_limits(config: &BrokerConfig) -> ConnectionLimits {
-    let sockets = &config.sockets;
+pub(super) fn connection_limits(sockets: &SocketConfig) -> ConnectionLimits {
     let overrides = sockets.max_connections_per_ip_overrides.iter().filter_map(|(host, max)| {
         let address = resolve(host, 0).ok()?;
         Some((address.ip(), *max))

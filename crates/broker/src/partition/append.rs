@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use naru_log::{AppendError, NewBatch, Origin, Verification};
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
-use naru_records::{InvalidBatch, validate_produced};
+use naru_records::{BatchHeader, InvalidBatch, ValidBatch, recompress, validate_produced};
 use tokio::sync::oneshot;
 
-use super::{Partition, Role, Stored};
+use super::{Partition, PartitionSettings, Role, Stored};
 
 /// A batch that is in the log.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,28 @@ impl From<&InvalidBatch> for Refused {
     }
 }
 
+/// A produced batch in the codec that the topic asks for, with its header, if it came in another.
+/// The size is judged again: it is another one.
+fn recode(
+    bytes: &Bytes,
+    valid: &ValidBatch,
+    settings: &PartitionSettings,
+) -> Result<Option<(Vec<u8>, BatchHeader)>, Refused> {
+    let Some((codec, level)) = settings.compression else { return Ok(None) };
+    if valid.header.compression() == Ok(codec) {
+        return Ok(None);
+    }
+    let refused = |error: InvalidBatch| Refused::from(&error);
+    let recoded = recompress(bytes, codec, level, settings.inflated_max);
+    let recoded = recoded.map_err(|error| refused(error.into()))?;
+    let max = settings.log.max_message_bytes;
+    if recoded.len() > max {
+        return Err(refused(InvalidBatch::TooLarge { bytes: recoded.len(), max }));
+    }
+    let header = BatchHeader::parse(&recoded).map_err(|error| refused(error.into()))?;
+    Ok(Some((recoded, header)))
+}
+
 impl Partition {
     /// Appends what a client produced; with `for_all` (acks=all) only if enough replicas are in
     /// sync, and only with this `verification` if it begins a transaction.
@@ -75,7 +97,14 @@ impl Partition {
         let metrics = self.metrics();
         metrics.messages_in.add(u64::from(valid.record_count().unsigned_abs()));
         metrics.bytes_in.add(bytes.len() as u64);
-        let batch = NewBatch::validated(bytes, valid).with_verification(verification);
+        let recoded = recode(bytes, &valid, &settings)?;
+        let batch = match &recoded {
+            None => NewBatch::validated(bytes, valid),
+            Some((bytes, header)) => {
+                NewBatch::validated(bytes, ValidBatch { header: *header, ..valid })
+            }
+        };
+        let batch = batch.with_verification(verification);
         self.append(batch, Origin::Client, now)
     }
 

@@ -3,9 +3,9 @@
 use naru_log::LogConfig;
 use naru_model::Timestamp;
 use naru_model::config::{
-    Durability, ThrottledReplicas, TimestampType as ConfiguredTime, TopicConfig,
+    Durability, ThrottledReplicas, TimestampType as ConfiguredTime, TopicCompression, TopicConfig,
 };
-use naru_records::{ProduceLimits, TimestampType};
+use naru_records::{Compression, ProduceLimits, TimestampType};
 
 /// The settings of one topic's partitions, worked out once.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub(crate) struct PartitionSettings {
     pub(crate) leader_throttled: ThrottledReplicas,
     /// Replicas that hold themselves back.
     pub(crate) follower_throttled: ThrottledReplicas,
+    /// Codec and level of stored batches; none keeps what was sent (`compression.type`).
+    pub(crate) compression: Option<(Compression, Option<i32>)>,
     /// What a compressed batch may inflate to.
     pub(crate) inflated_max: u64,
 }
@@ -61,6 +63,7 @@ impl PartitionSettings {
             min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
             leader_throttled: topic.leader_throttled_replicas.clone(),
             follower_throttled: topic.follower_throttled_replicas.clone(),
+            compression: stored_codec(topic.compression),
             inflated_max: inflated_max as u64,
         }
     }
@@ -76,5 +79,20 @@ impl PartitionSettings {
             compacted: self.log.compact,
             now,
         }
+    }
+}
+
+/// Codec and level that a topic asks for; none if it takes what it gets.
+fn stored_codec(configured: TopicCompression) -> Option<(Compression, Option<i32>)> {
+    match configured {
+        TopicCompression::Producer => None,
+        TopicCompression::Uncompressed => Some((Compression::None, None)),
+        // -1 is the codec's own default.
+        TopicCompression::Gzip(level) => {
+            Some((Compression::Gzip, Some(level).filter(|level| *level >= 0)))
+        }
+        TopicCompression::Snappy => Some((Compression::Snappy, None)),
+        TopicCompression::Lz4(level) => Some((Compression::Lz4, Some(level))),
+        TopicCompression::Zstd(level) => Some((Compression::Zstd, Some(level))),
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn is_administration(api: ApiKey) -> bool {
             | ApiKey::IncrementalAlterConfigs
             | ApiKey::ElectLeaders
             | ApiKey::AlterPartitionReassignments
+            | ApiKey::AlterReplicaLogDirs
             | ApiKey::UpdateFeatures
             | ApiKey::UnregisterBroker
             | ApiKey::AddRaftVoter

@@ -24,6 +24,9 @@ use crate::partition::Partition;
 /// Name of the folder of the metadata log, which is no partition of a topic.
 pub(crate) const METADATA_FOLDER: &str = "__cluster_metadata-0";
 
+/// Most wishes for directories that are remembered.
+const PREFERRED_MAX: usize = 10_000;
+
 /// All log directories.
 #[derive(Debug)]
 pub(crate) struct Storage {
@@ -32,6 +35,10 @@ pub(crate) struct Storage {
     unopened: Vec<PathBuf>,
     /// Where each partition's log was found when the directories were opened.
     found: Mutex<HashMap<TopicPartition, PathBuf>>,
+    /// Copies of partitions that were moving when the node stopped.
+    futures: Mutex<Vec<(TopicPartition, PathBuf)>>,
+    /// The directories that partitions are to be made in, by who has asked for that.
+    preferred: Mutex<HashMap<TopicPartition, PathBuf>>,
     /// Held while a checkpoint is written: the later state must win.
     checkpointing: Mutex<()>,
     told: health::Told,
@@ -61,6 +68,8 @@ impl Storage {
             dirs,
             unopened,
             found: Mutex::default(),
+            futures: Mutex::default(),
+            preferred: Mutex::default(),
             checkpointing: Mutex::default(),
             told: health::Told::default(),
         })
@@ -96,7 +105,12 @@ impl Storage {
                         found.insert(folder.partition, folder.path);
                     }
                     FolderKind::Deleting => deleted.push(folder.path),
-                    FolderKind::Live | FolderKind::Stray | FolderKind::Future => {}
+                    FolderKind::Future => {
+                        let mut futures =
+                            self.futures.lock().unwrap_or_else(PoisonError::into_inner);
+                        futures.push((folder.partition, folder.path));
+                    }
+                    FolderKind::Live | FolderKind::Stray => {}
                 }
             }
         }
@@ -149,13 +163,33 @@ impl Storage {
                 Some(_) | None => return Ok((dir, path)),
             }
         }
-        let dir = self.emptiest();
+        let dir = self.preferred(partition).unwrap_or_else(|| self.emptiest());
         let path = dir.folder_of(partition);
         self.note(partition.clone(), path.clone());
         Ok((dir, path))
     }
 
-    fn note(&self, partition: TopicPartition, path: PathBuf) {
+    /// The copies that were found, once.
+    pub(crate) fn take_futures(&self) -> Vec<(TopicPartition, PathBuf)> {
+        std::mem::take(&mut self.futures.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has a partition that is not here yet made in this directory, if it is made.
+    pub(crate) fn prefer(&self, partition: TopicPartition, dir: &Path) {
+        let mut preferred = self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        if preferred.len() < PREFERRED_MAX {
+            preferred.insert(partition, dir.to_path_buf());
+        }
+    }
+
+    fn preferred(&self, partition: &TopicPartition) -> Option<&LogDir> {
+        let mut preferred = self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = preferred.remove(partition)?;
+        self.usable().find(|dir| dir.path() == path)
+    }
+
+    /// Notes where a partition lies.
+    pub(crate) fn note(&self, partition: TopicPartition, path: PathBuf) {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, path);
     }
 

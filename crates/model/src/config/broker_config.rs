@@ -104,6 +104,8 @@ pub struct LogManagerConfig {
     pub high_watermark_checkpoint_interval_ms: u64,
     /// Partitions recovered at a time in each directory.
     pub recovery_threads_per_data_dir: usize,
+    /// Replicas that move between directories at a time.
+    pub move_threads: usize,
     /// Idle time after which a producer is forgotten.
     pub producer_id_expiration_ms: i64,
     /// How often idle producers are looked for.
@@ -305,6 +307,14 @@ impl BrokerConfig {
 }
 
 impl SocketConfig {
+    /// The settings that count now for a broker.
+    ///
+    /// # Errors
+    /// When a value does not fit its key; the checks at the change keep that out.
+    pub fn resolve(layers: &Layers<'_>) -> Result<Self, ConfigError> {
+        Self::read(&Reader::broker(*layers))
+    }
+
     fn read(read: &Reader<'_>) -> Result<Self, ConfigError> {
         let buffer = |name| read.long(name).map(|n| usize::try_from(n).ok());
         // Kafka's default size would switch off the kernel's own, better, choice.
@@ -334,7 +344,11 @@ impl LogManagerConfig {
             Some(dirs) => dirs,
             None => read.list("log.dir")?.unwrap_or_default(),
         };
+        let move_threads = read.maybe_int("num.replica.alter.log.dirs.threads")?;
         Ok(Self {
+            move_threads: move_threads
+                .and_then(|threads| usize::try_from(threads).ok())
+                .unwrap_or(dirs.len()),
             dirs,
             retention_check_interval_ms: non_negative(read, "log.retention.check.interval.ms")?,
             initial_task_delay_ms: non_negative(read, "log.initial.task.delay.ms")?,

@@ -121,7 +121,6 @@ pub enum Status {
 }
 
 pub(super) const SERVED: Status = Status::Served;
-pub(super) const DIRECTORY_MOVES: Status = Status::NotYet("moves between data directories");
 pub(super) const CORDONING: Status = Status::NotYet("cordoned data directories");
 pub(super) const SHARE_GROUPS: Status = Status::NotYet("share groups");
 pub(super) const STREAMS_GROUPS: Status = Status::NotYet("streams groups");
@@ -131,8 +130,7 @@ pub(super) const SECURITY: Status = Status::NotYet("security");
 pub(super) const KERBEROS: Status = Status::NotYet("Kerberos");
 pub(super) const QUOTAS: Status = Status::NotYet("quotas");
 pub(super) const QUEUED: Status = Status::NotYet("a limit on the bytes of waiting requests");
-pub(super) const RECOMPRESSION: Status =
-    Status::NotYet("compression by the broker; batches are stored as received");
+pub(super) const LZ4_LEVEL: Status = Status::NoMeaning("lz4 has one level here, the fast one");
 pub(super) const PREALLOCATION: Status =
     Status::NoMeaning("segment files grow as they are written, without cost");
 pub(super) const BACKLOG: Status =

@@ -8,6 +8,7 @@ mod damage;
 mod faults;
 mod files;
 mod kill;
+mod log_dirs;
 mod restart;
 mod security;
 mod stream;
@@ -89,6 +90,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "compaction",
         about: "compacted topics: the same records left as under Kafka, read by its dump tool",
         run: compaction::run,
+    },
+    Scenario {
+        name: "log-dirs",
+        about: "replicas moved between directories by Kafka's tools; codecs of topics",
+        run: log_dirs::run,
     },
     Scenario {
         name: "bad-input",

@@ -14,5 +14,5 @@ config_rows! {
     /// Bytes a second this broker fetches for the replicas a topic lists as throttled.
     "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0), ClusterWide, SERVED;
     /// Bytes a second that moves between this broker's directories may take.
-    "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0), ClusterWide, DIRECTORY_MOVES;
+    "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0), ClusterWide, SERVED;
 }

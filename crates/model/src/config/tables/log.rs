@@ -66,13 +66,13 @@ config_rows! {
     /// Largest record batch accepted.
     "message.max.bytes": Int = "1048588", AtLeast(0), ClusterWide, SERVED;
     /// Codec of stored batches; producer keeps the sender's.
-    "compression.type": String = "producer", CODECS, ClusterWide, RECOMPRESSION;
+    "compression.type": String = "producer", CODECS, ClusterWide, SERVED;
     /// Level when the broker compresses with gzip.
-    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, RECOMPRESSION;
+    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, SERVED;
     /// Level when the broker compresses with lz4.
-    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, RECOMPRESSION;
+    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, LZ4_LEVEL;
     /// Level when the broker compresses with zstd.
-    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, RECOMPRESSION;
+    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, SERVED;
     /// What happens to old segments: delete, compact, both or nothing.
     "log.cleanup.policy": List = "delete", POLICIES, ClusterWide, SERVED;
     /// Whether compaction runs.
@@ -100,7 +100,7 @@ config_rows! {
     /// Partitions recovered at a time in each data directory.
     "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, SERVED;
     /// Moves between data directories at a time.
-    "num.replica.alter.log.dirs.threads": Int = null, Any, ReadOnly, DIRECTORY_MOVES;
+    "num.replica.alter.log.dirs.threads": Int = null, Any, ReadOnly, SERVED;
     /// Idle time after which a producer's sequence numbers are forgotten.
     "producer.id.expiration.ms": Int = "86400000", AtLeast(1), ClusterWide, SERVED;
     /// How often idle producers are looked for.

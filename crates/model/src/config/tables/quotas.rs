@@ -22,9 +22,9 @@ config_rows! {
     /// Length of one replication window.
     "replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, SERVED;
     /// Windows that moves between directories are measured over.
-    "alter.log.dirs.replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, DIRECTORY_MOVES;
+    "alter.log.dirs.replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, TUNED;
     /// Length of one window of those moves.
-    "alter.log.dirs.replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, DIRECTORY_MOVES;
+    "alter.log.dirs.replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, TUNED;
     /// Java class that decides client quotas.
     "client.quota.callback.class": Class = null, Any, ReadOnly, JAVA;
     /// Java classes that metrics are reported to.

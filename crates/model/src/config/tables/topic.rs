@@ -14,13 +14,13 @@ config_rows! {
     /// What happens to old segments: delete, compact, both or nothing.
     "cleanup.policy": List = "delete", POLICIES, ClusterWide, SERVED ["log.cleanup.policy"];
     /// Codec of stored batches; producer keeps the sender's.
-    "compression.type": String = "producer", CODECS, ClusterWide, RECOMPRESSION ["compression.type"];
+    "compression.type": String = "producer", CODECS, ClusterWide, SERVED ["compression.type"];
     /// Level when the broker compresses with gzip.
-    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, RECOMPRESSION ["compression.gzip.level"];
+    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, SERVED ["compression.gzip.level"];
     /// Level when the broker compresses with lz4.
-    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, RECOMPRESSION ["compression.lz4.level"];
+    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, LZ4_LEVEL ["compression.lz4.level"];
     /// Level when the broker compresses with zstd.
-    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, RECOMPRESSION ["compression.zstd.level"];
+    "compression.zstd.level": Int = "3", Between(-131_072, 22), ClusterWide, SERVED ["compression.zstd.level"];
     /// How long tombstones stay in a compacted log.
     "delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, SERVED ["log.cleaner.delete.retention.ms"];
     /// Time between dropping a segment and removing its files.
