@@ -130,7 +130,7 @@ fn reassign(stage: &Stage<'_>, broker: &Broker, to: &Path) -> Result<()> {
     let words = ["--reassignment-json-file", &plan.display().to_string(), "--execute"];
     let class = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
     let said = tool(stage, class, broker, &words)?;
-    ensure!(said.contains("Successfully started log directory move"), "{said}");
+    ensure!(said.contains("Successfully started moving log directory"), "{said}");
     Ok(())
 }
 
