@@ -49,6 +49,7 @@ fn place(id: i32, fsync: bool, min_insync_replicas: usize) -> Place {
         min_insync_replicas,
         leader_throttled: ThrottledReplicas::Listed(Vec::new()),
         follower_throttled: ThrottledReplicas::Listed(Vec::new()),
+        compression: None,
         inflated_max: 1 << 20,
     };
     let partition = Partition::new(PartitionParts {
