@@ -55,6 +55,7 @@ pub struct RunningNode {
 
 /// Starts a node. In a cluster that may take until others are there: [`StartError::GivenUp`] if
 /// `given_up` turns true before the node is let in.
+#[expect(clippy::too_many_lines, reason = "one step after the other, each with its name")]
 pub fn start(
     loaded: Loaded,
     progress: Progress<'_>,

@@ -113,7 +113,6 @@ fn every_key_is_accounted_for() {
             "unknown config log.retention.hour; did you mean log.retention.hours?",
             "unknown config my.plugin",
             "not served yet (a limit on the bytes of waiting requests): queued.max.request.bytes",
-            "not served yet (security): super.users",
             "no meaning here (ZooKeeper's work is built in): zookeeper.connect",
             "no meaning here (gone from Kafka since 4.0): inter.broker.protocol.version",
             "no meaning here (no thread pool to size: one task serves each connection): \
