@@ -47,6 +47,8 @@ pub(crate) fn describe(
             )),
             Some(infos) => {
                 result.credential_infos.clone_from(infos);
+                // Kafka says nothing with an empty text.
+                result.error_message = Some(String::new());
                 None
             }
             None => Some((
@@ -60,5 +62,9 @@ pub(crate) fn describe(
         }
         result
     });
-    DescribeUserScramCredentialsResponse { results: results.collect(), ..Default::default() }
+    DescribeUserScramCredentialsResponse {
+        error_message: Some(String::new()),
+        results: results.collect(),
+        ..Default::default()
+    }
 }

@@ -18,6 +18,7 @@ pub enum Tree {
 const NAMING: &[&str] = &[
     "name",
     "topic_name",
+    "user",
     "topic",
     "resource_name",
     "group_id",

@@ -42,8 +42,13 @@ pub fn users(s: &mut Session) {
     };
     s.ask("nobody", 0, &describe(&[]));
     s.ask("nobody by name", 0, &describe(&["alice"]));
-    let both = vec![upsertion("alice", 1, 4096), upsertion("alice", 2, 8192)];
-    s.ask("a user", 0, &alter(Vec::new(), both));
+    let both = vec![upsertion("eve", 1, 4096), upsertion("eve", 2, 8192)];
+    s.ask("both mechanisms at once", 0, &alter(Vec::new(), both));
+    for mechanism in [1, 2] {
+        s.quiet(0, &alter(vec![deletion("eve", mechanism)], Vec::new()));
+    }
+    s.ask("a user", 0, &alter(Vec::new(), vec![upsertion("alice", 1, 4096)]));
+    s.ask("another mechanism", 0, &alter(Vec::new(), vec![upsertion("alice", 2, 8192)]));
     s.ask("another", 0, &alter(Vec::new(), vec![upsertion("bob", 1, 16_384)]));
     s.settle();
     s.ask("all", 0, &describe(&[]));
@@ -63,7 +68,7 @@ pub fn users(s: &mut Session) {
     ] {
         s.ask(label, 0, &request);
     }
-    let all = vec![deletion("alice", 1), deletion("alice", 2), deletion("bob", 1)];
+    let all = vec![deletion("alice", 1), deletion("bob", 1)];
     s.ask("delete", 0, &alter(all, Vec::new()));
     s.settle();
     s.ask("who is left", 0, &describe(&[]));
