@@ -19,6 +19,7 @@ const NAMING: &[&str] = &[
     "name",
     "topic_name",
     "user",
+    "mechanism",
     "topic",
     "resource_name",
     "group_id",
