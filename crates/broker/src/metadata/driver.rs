@@ -6,6 +6,8 @@
 //! active controller, what the log's end will be, which decisions read. A decision is answered
 //! when its records are committed.
 
+mod follow;
+mod lead;
 mod room;
 mod tend;
 
@@ -16,8 +18,7 @@ use std::time::{Duration, Instant};
 
 use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSettings};
 use naru_controller::raft::{
-    ControlRecord, Effect, Event, LogView as _, Quorum, RaftRequest, RaftResponse, SnapshotId,
-    SnapshotPolicy, Unreachable,
+    Effect, Event, Quorum, RaftRequest, RaftResponse, SnapshotPolicy, Unreachable,
 };
 use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use naru_controller::{Controller, RecordAndVersion};
@@ -26,7 +27,6 @@ use naru_protocol::Records;
 use tokio::sync::oneshot;
 
 use super::journal::{Journal, JournalError, Retention};
-use super::open::{LogRecords, replay_snapshot};
 use super::transport::Transport;
 use super::{Leadership, Reaction, Shared};
 use crate::metrics::Seldom;
@@ -456,174 +456,6 @@ impl Driver {
         }
     }
 
-    /// Appends what the leader sent. What cannot be appended is fetched again.
-    fn follow(&mut self, records: &[u8]) -> Result<(), JournalError> {
-        let appended = self.journal.append_fetched(records).and_then(|appended| {
-            self.journal.sync()?;
-            Ok(appended)
-        });
-        match appended {
-            Ok((end, control)) => self.step(Event::Fetched { end, control }),
-            Err(error) => {
-                if error.is_full {
-                    self.note_no_room(false);
-                }
-                // On a full disk it is tried many times a second.
-                if let Some(left_out) = self.not_appended.note(Instant::now()) {
-                    tracing::error!(%error, left_out, "fetched metadata was not appended");
-                }
-                self.step(Event::FetchFailed)
-            }
-        }
-    }
-
-    fn take_chunk(
-        &mut self,
-        id: SnapshotId,
-        position: i64,
-        bytes: &[u8],
-        last: bool,
-    ) -> Result<(), JournalError> {
-        match self.journal.write_part(id, position, bytes, last) {
-            Ok(None) => Ok(()),
-            Ok(Some(path)) => match self.install(id, &path) {
-                Ok(control) => self.step(Event::SnapshotInstalled { id, control }),
-                Err(error) => {
-                    tracing::error!(%error, "a fetched snapshot is not used");
-                    self.step(Event::FetchFailed)
-                }
-            },
-            Err(error) => {
-                tracing::error!(%error, "a part of a snapshot was not written");
-                self.step(Event::FetchFailed)
-            }
-        }
-    }
-
-    /// Starts over from a whole snapshot: state, log, and what everybody sees.
-    fn install(
-        &mut self,
-        id: SnapshotId,
-        path: &std::path::Path,
-    ) -> Result<Vec<ControlRecord>, JournalError> {
-        let storage = |error: &dyn std::fmt::Display| JournalError::storage(error);
-        let bytes = std::fs::read(path).map_err(|error| storage(&error))?;
-        let LogRecords { control, metadata } =
-            LogRecords::of_snapshot(&bytes.clone().into()).map_err(|error| storage(&error))?;
-        let mut fresh = self.shared.empty_controller();
-        replay_snapshot(&mut fresh, id, metadata).map_err(|error| storage(&error))?;
-        self.journal.install(id, &bytes)?;
-        let before = self.shared.image();
-        self.committed = fresh;
-        let mut published = self.committed.publish();
-        published.delta = naru_controller::MetadataDelta::between(&before, &published.image);
-        self.shared.publish(Reaction {
-            image: published.image,
-            delta: published.delta,
-            done: Vec::new(),
-        });
-        Ok(control)
-    }
-
-    /// Decides, writes the records, and lets whoever asked wait for their commit.
-    fn decide(&mut self, job: Job) -> Result<(), JournalError> {
-        let Some(active) = &mut self.active else {
-            if self.leading && self.early.len() < WAITING_MAX {
-                self.early.push_back(job);
-            } else {
-                (job.refuse)(ErrorCode::NotController);
-            }
-            return Ok(());
-        };
-        if self.waiting.len() >= WAITING_MAX {
-            (job.refuse)(ErrorCode::RequestTimedOut);
-            return Ok(());
-        }
-        let mut deciding = Deciding {
-            controller: &active.controller,
-            sessions: &mut active.sessions,
-            now: self.clock.now(),
-            next_offset: self.journal.end(),
-            quorum: &self.quorum,
-            raise_kraft_version: false,
-        };
-        let (records, done) = (job.run)(&mut deciding);
-        let raise = deciding.raise_kraft_version;
-        let written = self.write(&records);
-        let code = match &written {
-            Ok(()) if raise => self.raise_kraft_version()?,
-            Ok(()) => None,
-            // Whoever leads next is asked instead.
-            Err(error) if error.is_full && self.has_successors() => Some(ErrorCode::NotController),
-            Err(error) => Some(error.code),
-        };
-        // Writing can end this leadership. Another leader may put other records in these places:
-        // their commit is not the commit of these.
-        let code = code.or_else(|| self.active.is_none().then_some(ErrorCode::NotController));
-        match code {
-            Some(code) => done(Err(code)),
-            None => self.wait(done, job.after_reaction),
-        }
-        self.mind_full(written, false)
-    }
-
-    /// Makes a static quorum dynamic; what is in the way, if anything is.
-    fn raise_kraft_version(&mut self) -> Result<Option<ErrorCode>, JournalError> {
-        let mut effects = Vec::new();
-        let now = self.clock.now();
-        match self.quorum.upgrade_kraft_version(now, &self.journal, &mut effects) {
-            Ok(_) => {
-                self.execute(effects)?;
-                // What was not written cannot be waited for.
-                let lost = self.no_room.as_ref().is_some_and(|no_room| no_room.control);
-                Ok(lost.then_some(ErrorCode::KafkaStorageError))
-            }
-            Err(error) => Ok(Some((&error).into())),
-        }
-    }
-
-    /// Writes what the controller has decided by itself. On a full disk it will decide so again.
-    fn write_or_wait(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
-        let written = self.write(records);
-        self.mind_full(written, false)
-    }
-
-    /// Keeps an answer back until everything that is in the log now is committed.
-    fn wait(&mut self, done: Done, after_reaction: bool) {
-        let end = self.journal.end();
-        if after_reaction || self.quorum.high_watermark().is_none_or(|committed| committed < end) {
-            self.waiting.push_back(Waiting { end, done, after_reaction });
-            // With nothing new to commit, nothing else would release it.
-            if self.quorum.high_watermark().is_some_and(|committed| committed >= end) {
-                self.release(end);
-            }
-        } else {
-            done(Ok(()));
-        }
-    }
-
-    /// Appends records that the active controller has decided, and replays them into its state.
-    fn write(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        let epoch = self.quorum.epoch();
-        let place = self.journal.append_records(epoch, records)?;
-        if let Some(active) = &mut self.active {
-            for (index, record) in records.iter().enumerate() {
-                // What the controller has decided it can replay; otherwise state and log differ.
-                active.controller.replay(place.after(index), epoch, &record.record).map_err(
-                    |error| {
-                        JournalError::storage(&format!("a decision cannot be replayed: {error}"))
-                    },
-                )?;
-            }
-        }
-        self.unsynced = true;
-        self.tending.written_ms = self.clock.now();
-        self.step(Event::Appended { log_end: place.after(records.len()) })
-    }
-
     /// Takes over what is committed now, publishes it, and answers who waited for it.
     fn commit(&mut self, to: i64) -> Result<(), JournalError> {
         let policy = &mut self.policy;
@@ -656,48 +488,6 @@ impl Driver {
             self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
         }
         self.shared.publish(Reaction { image: published.image, delta: published.delta, done });
-    }
-
-    /// The first commit of this leader: all that earlier leaders committed is known now.
-    fn activate(&mut self) -> Result<(), JournalError> {
-        let controller = self.committed.clone();
-        let records = controller.decide_activate(&self.bootstrap, self.settings.bootstrap);
-        let sessions = controller.start_sessions(self.settings.sessions, self.clock.now());
-        let brokers: Vec<_> = controller
-            .image()
-            .brokers()
-            .filter(|broker| !broker.fenced && broker.id != self.settings.node_id)
-            .cloned()
-            .collect();
-        self.active = Some(Active { controller, sessions });
-        self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
-        let written = self.write(&records);
-        if written.as_ref().is_err_and(|error| error.is_full) {
-            // Not active without them; somebody else is to lead, or this node again when it can.
-            self.active = None;
-            return self.mind_full(written, true);
-        }
-        written?;
-        self.tell_leadership();
-        // A broker that went down together with the last controller is noticed at once.
-        self.transport.probe_brokers(&brokers);
-        while let Some(job) = self.early.pop_front() {
-            self.decide(job)?;
-        }
-        Ok(())
-    }
-
-    fn step_down(&mut self) {
-        self.active = None;
-        self.leading = false;
-        for waiting in std::mem::take(&mut self.waiting) {
-            // It may still be committed by the next leader; whoever asked looks again.
-            (waiting.done)(Err(ErrorCode::NotController));
-        }
-        for job in std::mem::take(&mut self.early) {
-            (job.refuse)(ErrorCode::NotController);
-        }
-        self.tell_leadership();
     }
 
     fn tell_leadership(&self) {
