@@ -5,6 +5,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -53,6 +54,15 @@ pub struct RunningNode {
     summary: Summary,
 }
 
+/// Where logs lie: those of topics, and the metadata's.
+fn directories(config: &BrokerConfig) -> Vec<PathBuf> {
+    let mut dirs = config.log.dirs.clone();
+    if !dirs.contains(&config.metadata_log.dir) {
+        dirs.push(config.metadata_log.dir.clone());
+    }
+    dirs
+}
+
 /// Starts a node. In a cluster that may take until others are there: [`StartError::GivenUp`] if
 /// `given_up` turns true before the node is let in.
 #[expect(clippy::too_many_lines, reason = "one step after the other, each with its name")]
@@ -69,13 +79,9 @@ pub fn start(
     let controller_bound = bind_controllers(&config)?;
     let (http_socket, http_problem) = bind_http(&config);
 
-    let mut dirs = config.log.dirs.clone();
-    if !dirs.contains(&config.metadata_log.dir) {
-        dirs.push(config.metadata_log.dir.clone());
-    }
     let seed = seed()?;
     let random = AtomicU64::new(seed);
-    let mut storage = Storage::open(&dirs, &config.metadata_log.dir)?;
+    let mut storage = Storage::open(&directories(&config), &config.metadata_log.dir)?;
     let background = background()?;
     let previous_epoch = previous_epoch(&storage);
     let patience = Patience::new(background.handle().clone(), given_up);
