@@ -5,7 +5,6 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -55,7 +54,7 @@ pub struct RunningNode {
 }
 
 /// Where logs lie: those of topics, and the metadata's.
-fn directories(config: &BrokerConfig) -> Vec<PathBuf> {
+fn directories(config: &BrokerConfig) -> Vec<String> {
     let mut dirs = config.log.dirs.clone();
     if !dirs.contains(&config.metadata_log.dir) {
         dirs.push(config.metadata_log.dir.clone());
