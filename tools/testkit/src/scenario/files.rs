@@ -161,11 +161,13 @@ fn replace_files(from: &Path, to: &Path) -> Result<()> {
 
 /// Apache Kafka's dump tool over every file of a stopped broker.
 fn dump_all(stage: &Stage<'_>, broker: &Broker, when: &str, outcome: &mut Outcome) {
-    let kinds: [(&str, &str, &[&str]); 7] = [
+    let kinds: [(&str, &str, &[&str]); 9] = [
         ("files-", "log", &["--deep-iteration", "--print-data-log"]),
         ("files-", "index", &[]),
         ("files-", "timeindex", &[]),
         ("files-", "snapshot", &[]),
+        ("files-transactions-", "txnindex", &[]),
+        ("__transaction_state-", "log", &["--deep-iteration", "--transaction-log-decoder"]),
         ("__consumer_offsets-", "log", &["--deep-iteration", "--offsets-decoder"]),
         ("__cluster_metadata-", "log", &["--deep-iteration", "--cluster-metadata-decoder"]),
         ("__cluster_metadata-", "checkpoint", &["--deep-iteration", "--cluster-metadata-decoder"]),

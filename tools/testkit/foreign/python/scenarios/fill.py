@@ -24,6 +24,8 @@ RECORDS = 6000
 # The smallest segment that Kafka allows: a partition has several of them.
 SEGMENT = 1 << 20
 GROUP, COMMITTED = "files-group", 1234
+# Two producers' transactions overlap in each round; some are aborted.
+ROUNDS, OF_TRANSACTION = 40, 15
 
 
 def topic(codec):
@@ -50,7 +52,8 @@ def text(number):
 def make_topics():
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
     config = {"segment.bytes": str(SEGMENT)}
-    new = [NewTopic(topic(codec), PARTITIONS, 1, config=config) for codec in CODECS]
+    names = [topic(codec) for codec in CODECS] + [topic("transactions")]
+    new = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
     for future in admin.create_topics(new, operation_timeout=30).values():
         future.result(30)
 
@@ -84,8 +87,9 @@ def fill(codec):
     eq(failed, [])
 
 
-def reader(group="files-reader"):
+def reader(group="files-reader", level="read_committed"):
     conf = {"group.id": group, "enable.auto.commit": False, "check.crcs": True}
+    conf["isolation.level"] = level
     return Consumer({"bootstrap.servers": BOOTSTRAP, **conf})
 
 
@@ -115,6 +119,55 @@ def verify(codec):
     consumer.close()
 
 
+def of_transaction(writer, turn):
+    """The values that a transaction writes to each partition."""
+    return [b"%d:%d:%d:" % (writer, turn, n) + text(n * 37) for n in range(OF_TRANSACTION)]
+
+
+def is_committed(writer, turn):
+    return turn % (3, 4)[writer] != 0
+
+
+def fill_transactions():
+    writers = []
+    for writer in range(2):
+        conf = {"bootstrap.servers": BOOTSTRAP, "transactional.id": f"files-{writer}"}
+        writers.append(Producer(conf))
+        writers[writer].init_transactions(60)
+    for turn in range(ROUNDS):
+        for writer, producer in enumerate(writers):
+            producer.begin_transaction()
+            for value in of_transaction(writer, turn):
+                for partition in range(PARTITIONS):
+                    producer.produce(topic("transactions"), value, None, partition)
+            eq(producer.flush(60), 0, "undelivered")
+        for writer, producer in enumerate(writers):
+            if is_committed(writer, turn):
+                producer.commit_transaction(60)
+            else:
+                producer.abort_transaction(60)
+
+
+def verify_transactions(level, counts):
+    rounds = [(writer, turn) for turn in range(ROUNDS) for writer in range(2)]
+    want = [v for one in rounds if counts(*one) for v in of_transaction(*one)]
+    consumer = reader(level=level)
+    consumer.assign([TopicPartition(topic("transactions"), p, 0) for p in range(PARTITIONS)])
+    got = [[] for _ in range(PARTITIONS)]
+    while sum(map(len, got)) < len(want) * PARTITIONS:
+        messages = consumer.consume(2000, 20)
+        report.ok(messages, f"only {list(map(len, got))} of {len(want)} records")
+        for m in messages:
+            report.ok(not m.error(), m.error())
+            got[m.partition()].append(m.value())
+    more = consumer.consume(1, 1)
+    eq([m.value()[:9] for m in more], [], "more than was written")
+    for partition in range(PARTITIONS):
+        eq([v[:9] for v in got[partition]], [v[:9] for v in want], f"partition {partition}")
+        eq(got[partition], want, f"partition {partition}")
+    consumer.close()
+
+
 if STEP in ("topics", "fill"):
     feature("topics are made")(make_topics)
 for codec in CODECS:
@@ -122,6 +175,16 @@ for codec in CODECS:
         feature(f"{RECORDS * PARTITIONS} records are written with {codec}")(lambda c=codec: fill(c))
     elif STEP.startswith("verify"):
         feature(f"records written with {codec} are read back")(lambda c=codec: verify(c))
+
+if STEP == "fill":
+    feature(f"{ROUNDS * 2} transactions are written, some aborted")(fill_transactions)
+elif STEP.startswith("verify"):
+    feature("a reader of committed records gets those of transactions that were committed")(
+        lambda: verify_transactions("read_committed", is_committed)
+    )
+    feature("a reader of all records gets those of aborted transactions, too")(
+        lambda: verify_transactions("read_uncommitted", lambda *_: True)
+    )
 
 
 def place():
