@@ -4,13 +4,17 @@
 //! a failure one at a time until those that were on their way are through. Metadata is looked up
 //! in any running node's image.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use naru_model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use naru_model::{
+    ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, Uuid,
+};
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
 
+use crate::broker::OFFSETS_TOPIC;
+use crate::group_clients::GroupClients;
 use crate::judge::facts_in;
 use crate::message::{
     Actor, ControllerResponse, FIRST_CLIENT, Failed, FetchAsk, Fetched, Lane, ProduceAsk, Request,
@@ -72,6 +76,8 @@ pub(crate) struct Producer {
 pub(crate) struct Consumer {
     positions: BTreeMap<PartitionKey, i64>,
     asked: Option<(Rpc, PartitionKey)>,
+    /// Whether it asks who leads, as far as it knows.
+    asks_leader: bool,
     next_rpc: Rpc,
     turn: usize,
 }
@@ -120,9 +126,11 @@ impl Clients {
     }
 
     /// A batch that is not acknowledged yet: its partition and first sequence.
-    pub(crate) fn outstanding(&self) -> Option<(PartitionKey, i32)> {
+    pub(crate) fn outstanding(&self, deleted: &BTreeSet<Uuid>) -> Option<(PartitionKey, i32)> {
         let all = self.producers.values().flat_map(|producer| &producer.partitions);
-        all.into_iter().find_map(|(key, out)| Some((*key, out.batches.front()?.sequence)))
+        all.into_iter()
+            .filter(|(key, _)| !deleted.contains(&key.topic))
+            .find_map(|(key, out)| Some((*key, out.batches.front()?.sequence)))
     }
 
     /// How far consumers have read.
@@ -145,6 +153,9 @@ impl World {
         };
         let mut found = Vec::new();
         for topic in process.metadata.image.topics() {
+            if &*topic.name == OFFSETS_TOPIC {
+                continue;
+            }
             for (index, state) in topic.partitions.iter() {
                 let key = PartitionKey { topic: topic.id, partition: *index };
                 let newest = self.clients.epochs.entry((actor, key)).or_insert(state.leader_epoch);
@@ -162,6 +173,7 @@ impl World {
 
     pub(crate) fn at_client(&mut self, actor: Actor, event: ClientEvent) {
         match event {
+            ClientEvent::Go if GroupClients::is_one(actor) => self.use_group(actor),
             ClientEvent::Go if self.clients.consumers.contains_key(&actor) => self.consume(actor),
             ClientEvent::Go => self.produce(actor),
             ClientEvent::Retry(key) => {
@@ -250,6 +262,9 @@ impl World {
         if actor == ADMIN {
             return self.administrator_answered(result);
         }
+        if GroupClients::is_one(actor) {
+            return self.group_answered(actor, rpc, result);
+        }
         if self.clients.consumers.contains_key(&actor) {
             return self.consumed(actor, rpc, result);
         }
@@ -327,11 +342,20 @@ impl World {
             return;
         }
         consumer.turn += 1;
-        let (key, leader) = known[consumer.turn % known.len()];
+        let (key, known_leader) = known[consumer.turn % known.len()];
+        let mut leader = known_leader;
+        // A consumer that told its rack may be sent to a follower, in sync or not (KIP-392).
+        if self.random.percent(25) {
+            leader = Some(
+                i32::try_from(self.random.between(1, i64::from(self.settings.nodes))).unwrap_or(1),
+            );
+        }
+        let Some(consumer) = self.clients.consumers.get_mut(&actor) else { return };
         let position = *consumer.positions.entry(key).or_insert(0);
         consumer.next_rpc += 1;
         let rpc = consumer.next_rpc;
         consumer.asked = Some((rpc, key));
+        consumer.asks_leader = known_leader == leader;
         let ask = Ask {
             leader_epoch: LeaderEpoch(-1),
             offset: Offset(position),
@@ -358,9 +382,13 @@ impl World {
                     (ErrorCode::None, Ok(Some(next))) => {
                         consumer.positions.insert(key, next);
                         pause = 5;
+                        if !consumer.asks_leader {
+                            self.judge.met.read_from_followers += 1;
+                        }
                         self.judge.consumed(key, position, &found);
                     }
-                    (ErrorCode::OffsetOutOfRange, _) => {
+                    // A follower that lags does not have it yet.
+                    (ErrorCode::OffsetOutOfRange, _) if consumer.asks_leader => {
                         let what = format!("{key:?}: a consumer has read up to {position}");
                         self.judge.broken("what was read is never lost", what);
                     }

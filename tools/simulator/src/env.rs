@@ -66,6 +66,14 @@ pub(crate) enum NodeEvent {
     FetchWoken {
         parked: u64,
     },
+    /// A coordinator reads its partition.
+    GroupsLoad {
+        number: u64,
+    },
+    /// Something in a coordinator is due.
+    GroupsTick {
+        number: u64,
+    },
     IsrTick,
     Chores,
     /// Stops cleanly, beginning with the leaders.

@@ -6,9 +6,11 @@ use naru_protocol::messages::alter_partition_reassignments_request::{
     AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
 };
 use naru_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use naru_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 
+use crate::broker::OFFSETS_TOPIC;
 use crate::clients::ADMIN;
 use crate::env::NodeEvent;
 use crate::message::{ControllerRequest, FIRST_CLIENT, Request};
@@ -249,9 +251,18 @@ impl World {
         let next = self.random.between(300, 3000);
         self.after(next, Happening::Administrate);
         let Some(controller) = self.active_controller() else { return };
-        let topics = self.judge.reference.image().topic_count();
+        let image = self.judge.reference.image();
+        if image.topic(OFFSETS_TOPIC).is_none() {
+            let request = self.new_topic(OFFSETS_TOPIC.to_owned(), 1);
+            return self.ask_as_administrator(controller, Request::Controller(request));
+        }
+        let topics = image.topic_count() - 1;
         if topics == 0 || (topics < 4 && self.random.percent(15)) {
-            let request = self.new_topic(topics);
+            let partitions = if topics == 0 { self.settings.partitions } else { 1 };
+            let taken = |name: &String| image.topic(name).is_some();
+            // A deleted topic's name is used again.
+            let name = (0..).map(|number| format!("topic-{number}")).find(|name| !taken(name));
+            let request = self.new_topic(name.unwrap_or_default(), partitions);
             return self.ask_as_administrator(controller, Request::Controller(request));
         }
         match self.random.between(0, 9) {
@@ -269,15 +280,19 @@ impl World {
                 let request = ControllerRequest::ElectLeaders(request);
                 self.ask_as_administrator(controller, Request::Controller(request));
             }
+            8 => {
+                if let Some(request) = self.deletion() {
+                    self.ask_as_administrator(controller, Request::Controller(request));
+                }
+            }
             6 | 7 if self.settings.dynamic => self.change_voters(controller),
             _ => {}
         }
     }
 
-    fn new_topic(&mut self, topics: usize) -> ControllerRequest {
-        let partitions = if topics == 0 { self.settings.partitions } else { 1 };
+    fn new_topic(&mut self, name: String, partitions: i32) -> ControllerRequest {
         let topic = CreatableTopic {
-            name: format!("topic-{topics}"),
+            name,
             num_partitions: partitions,
             replication_factor: self.settings.replication_factor,
             ..CreatableTopic::default()
@@ -286,6 +301,23 @@ impl World {
         let request =
             CreateTopicsRequest { topics: vec![topic], timeout_ms: 1000, validate_only: false };
         ControllerRequest::CreateTopics(request)
+    }
+
+    /// Deletes a topic; another one of its name may be created later.
+    fn deletion(&mut self) -> Option<ControllerRequest> {
+        let image = self.judge.reference.image();
+        let names: Vec<String> = image
+            .topics()
+            .map(|topic| topic.name.to_string())
+            .filter(|name| name != OFFSETS_TOPIC)
+            .collect();
+        let name = self.random.pick(&names)?;
+        note!(self, "administrator deletes {name}");
+        Some(ControllerRequest::DeleteTopics(DeleteTopicsRequest {
+            topics: vec![DeleteTopicState { name: Some(name), ..DeleteTopicState::default() }],
+            timeout_ms: 1000,
+            ..DeleteTopicsRequest::default()
+        }))
     }
 
     fn reassignment(&mut self) -> Option<ControllerRequest> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use naru_controller::Controller;
 use naru_controller::batch::{LogRecord, read_batch};
 use naru_log::LogReader;
-use naru_model::{LeaderEpoch, Offset};
+use naru_model::{LeaderEpoch, Offset, Uuid};
 use naru_replication::PartitionKey;
 
 /// A promise that was broken.
@@ -23,6 +23,9 @@ pub struct Violation {
 
 /// One committed record: the epoch it was written in, its producer, its sequence.
 pub(crate) type Fact = (i32, i64, i32);
+
+/// Stands for the producer of what coordinators write.
+const COORDINATOR: i64 = -1;
 
 /// What was promised of one partition.
 #[derive(Debug, Default)]
@@ -61,6 +64,14 @@ pub struct Met {
     pub crashes: u64,
     /// ISR changes and elections that metadata holds.
     pub partition_changes: u64,
+    /// Commits of offsets that were acknowledged.
+    pub offsets_committed: u64,
+    /// Committed offsets that were looked up.
+    pub offsets_looked_up: u64,
+    /// Topics that were deleted.
+    pub topics_deleted: u64,
+    /// Records that consumers read from followers.
+    pub read_from_followers: u64,
 }
 
 impl std::ops::AddAssign for Met {
@@ -75,6 +86,10 @@ impl std::ops::AddAssign for Met {
         self.committed += other.committed;
         self.crashes += other.crashes;
         self.partition_changes += other.partition_changes;
+        self.offsets_committed += other.offsets_committed;
+        self.offsets_looked_up += other.offsets_looked_up;
+        self.topics_deleted += other.topics_deleted;
+        self.read_from_followers += other.read_from_followers;
     }
 }
 
@@ -97,6 +112,8 @@ pub(crate) struct Judge {
     /// What the committed metadata comes to.
     pub(crate) reference: Controller,
     pub(crate) partitions: BTreeMap<PartitionKey, PartitionFacts>,
+    /// Topics that are gone for good.
+    pub(crate) deleted: BTreeSet<Uuid>,
     /// Batches that leaders have, but refused as out of order when they were sent again.
     pub(crate) forgotten: BTreeSet<(PartitionKey, i64, i32)>,
 }
@@ -116,6 +133,7 @@ impl Judge {
             metadata_marks: BTreeMap::new(),
             reference: Controller::new(0, std::sync::Arc::default()),
             partitions: BTreeMap::new(),
+            deleted: BTreeSet::new(),
             forgotten: BTreeSet::new(),
         }
     }
@@ -212,6 +230,10 @@ impl Judge {
         }
         self.reference.advance_to(next, epoch);
         let published = self.reference.publish();
+        for topic in published.delta.topics_deleted.keys() {
+            self.met.topics_deleted += 1;
+            self.deleted.insert(*topic);
+        }
         for (topic, index) in &published.delta.partitions_changed {
             self.met.partition_changes += 1;
             let topic = published.image.topic_by_id(*topic);
@@ -359,9 +381,9 @@ impl Judge {
                     facts.committed_in.push(epoch.0);
                     let (_, producer, sequence) = *fact;
                     let next = facts.next.entry(producer).or_insert(0);
-                    let expected = std::mem::replace(next, sequence + 1);
+                    let expected = std::mem::replace(next, sequence.wrapping_add(1));
                     self.met.committed += 1;
-                    if sequence != expected {
+                    if sequence != expected && producer != COORDINATOR {
                         let what = format!(
                             "broker {node} {key:?} at {offset}: producer {producer} sequence \
                              {sequence}, the next is {expected}"
@@ -474,10 +496,15 @@ pub(crate) fn facts_in(bytes: &[u8], found: &mut Vec<(i64, Fact)>) -> Result<Opt
         // The last one may be cut short.
         let Ok((header, batch)) = item else { break };
         header.check_crc(batch).map_err(|error| error.to_string())?;
-        let stamp = header.producer().ok_or("a batch without a producer")?;
+        // A coordinator's batch has no producer: it is known by its checksum.
+        let stamp = header.producer().map(|stamp| (stamp.id.0, stamp.base_sequence.0));
         for index in 0..header.record_count {
             let offset = header.base_offset.0 + i64::from(index);
-            let fact = (header.partition_leader_epoch.0, stamp.id.0, stamp.base_sequence.0 + index);
+            let (producer, sequence) = stamp.map_or_else(
+                || (COORDINATOR, header.crc.cast_signed().wrapping_add(index)),
+                |(producer, first)| (producer, first + index),
+            );
+            let fact = (header.partition_leader_epoch.0, producer, sequence);
             found.push((offset, fact));
         }
         next = Some(header.next_offset().0);

@@ -13,6 +13,7 @@ mod clients;
 mod disk;
 mod env;
 mod faults;
+mod group_clients;
 mod judge;
 mod message;
 mod metadata;

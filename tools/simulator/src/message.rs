@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use naru_controller::raft::{RaftRequest, RaftResponse};
+use naru_coordinators::{Command, Reply};
 use naru_model::{BrokerEpoch, BrokerId, ErrorCode, Offset};
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use naru_protocol::messages::alter_partition_request::AlterPartitionRequest;
@@ -14,6 +15,7 @@ use naru_protocol::messages::broker_heartbeat_response::BrokerHeartbeatResponse;
 use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequest;
 use naru_protocol::messages::broker_registration_response::BrokerRegistrationResponse;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
+use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_replication::{FetchRequestPlan, PartitionKey};
 
@@ -45,6 +47,7 @@ pub(crate) enum Request {
     Produce(ProduceAsk),
     /// Where the leader's logs begin and end.
     ListOffsets(Vec<PartitionKey>),
+    Group(Command),
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +57,7 @@ pub(crate) enum Response {
     Fetch(FetchAnswer),
     Produce(ProduceAnswer),
     ListOffsets(Vec<(PartitionKey, Offset, Offset)>),
+    Group(Result<Reply, ErrorCode>),
 }
 
 /// Why there is no answer.
@@ -72,6 +76,7 @@ pub(crate) enum ControllerRequest {
     Heartbeat(BrokerHeartbeatRequest),
     AlterPartition(AlterPartitionRequest),
     CreateTopics(CreateTopicsRequest),
+    DeleteTopics(DeleteTopicsRequest),
     ElectLeaders(ElectLeadersRequest),
     Reassign(AlterPartitionReassignmentsRequest),
 }

@@ -144,10 +144,13 @@ impl World {
                 }
             }
         }
-        if let Some((key, sequence)) = self.clients.outstanding() {
+        if let Some((key, sequence)) = self.clients.outstanding(&self.judge.deleted) {
             return Some(format!("{key:?}: the batch from {sequence} on is not acknowledged"));
         }
         for (key, position) in self.clients.positions() {
+            if self.judge.deleted.contains(&key.topic) {
+                continue;
+            }
             let committed = self.judge.partitions.get(&key).map_or(0, |f| f.committed.len());
             if usize::try_from(position) != Ok(committed) {
                 return Some(format!("{key:?} is read up to {position} of {committed}"));
@@ -161,6 +164,9 @@ impl World {
         for node in self.nodes.values() {
             let Some(process) = &node.process else { continue };
             for (key, partition) in &process.broker.partitions {
+                if self.judge.deleted.contains(&key.topic) {
+                    return Err(format!("broker {} keeps {key:?} of a deleted topic", node.id));
+                }
                 let image = self.judge.reference.image().topic_by_id(key.topic);
                 let state = image.and_then(|topic| topic.partitions.get(&key.partition));
                 if !state.is_some_and(|state| state.replicas.contains(&node.id)) {

@@ -27,11 +27,19 @@ pub enum Mutation {
     VoterSkipsTruncation,
     /// A leader goes on taking batches after it was told to follow.
     AppendWithoutLeading,
+    /// A coordinator answers although it has heard of nobody for long.
+    CoordinatorWithoutLease,
+    /// A coordinator answers with what it has read, committed or not.
+    CoordinatorReadsUncommitted,
+    /// A broker keeps the replicas of topics that are deleted.
+    KeepDeletedTopics,
+    /// A follower serves consumers up to its log end.
+    FollowerServesUncommitted,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::LeaderCountsUnsynced,
         Self::LeaderCountsUnfetched,
         Self::FollowerPromisesUnsynced,
@@ -43,6 +51,10 @@ impl Mutation {
         Self::VoterSkipsSync,
         Self::VoterSkipsTruncation,
         Self::AppendWithoutLeading,
+        Self::CoordinatorWithoutLease,
+        Self::CoordinatorReadsUncommitted,
+        Self::KeepDeletedTopics,
+        Self::FollowerServesUncommitted,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clients::{ClientEvent, Clients};
 use crate::disk::NodeDisk;
 use crate::env::{Emit, Env, NodeEvent};
+use crate::group_clients::GroupClients;
 use crate::judge::Judge;
 use crate::message::Actor;
 use crate::metadata;
@@ -85,6 +86,7 @@ pub(crate) struct World {
     pub(crate) nodes: BTreeMap<i32, Node>,
     pub(crate) network: Network,
     pub(crate) clients: Clients,
+    pub(crate) group_clients: GroupClients,
     pub(crate) calm: bool,
     queue: BTreeMap<(i64, u64), Happening>,
     sequence: u64,
@@ -103,6 +105,7 @@ impl World {
             nodes: BTreeMap::new(),
             network: Network::default(),
             clients,
+            group_clients: GroupClients::default(),
             calm: false,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -135,6 +138,9 @@ impl World {
         }
         for (actor, event) in world.clients.first_events() {
             world.after(500, Happening::Client(actor, event));
+        }
+        for actor in GroupClients::actors() {
+            world.after(700, Happening::Client(actor, ClientEvent::Go));
         }
         world.after(3000, Happening::Fault);
         world.after(1500, Happening::Administrate);

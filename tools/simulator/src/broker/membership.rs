@@ -55,6 +55,8 @@ pub(crate) struct Registration {
     turn: u64,
     asking: bool,
     began: i64,
+    /// When the last heartbeat was sent that a controller has answered.
+    pub(super) contact: i64,
     leadership: Leadership,
 }
 
@@ -69,6 +71,7 @@ impl Registration {
             turn: 0,
             asking: false,
             began: 0,
+            contact: 0,
             leadership: Leadership::default(),
         }
     }
@@ -225,6 +228,7 @@ impl Broker {
             Ok(Response::Controller(Ok(ControllerResponse::Heartbeat(response)))) => {
                 match ErrorCode::from_code(response.error_code) {
                     ErrorCode::None => {
+                        self.registration.contact = self.registration.began;
                         let state = if response.should_shut_down {
                             State::MayGo
                         } else if response.is_fenced {

@@ -1,6 +1,7 @@
 //! The broker of a simulated node: partitions around the production cores, executed as
 //! `broker::{partition, peer, node}` do.
 
+mod coordinator;
 mod fetcher;
 mod membership;
 mod partition;
@@ -21,6 +22,8 @@ use crate::env::{Env, NodeEvent};
 use crate::message::{Failed, ProduceAsk, Request, Response, Rpc, Ticket};
 use crate::settings::times;
 use crate::trace::note;
+use coordinator::Coordinator;
+pub(crate) use coordinator::{OFFSETS_TOPIC, committed_offset};
 use fetcher::Fetcher;
 use membership::Registration;
 pub(crate) use membership::State;
@@ -76,6 +79,9 @@ pub(crate) struct Broker {
     /// Came before this broker serves.
     early: Vec<(Ticket, Request)>,
     last_number: u64,
+    coordinator: Option<Coordinator>,
+    /// When this node last knew all of the metadata.
+    pub(crate) metadata_current_at: Option<i64>,
     /// The logs are open.
     pub(crate) open: bool,
     /// Requests are answered.
@@ -141,6 +147,8 @@ impl Broker {
             not_opened: BTreeSet::new(),
             early: Vec::new(),
             last_number: 0,
+            coordinator: None,
+            metadata_current_at: None,
             open: false,
             serving: false,
             clean_start: clean.is_some(),
@@ -250,6 +258,7 @@ impl Broker {
                 });
                 env.answer(ticket, Response::ListOffsets(found.collect()));
             }
+            Request::Group(command) => self.ask_groups(env, ticket, command),
             Request::Raft(_) | Request::Controller(_) => {}
         }
         self.pass_on(env);
@@ -294,6 +303,8 @@ impl Broker {
             NodeEvent::Fetcher { source } => self.run_fetcher(env, source),
             NodeEvent::FetchExpired { parked } => self.look_again(env, parked, true),
             NodeEvent::FetchWoken { parked } => self.look_again(env, parked, false),
+            NodeEvent::GroupsLoad { number } => self.load_groups(env, number),
+            NodeEvent::GroupsTick { number } => self.tick_groups(env, number),
             NodeEvent::IsrTick => {
                 for partition in self.partitions.values_mut() {
                     if partition.replica.is_leader() {
@@ -326,6 +337,7 @@ impl Broker {
         for key in stored {
             self.has_stored(env, key);
         }
+        self.tend_groups(env);
         self.send_proposals(env);
     }
 

@@ -323,6 +323,34 @@ impl Partition {
         }
     }
 
+    /// Appends what a coordinator writes; the offset behind it.
+    pub(super) fn append_own(
+        &mut self,
+        env: &mut Env<'_>,
+        brokers: &dyn Brokers,
+        bytes: &[u8],
+    ) -> Result<Offset, ErrorCode> {
+        if self.offline {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        if !self.replica.is_leader() {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        if self.replica.is_under_min_isr() {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let batch = NewBatch::built(bytes).map_err(|error| ErrorCode::from(&error))?;
+        let epoch = self.replica.epoch();
+        let appended = self.log.append_one(batch, Origin::Coordinator, epoch, env.wall()).map_err(
+            |error| {
+                self.note_failure(env, &error);
+                ErrorCode::from(&error)
+            },
+        )?;
+        self.after_append(env, brokers);
+        Ok(appended.last_offset.plus(1))
+    }
+
     fn try_produce(
         &mut self,
         env: &mut Env<'_>,

@@ -9,6 +9,7 @@ use super::{Broker, folder};
 use crate::env::Env;
 use crate::message::Response;
 use crate::metadata::Reaction;
+use crate::settings::Mutation;
 use crate::trace::note;
 
 impl Broker {
@@ -19,7 +20,8 @@ impl Broker {
             self.learn_brokers(&image);
         }
         self.image = image;
-        for id in delta.topics_deleted.keys() {
+        let keeps = env.settings.has(Mutation::KeepDeletedTopics);
+        for id in delta.topics_deleted.keys().filter(|_| !keeps) {
             let keys = self.partitions.keys().copied().filter(|key| key.topic == *id);
             for key in keys.collect::<Vec<_>>() {
                 self.drop_partition(env, key, ErrorCode::UnknownTopicOrPartition);
@@ -81,14 +83,25 @@ impl Broker {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         match partition.apply(env, &self.brokers, &state) {
             RoleChange::Same => {}
-            RoleChange::Leads | RoleChange::Follows(None, _) => self.unfollow(key),
-            RoleChange::Follows(Some(leader), epoch) => self.follow(env, key, leader, epoch),
+            RoleChange::Leads => {
+                self.unfollow(key);
+                self.lead_groups(env, key, state.leader_epoch.0);
+            }
+            RoleChange::Follows(None, _) => {
+                self.unfollow(key);
+                self.unload_groups(env, key);
+            }
+            RoleChange::Follows(Some(leader), epoch) => {
+                self.unload_groups(env, key);
+                self.follow(env, key, leader, epoch);
+            }
         }
     }
 
     /// Lets go of a partition that was deleted or moved away.
     fn drop_partition(&mut self, env: &mut Env<'_>, key: PartitionKey, error: ErrorCode) {
         self.unfollow(key);
+        self.unload_groups(env, key);
         let Some(mut partition) = self.partitions.remove(&key) else { return };
         note!(env, "n{} drops {:?}", env.node, short(key));
         partition.take_offline(env, error);

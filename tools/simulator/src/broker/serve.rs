@@ -1,6 +1,6 @@
 //! Serving fetches: sessions, reading, waiting, as `broker::api::fetch` and `fetch_session` do.
 //!
-//! Different from there: sessions are never evicted, and an answer names its partitions in the
+//! Different from there: sessions are lost at random, and an answer names its partitions in the
 //! order of their keys.
 
 use std::collections::BTreeMap;
@@ -87,6 +87,10 @@ impl Broker {
             let followed = plan.asked.iter().map(new).collect();
             self.sessions.insert(id, Session { next_epoch: 1, followed });
             return Ok((Some((id, true)), plan.asked.clone()));
+        }
+        if env.random.below(200) == 0 {
+            // Its place was given to another, or it was idle for too long.
+            self.sessions.remove(&plan.session_id);
         }
         let session =
             self.sessions.get_mut(&plan.session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
@@ -218,7 +222,9 @@ fn read(
     if found.diverging.is_some() {
         return found;
     }
-    let all = follower.is_some() || env.settings.has(Mutation::ReadUncommitted);
+    let careless = Mutation::FollowerServesUncommitted;
+    let careless = env.settings.has(careless) && !partition.replica.is_leader();
+    let all = follower.is_some() || env.settings.has(Mutation::ReadUncommitted) || careless;
     let upto = if all { partition.reader.log_end() } else { Offset(found.high_watermark) };
     match partition.reader.read(ask.offset, left, first, upto) {
         Ok(slice) => match slice.read_bytes() {
@@ -246,7 +252,7 @@ fn check(
         return Err(ErrorCode::KafkaStorageError);
     }
     partition.check_leader_epoch(ask.leader_epoch)?;
-    if !partition.replica.is_leader() {
+    if !partition.replica.is_leader() && follower.is_some() {
         return Err(ErrorCode::NotLeaderOrFollower);
     }
     if let Some((replica, epoch)) = follower {

@@ -71,6 +71,11 @@ pub(super) fn decide(
             let codes = decision.response.topics.iter().map(|topic| topic.error_code);
             (decision.records, done(codes), true)
         }
+        ControllerRequest::DeleteTopics(request) => {
+            let decision = controller.decide_delete_topics(request);
+            let codes = decision.response.responses.iter().map(|topic| topic.error_code);
+            (decision.records, done(codes), true)
+        }
         ControllerRequest::ElectLeaders(request) => {
             let decision = controller.decide_elect_leaders(request);
             (decision.records, done([decision.response.error_code]), true)
