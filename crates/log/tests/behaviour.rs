@@ -165,6 +165,39 @@ fn several_batches_are_written_together_and_judged_one_by_one() {
     assert_eq!(written, ["a", "b", "c", "d"]);
 }
 
+/// A snapshot has the last batch of each producer. A client that repeats an earlier one, because
+/// its answer was lost with the broker, would number its records anew and write them twice.
+#[test]
+fn whatever_a_client_may_repeat_is_known_after_a_stop_and_after_a_cut() {
+    let temp = tempfile::tempdir().unwrap();
+    // Each batch is a segment, and another producer writes in between.
+    let config = LogConfig { segment_bytes: 100, ..small() };
+    let (mut log, _) = open(&disk(), temp.path(), &config, true);
+    for n in 0..8 {
+        append(&mut log, &idempotent(9, 0, 2 * n, &["x", "y"]));
+        append(&mut log, &idempotent(10, 0, n, &["other"]));
+    }
+    let repeats = |log: &mut Log, last: i32| {
+        for n in last - 4..=last {
+            let at = append(log, &idempotent(9, 0, 2 * n, &["x", "y"]));
+            assert_eq!(at, Offset(3 * i64::from(n)), "batch {n} of {last}");
+            let at = append(log, &idempotent(10, 0, n, &["other"]));
+            assert_eq!(at, Offset(3 * i64::from(n) + 2), "batch {n} of {last}");
+        }
+        assert_eq!(log.offsets().end, Offset(3 * i64::from(last) + 3), "nothing was written");
+    };
+    repeats(&mut log, 7);
+    log.close().unwrap();
+    let mut log = open(&disk(), temp.path(), &config, true).0;
+    repeats(&mut log, 7);
+    log.truncate_to(Offset(18), NOW).unwrap();
+    repeats(&mut log, 5);
+    drop(log);
+    let mut log = open(&disk(), temp.path(), &config, false).0;
+    repeats(&mut log, 5);
+    assert_eq!(append(&mut log, &idempotent(9, 0, 12, &["x", "y"])), Offset(18));
+}
+
 #[test]
 fn producers_are_judged_as_kafka_does_and_remembered_across_restarts() {
     let temp = tempfile::tempdir().unwrap();
@@ -175,7 +208,9 @@ fn producers_are_judged_as_kafka_does_and_remembered_across_restarts() {
     }
     for clean in [true, false] {
         // The last five are answered with their offsets, older ones are gaps.
-        assert_eq!(append(&mut log, &idempotent(9, 3, 83, &["x"])), Offset(6));
+        for n in 2..=6 {
+            assert_eq!(append(&mut log, &idempotent(9, 3, 77 + n, &["x"])), Offset(i64::from(n)));
+        }
         let old = try_append(&mut log, &idempotent(9, 3, 77, &["any first sequence"]));
         assert!(matches!(old, Err(AppendError::OutOfOrderSequence { .. })));
         let gap = try_append(&mut log, &idempotent(9, 3, 85, &["x"]));

@@ -34,10 +34,12 @@ enum Asked {
         partition: i32,
         offset: i64,
     },
-    /// What was known to be committed when it was asked.
+    /// What was known to be committed when it was asked, who was asked, and when.
     Look {
         partition: i32,
         least: i64,
+        of: i32,
+        at: i64,
     },
 }
 
@@ -78,7 +80,7 @@ impl World {
         } else {
             let partition = groups.partition;
             let least = groups.known.get(&partition).copied().unwrap_or(-1);
-            (Asked::Look { partition, least }, look(partition))
+            (Asked::Look { partition, least, of: leader, at: self.now }, look(partition))
         };
         groups.next_rpc += 1;
         let rpc = groups.next_rpc;
@@ -139,11 +141,13 @@ impl World {
                     groups.offset = 0;
                 }
             }
-            Asked::Look { partition, least } => {
+            Asked::Look { partition, least, of, at } => {
                 let Some(found) = reply.as_ref().and_then(committed_offset) else { return };
                 note!(self, "c{actor} finds {found} of {partition}");
                 self.judge.met.offsets_looked_up += 1;
-                if found < least {
+                if found < least && self.judge.may_be_stale(of, at) {
+                    self.judge.met.stale_offsets += 1;
+                } else if found < least {
                     let what = format!(
                         "partition {partition}: {found} is committed, after {least} was already"
                     );

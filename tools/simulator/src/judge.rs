@@ -6,9 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use naru_controller::Controller;
 use naru_controller::batch::{LogRecord, read_batch};
+use naru_controller::controller::broker_lease_ms;
 use naru_log::LogReader;
 use naru_model::{LeaderEpoch, Offset, Uuid};
 use naru_replication::PartitionKey;
+
+use crate::broker::OFFSETS_TOPIC;
+use crate::settings::times;
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct Violation {
 /// One committed record: the epoch it was written in, its producer, its sequence.
 pub(crate) type Fact = (i32, i64, i32);
 
+/// A decision is on its way for a moment before the judge hears of it.
+const LEASE_SLACK_MS: i64 = 100;
 /// Stands for the producer of what coordinators write.
 const COORDINATOR: i64 = -1;
 
@@ -68,6 +74,8 @@ pub struct Met {
     pub offsets_committed: u64,
     /// Committed offsets that were looked up.
     pub offsets_looked_up: u64,
+    /// Of these, from a broker whose place another had just taken.
+    pub stale_offsets: u64,
     /// Topics that were deleted.
     pub topics_deleted: u64,
     /// Records that consumers read from followers.
@@ -88,6 +96,7 @@ impl std::ops::AddAssign for Met {
         self.partition_changes += other.partition_changes;
         self.offsets_committed += other.offsets_committed;
         self.offsets_looked_up += other.offsets_looked_up;
+        self.stale_offsets += other.stale_offsets;
         self.topics_deleted += other.topics_deleted;
         self.read_from_followers += other.read_from_followers;
     }
@@ -112,6 +121,8 @@ pub(crate) struct Judge {
     /// What the committed metadata comes to.
     pub(crate) reference: Controller,
     pub(crate) partitions: BTreeMap<PartitionKey, PartitionFacts>,
+    /// Who leads the partition of groups, since when.
+    coordinators: Vec<(i64, Option<i32>)>,
     /// Topics that are gone for good.
     pub(crate) deleted: BTreeSet<Uuid>,
     /// Batches that leaders have, but refused as out of order when they were sent again.
@@ -133,6 +144,7 @@ impl Judge {
             metadata_marks: BTreeMap::new(),
             reference: Controller::new(0, std::sync::Arc::default()),
             partitions: BTreeMap::new(),
+            coordinators: Vec::new(),
             deleted: BTreeSet::new(),
             forgotten: BTreeSet::new(),
         }
@@ -237,6 +249,12 @@ impl Judge {
         for (topic, index) in &published.delta.partitions_changed {
             self.met.partition_changes += 1;
             let topic = published.image.topic_by_id(*topic);
+            if let Some(topic) = topic.filter(|topic| &*topic.name == OFFSETS_TOPIC)
+                && let Some(state) = topic.partitions.get(index)
+                && self.coordinators.last().map(|(_, leader)| *leader) != Some(state.leader)
+            {
+                self.coordinators.push((self.now, state.leader));
+            }
             let Some(state) = topic.and_then(|topic| topic.partitions.get(index)) else {
                 continue;
             };
@@ -250,6 +268,24 @@ impl Judge {
                 self.broken("the leader is in the ISR", what());
             }
         }
+    }
+
+    /// Whether a coordinator that was asked at that time may have answered with what was true
+    /// before: one that does not know yet that another leads. With its lease that is over.
+    pub(crate) fn may_be_stale(&self, coordinator: i32, asked_at: i64) -> bool {
+        let reigns = self.coordinators.iter().enumerate();
+        let Some((last, (since, _))) =
+            reigns.rev().find(|(_, (_, leader))| *leader == Some(coordinator))
+        else {
+            return false;
+        };
+        let ended = match self.coordinators.get(last + 1) {
+            Some((end, _)) => *end,
+            // It leads: this reign, if it was asked in it, or the one before.
+            None if asked_at >= *since => return false,
+            None => *since,
+        };
+        asked_at < ended + broker_lease_ms(times::SESSION_MS) + LEASE_SLACK_MS
     }
 
     /// Replaying what is committed gives the same everywhere, and what was decided.

@@ -56,6 +56,7 @@ impl Process {
     /// Lets something happen. An error ends the process.
     pub(crate) fn handle(&mut self, env: &mut Env<'_>, event: NodeEvent) -> Result<(), String> {
         self.broker.metadata_current_at = self.metadata.quorum.current_at(env.steady());
+        self.broker.published = std::sync::Arc::clone(&self.metadata.image);
         match event {
             NodeEvent::Request { ticket, request } => match *request {
                 Request::Raft(request) => {

@@ -150,7 +150,7 @@ impl<S: Hosted> ShardHost<S> {
         let mut shard = S::empty(node, &host.partition);
         let metadata = Arc::clone(node);
         node.background().spawn_blocking(move || {
-            let loaded = host.replay_partition(&mut shard);
+            let loaded = host.replay_partition(&mut shard).and_then(|()| host.wait_for_commit());
             let told_early = {
                 let mut core = host.core();
                 match loaded {
@@ -173,6 +173,17 @@ impl<S: Hosted> ShardHost<S> {
             told_early.into_iter().for_each(|command| host.tell(command));
             background.spawn(Self::run_timer(host));
         });
+    }
+
+    /// What this leader has may not be committed yet. Answered now and lost with this leader, a
+    /// committed offset would go back.
+    fn wait_for_commit(&self) -> Result<(), String> {
+        let Some(committed) = self.partition.park_until_committed() else { return Ok(()) };
+        match committed.blocking_recv() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the partition is gone".to_owned()),
+        }
     }
 
     fn replay_partition(&self, shard: &mut S) -> Result<(), String> {

@@ -225,6 +225,11 @@ impl Partition {
         if role.is_sole { self.park_until(self.log_end(), role.epoch) } else { None }
     }
 
+    /// Waits until all that is in the log now is committed; `None` if it is already.
+    pub(crate) fn park_until_committed(&self) -> Option<oneshot::Receiver<Stored>> {
+        self.park_until(self.log_end(), self.role().epoch)
+    }
+
     fn park_until(&self, end: Offset, epoch: LeaderEpoch) -> Option<oneshot::Receiver<Stored>> {
         // The role is read last: what the high watermark has passed in between may be other
         // records at the same offsets if it followed somebody meanwhile.

@@ -139,7 +139,7 @@ impl Broker {
     pub(super) fn ask_groups(&mut self, env: &mut Env<'_>, ticket: Ticket, command: Command) {
         let now = env.wall();
         let contact = self.is_in_contact(env);
-        let (image, node) = (&self.image, env.node);
+        let (image, node) = (&self.published, env.node);
         let leads = |key: PartitionKey| {
             let topic = image.topic_by_id(key.topic);
             let state = topic.and_then(|topic| topic.partitions.get(&key.partition));

@@ -82,6 +82,8 @@ pub(crate) struct Broker {
     coordinator: Option<Coordinator>,
     /// When this node last knew all of the metadata.
     pub(crate) metadata_current_at: Option<i64>,
+    /// What is known, reacted to or not.
+    pub(crate) published: Arc<MetadataImage>,
     /// The logs are open.
     pub(crate) open: bool,
     /// Requests are answered.
@@ -149,6 +151,7 @@ impl Broker {
             last_number: 0,
             coordinator: None,
             metadata_current_at: None,
+            published: Arc::default(),
             open: false,
             serving: false,
             clean_start: clean.is_some(),
