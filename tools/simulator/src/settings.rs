@@ -38,6 +38,11 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// Whether it shows only when several things go wrong in a row: hundreds of seeds may pass.
+    pub fn is_rare(self) -> bool {
+        matches!(self, Self::CoordinatorWithoutLease | Self::CoordinatorReadsUncommitted)
+    }
+
     /// All of them.
     pub const ALL: [Self; 15] = [
         Self::LeaderCountsUnsynced,
