@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use naru_controller::controller::broker_lease_ms;
+use naru_coordinators::Shard as _;
 use naru_coordinators::{
     Command, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
 };
@@ -123,7 +124,7 @@ impl Broker {
                 for record in records.flatten() {
                     let Some(key) = record.key else { continue };
                     // What it cannot read a shard skips.
-                    let _ = host.shard.replay(&key, record.value.as_ref());
+                    let _ = host.shard.replay(None, &key, record.value.as_ref());
                 }
             }
             if next == before {
