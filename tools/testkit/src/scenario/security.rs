@@ -49,16 +49,12 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
             Ok(())
         })(),
     );
-    outcome.add_result(
-        "kafka-configs makes a SCRAM user",
-        &(|| {
-            let config = "SCRAM-SHA-256=[iterations=8192,password=alice-secret],\
-                      SCRAM-SHA-512=[password=alice-secret]";
-            let words = ["--alter", "--add-config", config, "--entity-type", "users"];
-            let words = [&words[..], &["--entity-name", "alice"]].concat();
-            tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "").map(drop)
-        })(),
-    );
+    let config = "SCRAM-SHA-256=[iterations=8192,password=alice-secret],\
+                  SCRAM-SHA-512=[password=alice-secret]";
+    let words = ["--alter", "--add-config", config, "--entity-type", "users"];
+    let words = [&words[..], &["--entity-name", "alice"]].concat();
+    let made = tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "").map(drop);
+    outcome.add_result("kafka-configs makes a SCRAM user", &made);
     let denied = || {
         let said = tools.run(PRODUCER, &scram, "alice", &["--topic", "private"], "x\n")?;
         ensure!(said.contains("TopicAuthorizationException"), "{said}");
@@ -111,26 +107,24 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let mut python = stage.python("scenarios/security.py")?;
     python.arg(&scram).arg(&admin).arg(&tls).arg(stage.folder);
     stage.cases(&mut python, PATIENCE, outcome)?;
-    outcome.add_result(
-        "certificates change without a restart",
-        &(|| {
-            issue(stage.folder, "server", 7)?;
-            let keystore = fs::read_to_string(stage.folder.join("server.pem"))?;
-            ensure!(keystore.contains("PRIVATE KEY"));
-            let config = format!(
-                "listener.name.tls.ssl.keystore.location={}",
-                stage.folder.join("server.pem").display()
-            );
-            let words = ["--alter", "--add-config", &config, "--entity-type", "brokers"];
-            let words = [&words[..], &["--entity-name", "1"]].concat();
-            let before = serial(&tls)?;
-            tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "")?;
-            let after = serial(&tls)?;
-            ensure!(before != after, "still {before}");
-            Ok(())
-        })(),
-    );
+    let changed = change_certificate(stage.folder, &tools, &admin, &tls);
+    outcome.add_result("certificates change without a restart", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
+    Ok(())
+}
+
+/// Sets another certificate by kafka-configs while the broker runs.
+fn change_certificate(folder: &Path, tools: &Java<'_>, admin: &str, tls: &str) -> Result<()> {
+    issue(folder, "server", 7)?;
+    let keystore = folder.join("server.pem");
+    ensure!(fs::read_to_string(&keystore)?.contains("PRIVATE KEY"));
+    let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
+    let words = ["--alter", "--add-config", &config, "--entity-type", "brokers"];
+    let words = [&words[..], &["--entity-name", "1"]].concat();
+    let before = serial(tls)?;
+    tools.run("kafka.admin.ConfigCommand", admin, "admin", &words, "")?;
+    let after = serial(tls)?;
+    ensure!(before != after, "still {before}");
     Ok(())
 }
 
