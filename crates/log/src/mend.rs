@@ -13,6 +13,7 @@ use naru_model::{ErrorCode, LeaderEpoch, Offset};
 use naru_records::{BatchError, batches};
 
 use crate::checkpoint::{Durable, replace};
+use crate::compact::cut_back;
 use crate::damage::{self, Damage};
 use crate::disk::DiskFile;
 use crate::epochs::LeaderEpochs;
@@ -124,8 +125,14 @@ impl Log {
         } else {
             self.replace_part(&segment, damage, good)?;
         }
+        let mut published = self.shared.lock();
         // A reader may have taken what it read in between for damage.
-        self.shared.lock().changes += 1;
+        published.changes += 1;
+        if gaps_allowed {
+            // The other replica may not have cleaned so far.
+            cut_back(&mut published.cleaned_upto, damage.first);
+        }
+        drop(published);
         self.save_damages()?;
         Ok(())
     }

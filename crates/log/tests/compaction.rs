@@ -67,6 +67,25 @@ fn put(log: &mut Log, key: u8, value: &str) -> i64 {
     append(log, &bytes, Origin::Client).first_offset.0
 }
 
+/// One record of a producer's transaction.
+fn in_transaction(id: i64, sequence: i32, key: u8, value: Option<String>) -> Vec<u8> {
+    let producer = Some(stamp(id, sequence));
+    keyed(&[(key, value)], &BatchOptions { producer, transactional: true, ..Default::default() })
+}
+
+/// The end of a producer's transaction.
+fn marker(id: i64, marker: EndTxnMarker) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(NOW, Some(&marker.key()), Some(&marker.value()));
+    let options = BatchOptions {
+        producer: Some(stamp(id, -1)),
+        transactional: true,
+        control: true,
+        ..Default::default()
+    };
+    builder.build(&options).unwrap()
+}
+
 /// Values of a few keys in turn.
 fn fill(log: &mut Log, count: u8, keys: u8) {
     (0..count).for_each(|n| assert_eq!(put(log, n % keys, &format!("v{n}")), i64::from(n)));
@@ -232,25 +251,7 @@ fn the_last_batch_of_a_producer_stays_for_its_sequence() {
 fn records_of_aborted_transactions_go_and_markers_follow() {
     let disk = SimDisk::new();
     let (mut log, _) = open(&as_disk(&disk), &dir(), &config(), true);
-    let data = |id, sequence, key| {
-        let options = BatchOptions {
-            producer: Some(stamp(id, sequence)),
-            transactional: true,
-            ..Default::default()
-        };
-        keyed(&[(key, Some(format!("of {id}")))], &options)
-    };
-    let marker = |id, marker: EndTxnMarker| {
-        let mut builder = BatchBuilder::new();
-        builder.append_plain(NOW, Some(&marker.key()), Some(&marker.value()));
-        let options = BatchOptions {
-            producer: Some(stamp(id, -1)),
-            transactional: true,
-            control: true,
-            ..Default::default()
-        };
-        builder.build(&options).unwrap()
-    };
+    let data = |id, sequence, key| in_transaction(id, sequence, key, Some(format!("of {id}")));
     let (commit, abort) = (
         EndTxnMarker::Commit { coordinator_epoch: 0 },
         EndTxnMarker::Abort { coordinator_epoch: 0 },
@@ -293,6 +294,32 @@ fn records_of_aborted_transactions_go_and_markers_follow() {
         disk.paths().into_iter().filter(|path| path.extension().is_some_and(|e| e == "txnindex"));
     assert_eq!(told.count(), 0, "nobody need be told of what is not there");
     assert_eq!((of(2), markers(&log)), (4, 2), "committed records are there, and so their markers");
+}
+
+#[test]
+fn a_key_deleted_after_its_producer_aborted_stays_deleted() {
+    let disk = SimDisk::new();
+    let (mut log, _) = open(&as_disk(&disk), &dir(), &config(), true);
+    let (commit, abort) = (
+        EndTxnMarker::Commit { coordinator_epoch: 0 },
+        EndTxnMarker::Abort { coordinator_epoch: 0 },
+    );
+    put(&mut log, 10, "value");
+    append(&mut log, &in_transaction(1, 0, 11, Some("aborted".to_owned())), Origin::Client);
+    append(&mut log, &marker(1, abort), Origin::Coordinator);
+    log.roll_now(NOW).unwrap();
+    compact(&mut log, &mut map(1 << 10), NOW).unwrap();
+
+    append(&mut log, &in_transaction(1, 1, 10, None), Origin::Client);
+    append(&mut log, &marker(1, commit), Origin::Coordinator);
+    for round in 0..4 {
+        put(&mut log, 30, "more");
+        log.roll_now(NOW).unwrap();
+        let now = Timestamp(NOW.0 + (1 << 40) * round);
+        compact(&mut log, &mut map(1 << 10), now).unwrap();
+    }
+    let of_the_key: Vec<_> = rows(&log).into_iter().filter(|row| row.1 == 10).collect();
+    assert!(of_the_key.iter().all(|row| row.2.is_none()), "{of_the_key:?}");
 }
 
 #[test]

@@ -26,12 +26,24 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let found = find(&context, request.key_type).await;
     let key_type = request.key_type;
+    let may = |key: &str| check_may(&context, key_type, key);
+    // Who may not ask for any of them has no topic created.
+    let may_any = if context.version >= KEYS_SINCE {
+        request.coordinator_keys.iter().any(|key| may(key).is_ok())
+    } else {
+        may(&request.key).is_ok()
+    };
+    let found = if may_any { Some(find(&context, key_type).await) } else { None };
     let look = |key: &str| {
-        let topic = found?;
-        check_may(&context, key_type, key)?;
-        place(&context, topic, key)
+        if let Some(Err(refusal)) = found {
+            return Err(refusal);
+        }
+        may(key)?;
+        match found {
+            Some(Ok(topic)) => place(&context, topic, key),
+            _ => Err((ErrorCode::CoordinatorNotAvailable, None)),
+        }
     };
     let coordinator = |key: String| match look(&key) {
         Ok((node_id, host, port)) => Coordinator {

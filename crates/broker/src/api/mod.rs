@@ -35,3 +35,23 @@ mod verified;
 const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by \
                                the client library or the message was sent to an incompatible \
                                broker. See the broker logs for more details.";
+
+/// Adds answers to those that are there: what is there under the same key is joined.
+pub(crate) fn join_answers<T, K: std::hash::Hash + Eq>(
+    answers: &mut Vec<T>,
+    more: Vec<T>,
+    key: impl Fn(&T) -> K,
+    join: impl Fn(&mut T, T),
+) {
+    let mut places = std::collections::HashMap::new();
+    for (at, answer) in answers.iter().enumerate() {
+        places.entry(key(answer)).or_insert(at);
+    }
+    for answer in more {
+        let at = *places.entry(key(&answer)).or_insert(answers.len());
+        match answers.get_mut(at) {
+            Some(known) => join(known, answer),
+            None => answers.push(answer),
+        }
+    }
+}

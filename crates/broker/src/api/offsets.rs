@@ -24,6 +24,7 @@ use naru_protocol::messages::offset_fetch_response::{
 };
 
 use super::groups::{client, not_a_reader};
+use super::join_answers;
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
 use crate::security::{Operation, Resource};
@@ -64,16 +65,17 @@ pub(crate) async fn commit(
             }
         };
     }
-    for topic in refused {
-        // A topic with good and bad partitions is answered as one.
-        let same = |other: &&mut OffsetCommitResponseTopic| {
-            if by_id { other.topic_id == topic.topic_id } else { other.name == topic.name }
-        };
-        match response.topics.iter_mut().find(same) {
-            Some(known) => known.partitions.extend(topic.partitions),
-            None => response.topics.push(topic),
+    // A topic with good and bad partitions is answered as one.
+    let key = |topic: &OffsetCommitResponseTopic| {
+        if by_id {
+            (topic.topic_id, String::new())
+        } else {
+            (naru_model::Uuid::ZERO, topic.name.clone())
         }
-    }
+    };
+    join_answers(&mut response.topics, refused, key, |known, topic| {
+        known.partitions.extend(topic.partitions);
+    });
     response
 }
 
@@ -321,11 +323,9 @@ pub(crate) async fn delete(
     if response.error_code != 0 {
         return response;
     }
-    for topic in refused {
-        match response.topics.iter_mut().find(|other| other.name == topic.name) {
-            Some(known) => known.partitions.extend(topic.partitions),
-            None => response.topics.push(topic),
-        }
-    }
+    let key = |topic: &OffsetDeleteResponseTopic| topic.name.clone();
+    join_answers(&mut response.topics, refused, key, |known, topic| {
+        known.partitions.extend(topic.partitions);
+    });
     response
 }

@@ -101,8 +101,8 @@ fn append(
 ) -> Result<Storing, ErrorCode> {
     if topic == OFFSETS_TOPIC {
         // The group coordinator has to know which offsets count from now on.
-        let storing = node.coordination().end_transaction(index, marker)?;
-        return Ok(Box::pin(storing));
+        let storing = node.coordination().end_transaction(index, marker).map_err(as_of_a_leader)?;
+        return Ok(Box::pin(async move { storing.await.map_err(as_of_a_leader) }));
     }
     // Who is not asked at the right broker looks for the partition again.
     let partition = node.partitions().by_name(topic, index)?;
@@ -119,6 +119,17 @@ fn append(
             Some(stored) => stored.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower)),
         }
     }))
+}
+
+/// A coordinator of Apache Kafka sends a marker again for a leader's error only; it knows nothing
+/// of the group coordinator behind the partition.
+fn as_of_a_leader(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::NotCoordinator
+        | ErrorCode::CoordinatorLoadInProgress
+        | ErrorCode::CoordinatorNotAvailable => ErrorCode::NotLeaderOrFollower,
+        other => other,
+    }
 }
 
 /// The answer, with one entry for each producer.

@@ -16,6 +16,7 @@ use naru_protocol::messages::txn_offset_commit_response::{
 };
 use tokio::time::Instant;
 
+use super::join_answers;
 use super::transactions::check_may_write;
 use crate::coordination::{OFFSETS_TOPIC, partition_of_group, unexpected};
 use crate::dispatch::RequestContext;
@@ -48,12 +49,10 @@ pub(crate) async fn handle(
             },
         };
     }
-    for topic in refused {
-        match response.topics.iter_mut().find(|known| known.name == topic.name) {
-            Some(known) => known.partitions.extend(topic.partitions),
-            None => response.topics.push(topic),
-        }
-    }
+    let key = |topic: &TxnOffsetCommitResponseTopic| topic.name.clone();
+    join_answers(&mut response.topics, refused, key, |known, topic| {
+        known.partitions.extend(topic.partitions);
+    });
     response
 }
 

@@ -25,6 +25,8 @@ const WAITING_MAX: usize = 100_000;
 const TOLD_EARLY_MAX: usize = 10_000;
 /// What a compressed batch of an internal topic may inflate to.
 const INFLATED_MAX: u64 = 64 << 20;
+/// Pause before what could not be loaded is tried again.
+const LOAD_RETRY: Duration = Duration::from_secs(1);
 /// Bytes read at once while loading.
 const LOAD_CHUNK: usize = 4 << 20;
 
@@ -146,33 +148,51 @@ impl<S: Hosted> ShardHost<S> {
     pub(super) fn load(host: &Arc<Self>, node: &Arc<Node>) {
         let (host, now) = (Arc::clone(host), node.now());
         let background = node.background().clone();
-        // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
-        let mut shard = S::empty(node, &host.partition);
         let metadata = Arc::clone(node);
         node.background().spawn_blocking(move || {
-            let loaded = host.replay_partition(&mut shard).and_then(|()| host.wait_for_commit());
+            // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
+            let Some(shard) = host.read_shard(&metadata) else { return };
             let told_early = {
                 let mut core = host.core();
-                match loaded {
-                    // Retired while it was loading.
-                    _ if core.loaded == Err(ErrorCode::NotCoordinator) => {}
-                    Ok(()) => {
-                        core.loaded = Ok(());
-                        core.shard = shard;
-                        core.shard.prepare(&metadata);
-                        let outcome = core.shard.on_loaded(now);
-                        host.carry_out(&mut core, now, outcome);
-                    }
-                    Err(error) => {
-                        tracing::error!(partition = %host.partition.name(), %error, "not loaded");
-                        core.loaded = Err(ErrorCode::CoordinatorNotAvailable);
-                    }
+                // Else it was retired while it was loading.
+                if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
+                    core.loaded = Ok(());
+                    core.shard = shard;
+                    core.shard.prepare(&metadata);
+                    let outcome = core.shard.on_loaded(now);
+                    host.carry_out(&mut core, now, outcome);
                 }
                 std::mem::take(&mut core.told_early)
             };
             told_early.into_iter().for_each(|command| host.tell(command));
             background.spawn(Self::run_timer(host));
         });
+    }
+
+    /// The shard as the log has it, all of it committed; none if it was given up meanwhile. What is
+    /// in the way may pass: damage is mended, replicas come back.
+    fn read_shard(&self, node: &Arc<Node>) -> Option<S> {
+        let mut is_told = false;
+        loop {
+            let mut shard = S::empty(node, &self.partition);
+            let read = self.replay_partition(&mut shard).and_then(|()| self.wait_for_commit());
+            if self.core().loaded != Err(ErrorCode::CoordinatorLoadInProgress) {
+                return None;
+            }
+            match read {
+                Ok(()) => return Some(shard),
+                Err(error) if !is_told => {
+                    is_told = true;
+                    tracing::error!(partition = %self.partition.name(), %error, "not loaded yet");
+                }
+                Err(_) => {}
+            }
+            if *node.stopping().borrow() || self.partition.is_offline() {
+                self.core().loaded = Err(ErrorCode::CoordinatorNotAvailable);
+                return None;
+            }
+            std::thread::sleep(LOAD_RETRY);
+        }
     }
 
     /// What this leader has may not be committed yet. Answered now and lost with this leader, a

@@ -355,10 +355,8 @@ impl Connection {
         }
     }
 
+    /// What has arrived together with the end is still to be done.
     fn other_side_ended(&mut self) -> Result<bool, End> {
-        if self.is_settled() {
-            return Err(End::Quiet);
-        }
         self.finished = true;
         self.idle.as_mut().reset(Instant::now() + HALF_CLOSED_MAX);
         Ok(true)

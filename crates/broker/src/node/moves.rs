@@ -5,7 +5,7 @@
 //! old one is deleted, and the controller is told the new directory (KIP-858). A restart goes on
 //! where the copy ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -242,6 +242,11 @@ impl Node {
                 log.mark_synced(&plan);
                 continue;
             }
+            // What the controller may have agreed to would be forgotten.
+            if from.is_isr_pending() {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
             return self.replace(&from, work, log);
         }
     }
@@ -271,11 +276,11 @@ impl Node {
         mut log: Log,
     ) -> Result<(), MoveError> {
         let mut guard = partition.log();
-        if guard.is_none() {
+        if guard.is_none() || work.is_cancelled.load(Ordering::Acquire) {
             return Err(MoveError::Cancelled);
         }
         while copy_some(partition.reader(), &mut log, self)? > 0 {}
-        let (start, cleaned) = (partition.log_start(), partition.reader().cleaned_upto());
+        let start = partition.log_start();
         let high_watermark = partition.high_watermark();
         let end = log.close()?;
         // From here on there is no way back: nobody appends to the old log any more.
@@ -287,12 +292,9 @@ impl Node {
         let key = (partition.topic_id(), partition.index());
         let opened = self.exchange_folders(partition, &name, work, (start, end));
         match opened {
-            Ok(mut opened) => {
-                if let Some(upto) = cleaned {
-                    opened.log.set_cleaned_upto(upto);
-                }
-                self.serve_moved(key, opened, high_watermark);
-            }
+            // How far the old log was cleaned says nothing of the copy: what was copied before a
+            // round is not clean. The next round begins at its start.
+            Ok(opened) => self.serve_moved(key, &name, opened, high_watermark),
             Err(error) => {
                 tracing::error!("{name} is opened again later: {error}");
                 self.partitions().remove(key.0, key.1);
@@ -333,25 +335,30 @@ impl Node {
         Ok(OpenedLog { log, recovery, dir: work.to.clone() })
     }
 
-    fn serve_moved(self: &Arc<Self>, key: (Uuid, i32), opened: OpenedLog, mark: Offset) {
+    fn serve_moved(
+        self: &Arc<Self>,
+        key: (Uuid, i32),
+        name: &TopicPartition,
+        opened: OpenedLog,
+        mark: Offset,
+    ) {
         let image = self.image();
         let state = image.topic_by_id(key.0).and_then(|topic| {
             let state = topic.partitions.get(&key.1)?;
-            state.replicas.contains(&self.id()).then(|| (Arc::clone(topic), Arc::clone(state)))
+            state.replicas.contains(&self.id()).then(|| Arc::clone(topic))
         });
-        let Some((topic, state)) = state else {
+        let Some(topic) = state else {
             // Deleted meanwhile; whoever did it has not seen the new folder.
-            if let Some(gone) = self.partitions().remove(key.0, key.1) {
-                let name = TopicPartition::new(gone.topic(), gone.index());
-                let folders = self.storage().begin_deletion(&[name], || self.random());
-                self.remove_later(folders, 0);
-            }
+            self.partitions().remove(key.0, key.1);
+            let folders =
+                self.storage().begin_deletion(std::slice::from_ref(name), || self.random());
+            self.remove_later(folders, 0);
             return;
         };
         let moved = self.partition(&topic, key.1, opened, Some(mark));
         self.partitions().insert(vec![Arc::clone(&moved)]);
-        self.take_role(&moved, &state);
-        self.coordination().adopt(self, &image);
+        // Its role comes by the thread that reacts: by the newest image, and in order.
+        self.metadata().react_again(BTreeSet::from([key]));
         let placed = self.dir_id_of(&moved).map(|dir| (key.0, key.1, dir));
         self.assign_dirs(placed.into_iter().collect());
         if let Err(error) = self.storage().checkpoint(&self.partitions().all()) {

@@ -274,6 +274,11 @@ impl Partition {
         self.waiters().send_producers_away();
     }
 
+    /// Whether a change of the ISR is proposed and not answered.
+    pub(crate) fn is_isr_pending(&self) -> bool {
+        self.replica().is_isr_pending()
+    }
+
     pub(crate) fn is_offline(&self) -> bool {
         self.offline.get().is_some()
     }

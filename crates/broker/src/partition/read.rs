@@ -263,7 +263,12 @@ impl Partition {
         let mut next = self.log_start();
         let end = self.log_end();
         while next < end {
-            let slice = self.reader().read(next, chunk, true, end).map_err(|e| e.to_string())?;
+            let slice = self.reader().read(next, chunk, true, end).map_err(|error| {
+                if matches!(error, ReadError::Damaged { .. }) {
+                    self.suspect_damage();
+                }
+                error.to_string()
+            })?;
             let bytes = Bytes::from(slice.read_bytes().map_err(|e| e.to_string())?);
             let before = next;
             for item in naru_records::batches(&bytes) {

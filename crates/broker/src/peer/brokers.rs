@@ -3,7 +3,7 @@
 //! Requests of several tasks share a connection and do not wait for each other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use naru_client::net::{Connection, ConnectionOptions};
@@ -17,12 +17,16 @@ use crate::node::Node;
 #[derive(Debug)]
 pub(crate) struct BrokerLinks {
     options: ConnectionOptions,
-    open: Mutex<HashMap<i32, (String, Arc<Connection>)>>,
+    slots: std::sync::Mutex<HashMap<i32, Arc<Mutex<Slot>>>>,
 }
+
+/// The connection to one broker, and the address it goes to. Its lock is held while it is opened:
+/// who waits for it waits for no other broker.
+type Slot = Option<(String, Arc<Connection>)>;
 
 impl BrokerLinks {
     pub(crate) fn new(options: ConnectionOptions) -> Self {
-        Self { options, open: Mutex::default() }
+        Self { options, slots: std::sync::Mutex::default() }
     }
 
     /// Asks a broker, once; NETWORK_EXCEPTION if it cannot be reached or does not answer.
@@ -49,8 +53,12 @@ impl BrokerLinks {
             .and_then(|known| known.endpoint(listener))
             .ok_or(ErrorCode::BrokerNotAvailable)?;
         let address = super::address(&endpoint.host, endpoint.port);
-        let mut all = self.open.lock().await;
-        if let Some((known, open)) = all.get(&broker)
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(broker).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some((known, open)) = &*slot
             && *known == address
             && !open.is_closed()
         {
@@ -67,7 +75,7 @@ impl BrokerLinks {
             tracing::debug!(broker, %error, "no connection");
             ErrorCode::NetworkException
         })?);
-        all.insert(broker, (address, Arc::clone(&opened)));
+        *slot = Some((address, Arc::clone(&opened)));
         Ok(opened)
     }
 }

@@ -217,7 +217,10 @@ impl Round<'_> {
         let aborted = self.find_aborted(work)?;
         let Extent { first_dirty, first_uncleanable, .. } = self.extent;
         self.map.reset(first_uncleanable.0.saturating_sub(first_dirty.0).unsigned_abs());
-        let mut transactions = Transactions::new(aborted.clone());
+        // Those that ended before are not met here: their producers may have committed since.
+        let ended_here: Vec<_> =
+            aborted.iter().filter(|one| one.last_offset >= first_dirty).copied().collect();
+        let mut transactions = Transactions::new(ended_here);
         let dirty = self.segments.partition_point(|(_, next)| *next <= first_dirty);
         let mut scratch = Vec::new();
         for (segment, next) in self.segments.clone().into_iter().skip(dirty) {
