@@ -151,7 +151,10 @@ impl GroupShard {
         out: &mut Outcome,
     ) {
         let group = GroupRef::find(&self.groups, &self.consumers, &request.group_id);
-        if let Err(error) = validate(group, request) {
+        // The first commit has made a group of nobody.
+        let is_made = self.pending.has_group(&request.group_id)
+            || self.offsets.group(&request.group_id).is_some();
+        if let Err(error) = validate(group, is_made, request) {
             let response = response(request, &mut |_, _| error);
             return out.reply(token, Reply::TxnOffsetCommit(response));
         }
@@ -240,11 +243,16 @@ impl GroupShard {
 }
 
 /// Who may commit for a group: a member in its generation, or somebody who names neither.
-fn validate(group: GroupRef<'_>, request: &TxnOffsetCommitRequest) -> Result<(), ErrorCode> {
+fn validate(
+    group: GroupRef<'_>,
+    is_made: bool,
+    request: &TxnOffsetCommitRequest,
+) -> Result<(), ErrorCode> {
     let generation = request.generation_id;
     let (member_id, instance_id) = (&request.member_id, request.group_instance_id.as_deref());
     match group {
         GroupRef::Absent if generation < 0 => Ok(()),
+        GroupRef::Absent if is_made => Err(ErrorCode::UnknownMemberId),
         GroupRef::Absent => Err(ErrorCode::IllegalGeneration),
         GroupRef::Classic(group) => {
             Ok(validate_classic(group, member_id, instance_id, generation)?)

@@ -16,6 +16,7 @@ mod produce;
 mod quorum;
 mod reading;
 mod topics;
+mod transactions;
 mod values;
 mod versions;
 
@@ -47,6 +48,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "fetch-sessions", run: fetch::sessions },
     Scenario { name: "list-offsets", run: reading::list_offsets },
     Scenario { name: "markers", run: markers::run },
+    Scenario { name: "directories", run: transactions::directories },
     Scenario { name: "leader-epochs", run: reading::leader_epochs },
     Scenario { name: "delete-records", run: reading::delete_records },
     Scenario { name: "log-dirs", run: reading::log_dirs },
@@ -64,6 +66,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "consumer-static", run: consumer_groups::static_members },
     Scenario { name: "consumer-patterns", run: consumer_groups::patterns },
     Scenario { name: "consumer-migration", run: consumer_groups::migration },
+    // Apache Kafka goes on listing groups that only had offsets in transactions.
+    Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },
     Scenario { name: "scram-users", run: logins::users },
     Scenario { name: "no-authorizer", run: acls::without_authorizer },
