@@ -27,7 +27,7 @@ use naru_protocol::messages::offset_fetch_response::{
 use crate::consumer::ConsumerGroup;
 use crate::error::GroupError;
 use crate::group::ClassicGroup;
-use crate::offsets::{GroupOffsets, OffsetAndMetadata, Offsets};
+use crate::offsets::{Commit, GroupOffsets, OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Reply, ReplyToken};
 use crate::state::GroupState;
@@ -90,22 +90,20 @@ impl Step<'_> {
             (request.retention_time_ms != -1).then(|| self.after(request.retention_time_ms));
         let mut facts = Vec::new();
         let mut commit_one = |topic: &str, id: Uuid, partition: &OffsetCommitRequestPartition| {
-            let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            if utf16_len(&metadata) > self.config.offset_metadata_max_bytes {
-                return ErrorCode::from(GroupError::OffsetMetadataTooLarge);
-            }
+            let commit = Commit {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.as_deref(),
+            };
+            let value = match commit.at(self.now, self.config.offset_metadata_max_bytes) {
+                Ok(value) => value,
+                Err(error) => return error.into(),
+            };
             facts.push(Fact::Offset {
                 group: Arc::clone(&group_id),
                 topic: topic.to_owned(),
                 partition: partition.partition_index,
-                value: Some(OffsetAndMetadata {
-                    offset: partition.committed_offset,
-                    leader_epoch: partition.committed_leader_epoch.max(-1),
-                    metadata,
-                    commit_timestamp: self.now,
-                    expire_timestamp,
-                    topic_id: id,
-                }),
+                value: Some(OffsetAndMetadata { expire_timestamp, topic_id: id, ..value }),
             });
             ErrorCode::None
         };
@@ -399,11 +397,6 @@ fn commit_response(
         })
         .collect();
     OffsetCommitResponse { topics, ..Default::default() }
-}
-
-/// Java's length of a string, which Kafka compares with `offset.metadata.max.bytes`.
-pub(crate) fn utf16_len(text: &str) -> usize {
-    text.encode_utf16().count()
 }
 
 /// From this version on an unknown group is told as such (KIP-848).

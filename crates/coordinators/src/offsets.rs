@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use naru_model::{Timestamp, Uuid};
 
+use crate::error::GroupError;
+
 /// One committed position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetAndMetadata {
@@ -22,6 +24,37 @@ pub struct OffsetAndMetadata {
     pub expire_timestamp: Option<Timestamp>,
     /// The topic's id when it was committed, zero if not known.
     pub topic_id: Uuid,
+}
+
+/// One position as a request gives it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Commit<'r> {
+    pub(crate) offset: i64,
+    pub(crate) leader_epoch: i32,
+    pub(crate) metadata: Option<&'r str>,
+}
+
+impl Commit<'_> {
+    /// What is kept of it, committed `now`: it expires with its group, and names no topic id.
+    pub(crate) fn at(
+        self,
+        now: Timestamp,
+        metadata_max: usize,
+    ) -> Result<OffsetAndMetadata, GroupError> {
+        let metadata = self.metadata.unwrap_or_default();
+        // `offset.metadata.max.bytes` is about Java's length of a string.
+        if metadata.encode_utf16().count() > metadata_max {
+            return Err(GroupError::OffsetMetadataTooLarge);
+        }
+        Ok(OffsetAndMetadata {
+            offset: self.offset,
+            leader_epoch: self.leader_epoch.max(-1),
+            metadata: metadata.to_owned(),
+            commit_timestamp: now,
+            expire_timestamp: None,
+            topic_id: Uuid::ZERO,
+        })
+    }
 }
 
 /// Offsets by topic and partition of one group.

@@ -18,8 +18,8 @@ use naru_protocol::messages::txn_offset_commit_response::{
 
 use crate::error::GroupError;
 use crate::group::ClassicGroup;
-use crate::offset_api::{GroupRef, utf16_len};
-use crate::offsets::OffsetAndMetadata;
+use crate::offset_api::GroupRef;
+use crate::offsets::{Commit, OffsetAndMetadata};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
@@ -163,22 +163,20 @@ impl GroupShard {
         let metadata_max = self.config.offset_metadata_max_bytes;
         let mut facts = Vec::new();
         let mut commit_one = |topic: &str, partition: &TxnOffsetCommitRequestPartition| {
-            let metadata = partition.committed_metadata.clone().unwrap_or_default();
-            if utf16_len(&metadata) > metadata_max {
-                return ErrorCode::from(GroupError::OffsetMetadataTooLarge);
-            }
+            let commit = Commit {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.as_deref(),
+            };
+            let value = match commit.at(now, metadata_max) {
+                Ok(value) => value,
+                Err(error) => return error.into(),
+            };
             facts.push(Fact::Offset {
                 group: Arc::clone(&group_id),
                 topic: topic.to_owned(),
                 partition: partition.partition_index,
-                value: Some(OffsetAndMetadata {
-                    offset: partition.committed_offset,
-                    leader_epoch: partition.committed_leader_epoch.max(-1),
-                    metadata,
-                    commit_timestamp: now,
-                    expire_timestamp: None,
-                    topic_id: naru_model::Uuid::default(),
-                }),
+                value: Some(value),
             });
             ErrorCode::None
         };

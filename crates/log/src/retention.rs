@@ -192,6 +192,24 @@ impl Log {
         Ok((facts, log_start))
     }
 
+    /// Gives the files of a segment the name of deleted ones, and adds them to `files`.
+    pub(crate) fn name_deleted(
+        &self,
+        base: Offset,
+        files: &mut Vec<PathBuf>,
+    ) -> Result<(), StorageError> {
+        for suffix in names::OF_SEGMENT {
+            let from = names::path(&self.dir, base, suffix);
+            let to = names::with_suffix(&from, names::DELETED);
+            match self.disk.rename(&from, &to) {
+                Ok(()) => files.push(to),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).context("rename", &from),
+            }
+        }
+        Ok(())
+    }
+
     fn delete_first(
         &mut self,
         count: usize,
@@ -208,15 +226,7 @@ impl Log {
         let bytes = removed.iter().map(|segment| segment.size()).sum();
         let mut files = Vec::new();
         for segment in &removed {
-            for suffix in names::OF_SEGMENT {
-                let from = names::path(&self.dir, segment.base, suffix);
-                let to = names::with_suffix(&from, names::DELETED);
-                match self.disk.rename(&from, &to) {
-                    Ok(()) => files.push(to),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error).context("rename", &from),
-                }
-            }
+            self.name_deleted(segment.base, &mut files)?;
         }
         self.loose.renamed();
         let old: Vec<Offset> = self.snapshots.range(..first).copied().collect();

@@ -1,6 +1,7 @@
 //! Groups: list, describe, delete.
 
 use naru_model::{ErrorCode, TopicPartition};
+use naru_protocol::Request;
 use naru_protocol::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
 use naru_protocol::messages::consumer_group_describe_response as consumer;
 use naru_protocol::messages::consumer_protocol_assignment::ConsumerProtocolAssignment;
@@ -135,13 +136,11 @@ impl Admin {
     async fn describe_consumer_group(&self, group: &str) -> Result<GroupDescription> {
         self.cluster
             .retry(async || {
-                let id = self.cluster.coordinator(group).await?;
-                let connection = self.cluster.broker(id, Lane::Main).await?;
                 let request = ConsumerGroupDescribeRequest {
                     group_ids: vec![group.to_owned()],
                     include_authorized_operations: false,
                 };
-                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                let (id, response) = self.ask_coordinator(group, request).await?;
                 let described = response
                     .groups
                     .into_iter()
@@ -156,13 +155,11 @@ impl Admin {
     async fn describe_classic_group(&self, group: &str) -> Result<GroupDescription> {
         self.cluster
             .retry(async || {
-                let id = self.cluster.coordinator(group).await?;
-                let connection = self.cluster.broker(id, Lane::Main).await?;
                 let request = DescribeGroupsRequest {
                     groups: vec![group.to_owned()],
                     include_authorized_operations: false,
                 };
-                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                let (id, response) = self.ask_coordinator(group, request).await?;
                 let described = response
                     .groups
                     .into_iter()
@@ -178,14 +175,23 @@ impl Admin {
             .await
     }
 
+    /// Asks the coordinator of a group, once; its node id is told too.
+    pub(super) async fn ask_coordinator<R: Request>(
+        &self,
+        group: &str,
+        request: R,
+    ) -> Result<(i32, R::Response)> {
+        let id = self.cluster.coordinator(group).await?;
+        let connection = self.cluster.broker(id, Lane::Main).await?;
+        Ok((id, self.cluster.call(&connection, i16::MAX, |_| request).await?))
+    }
+
     /// Deletes a group.
     pub async fn delete_group(&self, group: &str) -> Result<()> {
         self.cluster
             .retry(async || {
-                let id = self.cluster.coordinator(group).await?;
-                let connection = self.cluster.broker(id, Lane::Main).await?;
                 let request = DeleteGroupsRequest { groups_names: vec![group.to_owned()] };
-                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                let (_, response) = self.ask_coordinator(group, request).await?;
                 response.results.into_iter().try_for_each(|r| Error::check(r.error_code))
             })
             .await

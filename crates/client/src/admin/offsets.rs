@@ -135,8 +135,6 @@ impl Admin {
     ) -> Result<Vec<(TopicPartition, Result<()>)>> {
         self.cluster
             .retry(async || {
-                let id = self.cluster.coordinator(group).await?;
-                let connection = self.cluster.broker(id, Lane::Main).await?;
                 let topics = by_topic(partitions)
                     .into_iter()
                     .map(|(name, indexes)| OffsetDeleteRequestTopic {
@@ -148,7 +146,7 @@ impl Admin {
                     })
                     .collect();
                 let request = OffsetDeleteRequest { group_id: group.to_owned(), topics };
-                let response = self.cluster.call(&connection, i16::MAX, |_| request).await?;
+                let (_, response) = self.ask_coordinator(group, request).await?;
                 Error::check(response.error_code)?;
                 let outcomes = response.topics.into_iter().flat_map(|topic| {
                     let name = topic.name;

@@ -87,15 +87,7 @@ impl Log {
         }
         let mut files = Vec::new();
         for segment in &cleaned.old {
-            for suffix in names::OF_SEGMENT {
-                let from = names::path(&self.dir, segment.base, suffix);
-                let to = names::with_suffix(&from, names::DELETED);
-                match self.disk.rename(&from, &to) {
-                    Ok(()) => files.push(to),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error).context("rename", &from),
-                }
-            }
+            self.name_deleted(segment.base, &mut files)?;
         }
         for suffix in new() {
             rename(&names::with_suffix(&name(suffix), names::SWAP), &name(suffix))?;

@@ -48,14 +48,9 @@ fn step(
     prefix: &str,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let mut found = Outcome::new("compaction");
     let mut command = stage.python("scenarios/compaction.py")?;
     command.args([step, &broker.bootstrap(), &stage.began_ms.to_string()]);
-    stage.cases(&mut command, PATIENCE, &mut found)?;
-    for case in found.cases {
-        outcome.add(case.verdict, &format!("{prefix}{}", case.name), &case.why);
-    }
-    Ok(())
+    stage.prefixed_cases(&mut command, PATIENCE, prefix, outcome)
 }
 
 fn move_whole(

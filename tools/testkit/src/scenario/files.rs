@@ -67,14 +67,9 @@ fn step(
     prefix: &str,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let mut found = Outcome::new("files");
     let mut command = stage.python("scenarios/fill.py")?;
     command.args([step, &broker.bootstrap(), &stage.began_ms.to_string()]);
-    stage.cases(&mut command, PATIENCE, &mut found)?;
-    for case in found.cases {
-        outcome.add(case.verdict, &format!("{prefix}{}", case.name), &case.why);
-    }
-    Ok(())
+    stage.prefixed_cases(&mut command, PATIENCE, prefix, outcome)
 }
 
 /// The topics' files of a stopped broker under another broker that knows only the topics' names.

@@ -209,6 +209,22 @@ impl Stage<'_> {
         Ok(process.printed())
     }
 
+    /// Like [`Self::cases`]; each case gets `prefix` before its name.
+    fn prefixed_cases(
+        &self,
+        command: &mut Command,
+        patience: Duration,
+        prefix: &str,
+        to: &mut Outcome,
+    ) -> Result<()> {
+        let mut found = Outcome::new(&to.suite);
+        self.cases(command, patience, &mut found)?;
+        for case in found.cases {
+            to.add(case.verdict, &format!("{prefix}{}", case.name), &case.why);
+        }
+        Ok(())
+    }
+
     /// Runs a program that reports cases, and takes them over.
     fn cases(&self, command: &mut Command, patience: Duration, to: &mut Outcome) -> Result<()> {
         let number = to.cases.len();
