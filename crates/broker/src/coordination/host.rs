@@ -146,7 +146,7 @@ impl<S: Hosted> ShardHost<S> {
 
     /// Reads the partition into the shard on a background thread, then starts its timer.
     pub(super) fn load(host: &Arc<Self>, node: &Arc<Node>) {
-        let (host, now) = (Arc::clone(host), node.now());
+        let host = Arc::clone(host);
         let background = node.background().clone();
         let metadata = Arc::clone(node);
         node.background().spawn_blocking(move || {
@@ -159,6 +159,8 @@ impl<S: Hosted> ShardHost<S> {
                     core.loaded = Ok(());
                     core.shard = shard;
                     core.shard.prepare(&metadata);
+                    // Sessions begin now: loading may have taken long.
+                    let now = metadata.now();
                     let outcome = core.shard.on_loaded(now);
                     host.carry_out(&mut core, now, outcome);
                 }
