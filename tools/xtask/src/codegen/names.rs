@@ -6,26 +6,15 @@ use super::schema::Schema;
 /// Taking a name off this list is all it takes to generate its code.
 const NOT_YET: &[&str] = &[
     "AlterClientQuotas",
-    "AlterShareGroupOffsets",
     "ControlledShutdown",
-    "DeleteShareGroup",
     "DescribeClientQuotas",
-    "DescribeShareGroupOffsets",
     "GetTelemetrySubscriptions",
-    "InitializeShareGroupState",
     "LeaderAndIsr",
     "PushTelemetry",
     "QuorumStateData",
-    "ReadShareGroupState",
-    "ShareAcknowledge",
-    "ShareFetch",
-    "ShareGroup",
-    "ShareSnapshot",
-    "ShareUpdate",
     "StopReplica",
     "StreamsGroup",
     "UpdateMetadata",
-    "WriteShareGroupState",
 ];
 
 pub fn is_generated(schema: &Schema) -> bool {
