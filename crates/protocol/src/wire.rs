@@ -26,6 +26,14 @@ pub trait Message: Wire + Default + Clone + std::fmt::Debug {
     /// The first version with compact strings and tagged fields; `i16::MAX` if none.
     const FLEXIBLE_SINCE: i16;
 
+    /// How long whoever gets this message is to send nothing (KIP-219).
+    fn throttle_time_ms(&self) -> i32 {
+        0
+    }
+
+    /// Says how long to send nothing, if the message has a field for it.
+    fn set_throttle_time_ms(&mut self, _ms: i32) {}
+
     /// Reads a message that must stand at the start of `bytes`; what follows it is ignored, as
     /// Kafka ignores it.
     fn from_bytes(bytes: &Bytes, version: i16) -> Result<Self, DecodeError> {

@@ -182,4 +182,10 @@ impl Message for AddPartitionsToTxnResponse {
     const KEY: i16 = 24;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=5;
     const FLEXIBLE_SINCE: i16 = 3;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -138,4 +138,10 @@ impl Message for AlterPartitionResponse {
     const KEY: i16 = 56;
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=3;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -233,4 +233,10 @@ impl Message for ApiVersionsResponse {
     const KEY: i16 = 18;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=4;
     const FLEXIBLE_SINCE: i16 = 3;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

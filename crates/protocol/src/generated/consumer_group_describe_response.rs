@@ -256,4 +256,10 @@ impl Message for ConsumerGroupDescribeResponse {
     const KEY: i16 = 69;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -79,4 +79,10 @@ impl Message for CreatePartitionsResponse {
     const KEY: i16 = 37;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=3;
     const FLEXIBLE_SINCE: i16 = 2;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

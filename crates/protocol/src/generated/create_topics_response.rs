@@ -200,4 +200,10 @@ impl Message for CreateTopicsResponse {
     const KEY: i16 = 19;
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=7;
     const FLEXIBLE_SINCE: i16 = 5;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

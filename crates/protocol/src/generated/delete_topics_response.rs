@@ -89,4 +89,10 @@ impl Message for DeleteTopicsResponse {
     const KEY: i16 = 20;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=6;
     const FLEXIBLE_SINCE: i16 = 4;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -128,4 +128,10 @@ impl Message for DescribeAclsResponse {
     const KEY: i16 = 29;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=3;
     const FLEXIBLE_SINCE: i16 = 2;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

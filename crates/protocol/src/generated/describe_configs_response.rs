@@ -199,4 +199,10 @@ impl Message for DescribeConfigsResponse {
     const KEY: i16 = 32;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=4;
     const FLEXIBLE_SINCE: i16 = 4;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -172,4 +172,10 @@ impl Message for DescribeGroupsResponse {
     const KEY: i16 = 15;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_SINCE: i16 = 5;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -190,4 +190,10 @@ impl Message for DescribeLogDirsResponse {
     const KEY: i16 = 35;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=5;
     const FLEXIBLE_SINCE: i16 = 2;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

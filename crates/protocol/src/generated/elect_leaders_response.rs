@@ -121,4 +121,10 @@ impl Message for ElectLeadersResponse {
     const KEY: i16 = 43;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_SINCE: i16 = 2;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

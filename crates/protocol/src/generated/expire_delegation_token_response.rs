@@ -43,4 +43,10 @@ impl Message for ExpireDelegationTokenResponse {
     const KEY: i16 = 40;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=2;
     const FLEXIBLE_SINCE: i16 = 2;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -434,4 +434,10 @@ impl Message for FetchResponse {
     const KEY: i16 = 1;
     const VERSIONS: std::ops::RangeInclusive<i16> = 4..=18;
     const FLEXIBLE_SINCE: i16 = 12;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

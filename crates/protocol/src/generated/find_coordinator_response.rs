@@ -169,4 +169,10 @@ impl Message for FindCoordinatorResponse {
     const KEY: i16 = 10;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=6;
     const FLEXIBLE_SINCE: i16 = 3;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -44,4 +44,10 @@ impl Message for HeartbeatResponse {
     const KEY: i16 = 12;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=4;
     const FLEXIBLE_SINCE: i16 = 4;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

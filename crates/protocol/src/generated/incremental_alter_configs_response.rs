@@ -82,4 +82,10 @@ impl Message for IncrementalAlterConfigsResponse {
     const KEY: i16 = 44;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=1;
     const FLEXIBLE_SINCE: i16 = 1;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -125,4 +125,10 @@ impl Message for JoinGroupResponse {
     const KEY: i16 = 11;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=9;
     const FLEXIBLE_SINCE: i16 = 6;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -101,4 +101,10 @@ impl Message for LeaveGroupResponse {
     const KEY: i16 = 13;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=5;
     const FLEXIBLE_SINCE: i16 = 4;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

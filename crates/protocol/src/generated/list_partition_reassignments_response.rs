@@ -134,4 +134,10 @@ impl Message for ListPartitionReassignmentsResponse {
     const KEY: i16 = 46;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

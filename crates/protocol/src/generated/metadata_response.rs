@@ -267,4 +267,10 @@ impl Message for MetadataResponse {
     const KEY: i16 = 3;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=13;
     const FLEXIBLE_SINCE: i16 = 9;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -126,4 +126,10 @@ impl Message for OffsetCommitResponse {
     const KEY: i16 = 8;
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=10;
     const FLEXIBLE_SINCE: i16 = 8;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -350,4 +350,10 @@ impl Message for OffsetFetchResponse {
     const KEY: i16 = 9;
     const VERSIONS: std::ops::RangeInclusive<i16> = 1..=10;
     const FLEXIBLE_SINCE: i16 = 6;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

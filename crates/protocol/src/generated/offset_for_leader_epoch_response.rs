@@ -117,4 +117,10 @@ impl Message for OffsetForLeaderEpochResponse {
     const KEY: i16 = 23;
     const VERSIONS: std::ops::RangeInclusive<i16> = 2..=4;
     const FLEXIBLE_SINCE: i16 = 4;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

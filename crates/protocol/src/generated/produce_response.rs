@@ -331,4 +331,10 @@ impl Message for ProduceResponse {
     const KEY: i16 = 0;
     const VERSIONS: std::ops::RangeInclusive<i16> = 3..=13;
     const FLEXIBLE_SINCE: i16 = 9;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -22,11 +22,18 @@ pub fn message(schema: &Schema) -> Result<String> {
     let (name, low, high) = (&schema.name, schema.versions.low, schema.versions.high);
     let key = schema.key.unwrap_or(-1);
     let flexible = flexible_since(schema.flexible);
+    let throttled = schema.fields.iter().any(|field| field.name == "ThrottleTimeMs");
+    let throttle = if throttled {
+        "fn throttle_time_ms(&self) -> i32 { self.throttle_time_ms }
+         fn set_throttle_time_ms(&mut self, ms: i32) { self.throttle_time_ms = ms; }"
+    } else {
+        ""
+    };
     let _ = writeln!(
         out,
         "impl Message for {name} {{ const NAME: &'static str = \"{name}\"; const KEY: i16 = {key};
          const VERSIONS: std::ops::RangeInclusive<i16> = {low}..={high};
-         const FLEXIBLE_SINCE: i16 = {flexible}; }}"
+         const FLEXIBLE_SINCE: i16 = {flexible}; {throttle} }}"
     );
     if schema.kind == "request" {
         let (module, response) = (snake(name), name.replace("Request", "Response"));
