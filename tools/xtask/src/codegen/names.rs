@@ -9,7 +9,6 @@ const NOT_YET: &[&str] = &[
     "LeaderAndIsr",
     "QuorumStateData",
     "StopReplica",
-    "StreamsGroup",
     "UpdateMetadata",
 ];
 
