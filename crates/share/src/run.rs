@@ -1,0 +1,192 @@
+//! Ranges of offsets in one state.
+//!
+//! Invariants: runs do not overlap; none is empty. What lies between two runs has never been
+//! delivered since the partition was loaded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use naru_model::Timestamp;
+
+use crate::state::{DeliveryState, Ticket};
+
+/// One range, from its key in the map on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) last: i64,
+    pub(crate) origin: Origin,
+    pub(crate) state: State,
+    pub(crate) deliveries: u16,
+}
+
+/// The range in which records were first delivered together: deliveries that fail often are
+/// made smaller by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) first: i64,
+    pub(crate) len: i64,
+}
+
+impl Origin {
+    pub(crate) fn of(first: i64, last: i64) -> Self {
+        Self { first, len: last - first + 1 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    At(DeliveryState),
+    Acquired(Hold),
+}
+
+/// A member's hold on records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) member: Arc<str>,
+    pub(crate) until: Timestamp,
+    /// What is being stored.
+    pub(crate) pending: Option<Pending>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) ticket: Ticket,
+    pub(crate) to: DeliveryState,
+}
+
+impl Run {
+    pub(crate) fn is_available(&self) -> bool {
+        self.state == State::At(DeliveryState::Available)
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(&self.state, State::At(state) if state.is_terminal())
+    }
+
+    /// Terminal, or about to be.
+    pub(crate) fn is_complete(&self) -> bool {
+        match &self.state {
+            State::At(state) => state.is_terminal(),
+            State::Acquired(hold) => hold.pending.is_some_and(|pending| pending.to.is_terminal()),
+        }
+    }
+
+    /// Offsets where the log has no record: they were never delivered.
+    pub(crate) fn is_gap(&self) -> bool {
+        self.state == State::At(DeliveryState::Archived) && self.deliveries == 0
+    }
+
+    pub(crate) fn hold(&self) -> Option<&Hold> {
+        match &self.state {
+            State::Acquired(hold) => Some(hold),
+            State::At(_) => None,
+        }
+    }
+}
+
+/// The runs of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Runs {
+    map: BTreeMap<i64, Run>,
+}
+
+impl Runs {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Run)> {
+        self.map.iter().map(|(first, run)| (*first, run))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (i64, &mut Run)> {
+        self.map.iter_mut().map(|(first, run)| (*first, run))
+    }
+
+    pub(crate) fn first(&self) -> Option<(i64, &Run)> {
+        self.map.first_key_value().map(|(first, run)| (*first, run))
+    }
+
+    pub(crate) fn pop_first(&mut self) {
+        self.map.pop_first();
+    }
+
+    /// The last run that begins at `offset` or before it.
+    pub(crate) fn floor(&self, offset: i64) -> Option<(i64, &Run)> {
+        self.map.range(..=offset).next_back().map(|(first, run)| (*first, run))
+    }
+
+    /// The run with `offset` in it.
+    pub(crate) fn at(&self, offset: i64) -> Option<(i64, &Run)> {
+        self.floor(offset).filter(|(_, run)| run.last >= offset)
+    }
+
+    /// Where the first run behind `offset` begins.
+    pub(crate) fn next_after(&self, offset: i64) -> Option<i64> {
+        self.map.range(offset.checked_add(1)?..).next().map(|(first, _)| *first)
+    }
+
+    /// The runs that have offsets of `first..=last`.
+    pub(crate) fn overlapping(
+        &self,
+        first: i64,
+        last: i64,
+    ) -> impl DoubleEndedIterator<Item = (i64, &Run)> {
+        let from = self.at(first).map_or(first, |(begin, _)| begin);
+        let range = (from <= last).then(|| self.map.range(from..=last));
+        range.into_iter().flatten().map(|(first, run)| (*first, run))
+    }
+
+    /// The runs of exactly `first..=last`: those at the edges are split.
+    pub(crate) fn within_mut(
+        &mut self,
+        first: i64,
+        last: i64,
+    ) -> impl Iterator<Item = (i64, &mut Run)> {
+        self.split(first);
+        if let Some(behind) = last.checked_add(1) {
+            self.split(behind);
+        }
+        let range = (first <= last).then(|| self.map.range_mut(first..=last));
+        range.into_iter().flatten().map(|(first, run)| (*first, run))
+    }
+
+    /// Adds a run where none is.
+    pub(crate) fn insert(&mut self, first: i64, run: Run) {
+        debug_assert!(first <= run.last && self.overlapping(first, run.last).next().is_none());
+        self.map.insert(first, run);
+    }
+
+    /// Drops what lies before `offset`.
+    pub(crate) fn drop_before(&mut self, offset: i64) {
+        self.split(offset);
+        self.map = self.map.split_off(&offset);
+    }
+
+    /// Has a run begin at `offset` if one contains it.
+    fn split(&mut self, offset: i64) {
+        let Some((first, last)) = self.at(offset).map(|(first, run)| (first, run.last)) else {
+            return;
+        };
+        if first == offset {
+            return;
+        }
+        if let Some(run) = self.map.get_mut(&first) {
+            run.last = offset - 1;
+            let rest = Run { last, ..run.clone() };
+            self.map.insert(offset, rest);
+        }
+    }
+
+    /// The parts of `first..=last` that no run has.
+    pub(crate) fn holes(&self, first: i64, last: i64) -> Vec<(i64, i64)> {
+        let mut holes = Vec::new();
+        let mut at = first;
+        for (begin, run) in self.overlapping(first, last) {
+            if begin > at {
+                holes.push((at, begin - 1));
+            }
+            at = run.last.saturating_add(1);
+        }
+        if at <= last {
+            holes.push((at, last));
+        }
+        holes
+    }
+}
