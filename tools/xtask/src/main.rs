@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod differential;
 mod faults;
+mod features;
 mod scale;
 mod simulate;
 mod test;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
                         clusters in namespaces: crashes, cuts, power, disks, clocks (root)
   simulate [--seed N] [--seeds N] [--minutes N] [--trace] [--regressions] [--judge]
                         clusters on simulated disks, networks and clocks, by seed
+  features [--write]    the README's table from docs/features.txt
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -50,6 +52,7 @@ fn run() -> Result<ExitCode> {
         ["differential", ref options @ ..] => return differential::command(&root, options),
         ["scale", ref options @ ..] => return scale::command(&root, options),
         ["faults", ref options @ ..] => return faults::command(&root, options),
+        ["features", ref options @ ..] => return features::command(&root, options),
         ["simulate", ref options @ ..] => return simulate::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,

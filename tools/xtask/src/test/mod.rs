@@ -40,6 +40,7 @@ const CHECKS: &[Check] = &[
     Check { name: "licences", about: "every package's licence is allowed", run: licences::check },
     Check { name: "advisories", about: "no package has a known hole", run: advisories::check },
     Check { name: "sizes", about: "no source file is too long", run: sizes::check },
+    Check { name: "features", about: "the README says what the tests show", run: features },
     Check { name: "codegen", about: "generated code is not stale", run: cargo::codegen },
     Check { name: "lints", about: "clippy has nothing to say", run: cargo::lints },
     Check { name: "unit", about: "the crates' own tests", run: cargo::unit },
@@ -56,7 +57,10 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
         list();
         return Ok(ExitCode::SUCCESS);
     }
-    let outcomes = run_all(root, &options)?;
+    let mut outcomes = run_all(root, &options)?;
+    if options.is_whole() {
+        outcomes.push(crate::features::shown(root, &outcomes));
+    }
     let (text, totals) = report(&outcomes);
     print!("\n{text}");
     let nothing_ran = totals == Totals::default();
@@ -104,6 +108,11 @@ fn run_all(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
         keep(differential::suite(&apache, &system, &root.join(crate::differential::PAGE)));
     }
     Ok(outcomes)
+}
+
+fn features(root: &Path, outcome: &mut Outcome) -> Result<()> {
+    crate::features::suite(root, &all_names(), outcome);
+    Ok(())
 }
 
 fn run_check(root: &Path, check: &Check) -> Outcome {

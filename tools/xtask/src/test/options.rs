@@ -50,6 +50,11 @@ impl Options {
         self.suites.is_empty() || self.suites.iter().any(|suite| suite == name)
     }
 
+    /// Whether everything runs against this project's own build.
+    pub fn is_whole(&self) -> bool {
+        self.suites.is_empty() && self.against == Against::Naru
+    }
+
     /// A misspelt name must not look like success.
     pub fn check_names(&self, known: &[&str]) -> Result<()> {
         match self.suites.iter().find(|suite| !known.contains(&suite.as_str())) {
