@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test [--suite NAME]... [--full] [--against apache|BINARY] [--list]   everything CI checks
-  bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--write] [--list]
+  bench [--only WORKLOAD]... [--system KIND]... [--rounds N] [--against BINARY] [--write] [--list]
                         beside Apache Kafka; --write puts the table into docs/benchmarks.md
   scale [--system apache|naru] [--against BINARY] [--write]
                         1,000 topics x 3 on three nodes, 10,000 partitions on one

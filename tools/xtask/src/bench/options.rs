@@ -11,6 +11,8 @@ pub struct Options {
     only: Vec<String>,
     systems: Vec<String>,
     pub rounds: u32,
+    /// A binary of Naru that is not to be built first.
+    pub against: Option<String>,
     pub list: bool,
     /// Whether the table goes into docs/benchmarks.md.
     pub write: bool,
@@ -22,6 +24,7 @@ impl Options {
             only: Vec::new(),
             systems: Vec::new(),
             rounds: ROUNDS,
+            against: None,
             list: false,
             write: false,
         };
@@ -31,6 +34,7 @@ impl Options {
             match *word {
                 "--only" => options.only.push((*value()?).to_owned()),
                 "--system" => options.systems.push((*value()?).to_owned()),
+                "--against" => options.against = Some((*value()?).to_owned()),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--list" => options.list = true,
                 "--write" => options.write = true,

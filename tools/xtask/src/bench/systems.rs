@@ -78,7 +78,11 @@ impl Systems {
     pub fn new(root: &Path, tools: &Tools, kgen: PathBuf, options: &Options) -> Result<Self> {
         let needs_naru = [Kind::NaruOs, Kind::NaruFsync].iter().any(|kind| options.has(*kind));
         let naru = if needs_naru {
-            Some(System::Naru { binary: crate::test::release_binary(root)? })
+            let binary = match &options.against {
+                Some(binary) => PathBuf::from(binary).canonicalize()?,
+                None => crate::test::release_binary(root)?,
+            };
+            Some(System::Naru { binary })
         } else {
             None
         };
