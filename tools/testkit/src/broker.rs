@@ -222,6 +222,8 @@ impl Broker {
 /// `java` with Kafka's jars on the class path and its logging kept to warnings.
 pub fn java(libs: &Path, heap: &str) -> Command {
     let mut command = Command::new("java");
+    // It lives for seconds: what takes long to warm up is not worth it.
+    command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]);
     command.args([&format!("-Xmx{heap}"), LOG_WARNINGS, "-cp"]);
     command.arg(libs.join("*"));
     command

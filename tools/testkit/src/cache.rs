@@ -2,10 +2,11 @@
 //!
 //! Invariant: an entry is complete when its `.complete` file holds the fingerprint it was asked
 //! for; anything else is thrown away and made anew, so an interrupted run never leaves a half entry
-//! that a later run would trust.
+//! that a later run would trust. Suites that run side by side make one entry at a time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -42,6 +43,8 @@ impl Cache {
         fingerprint: &str,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.root.join(name);
         let mark = folder.join(".complete");
         if fs::read_to_string(&mark).is_ok_and(|found| found == fingerprint) {

@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -188,6 +189,9 @@ pub fn package(name: &str) -> Result<()> {
 }
 
 fn apt(package: &str) -> Result<()> {
+    // Suites run side by side, and apt-get refuses to.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     anyhow::ensure!(rustix::process::geteuid().is_root(), "installing {package} needs root");
     let install = || {
         let mut command = Command::new("apt-get");

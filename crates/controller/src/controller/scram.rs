@@ -55,10 +55,10 @@ impl Controller {
         request: &AlterUserScramCredentialsRequest,
     ) -> Decision<AlterUserScramCredentialsResponse> {
         let mut users: BTreeMap<&str, Result<Vec<RecordAndVersion>, ScramError>> = BTreeMap::new();
-        let mut seen: BTreeSet<(&str, i8)> = BTreeSet::new();
-        let mut note = |user, mechanism, change: Result<RecordAndVersion, ScramError>| {
-            let change =
-                if seen.insert((user, mechanism)) { change } else { Err(ScramError::Twice) };
+        // Kafka's tools count on it: a second mechanism is the same user twice, too.
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut note = |user, change: Result<RecordAndVersion, ScramError>| {
+            let change = if seen.insert(user) { change } else { Err(ScramError::Twice) };
             let so_far = users.entry(user).or_insert_with(|| Ok(Vec::new()));
             match (so_far, change) {
                 (Ok(records), Ok(record)) => records.push(record),
@@ -69,11 +69,11 @@ impl Controller {
             }
         };
         for deletion in &request.deletions {
-            let (user, mechanism) = (deletion.name.as_str(), deletion.mechanism);
-            note(user, mechanism, self.delete_scram(user, mechanism));
+            let user = deletion.name.as_str();
+            note(user, self.delete_scram(user, deletion.mechanism));
         }
         for upsertion in &request.upsertions {
-            note(upsertion.name.as_str(), upsertion.mechanism, upsert_scram(upsertion));
+            note(upsertion.name.as_str(), upsert_scram(upsertion));
         }
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(users.len());

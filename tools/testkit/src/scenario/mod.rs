@@ -51,6 +51,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, for the list of suites.
     pub about: &'static str,
+    /// Whether it wants the machine for itself.
+    pub alone: bool,
     run: fn(&Stage<'_>, &mut Outcome) -> Result<()>,
 }
 
@@ -59,96 +61,115 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "restart",
         about: "committed offsets survive SIGTERM and kill -9, for every client",
+        alone: false,
         run: restart::run,
     },
     Scenario {
         name: "security",
         about: "SCRAM, PLAIN, TLS, client certificates and ACLs, by Java's tools and librdkafka",
+        alone: false,
         run: security::run,
     },
     Scenario {
         name: "stream",
         about: "a log of 256 MiB in by kcat, out by Java and three Python consumers, byte for byte",
+        alone: false,
         run: stream::run,
     },
     Scenario {
         name: "kill",
         about: "kill -9 under three idempotent producers; --full: 20 rounds",
+        alone: false,
         run: kill::run,
     },
     Scenario {
         name: "files",
         about: "Kafka's dump tool over our files; Kafka's files under us, and ours under Kafka",
+        alone: false,
         run: files::run,
     },
     Scenario {
         name: "damage",
         about: "one replica: flipped bytes and a zeroed tail are noticed, told and never served",
+        alone: false,
         run: damage::run,
     },
     Scenario {
         name: "compaction",
         about: "compacted topics: the same records left as under Kafka, read by its dump tool",
+        alone: false,
         run: compaction::run,
     },
     Scenario {
         name: "log-dirs",
         about: "replicas moved between directories by Kafka's tools; codecs of topics",
+        alone: false,
         run: log_dirs::run,
     },
     Scenario {
         name: "bad-input",
         about: "hostile bytes; after each case others are served and memory is bounded",
+        alone: false,
         run: bad_input::run,
     },
     Scenario {
         name: "cluster",
         about: "three nodes under load; leaders, controllers, coordinators die; --full: 20 rounds",
+        alone: false,
         run: cluster::run,
     },
     Scenario {
         name: "cluster-tools",
         about: "Apache Kafka's tools against three nodes, one of them dead for a while",
+        alone: false,
         run: cluster::run_tools,
     },
     Scenario {
         name: "cluster-clients",
         about: "Java and franz-go producers, groups and admin clients through failovers",
+        alone: false,
         run: cluster::run_clients,
     },
     Scenario {
         name: "cluster-transactions",
         about: "librdkafka consumes, transforms and produces while each of three nodes is killed",
+        alone: false,
         run: cluster::run_transactions,
     },
     Scenario {
         name: "full-metadata",
         about: "the active controller's metadata disk is full: another leads (mounts, as root)",
+        alone: false,
         run: cluster::run_full_metadata,
     },
     Scenario {
         name: "growth",
         about: "one node becomes three under load, then the first one dies",
+        alone: false,
         run: cluster::run_growth,
     },
     Scenario {
         name: "mixed-roles",
         about: "brokers of ours under Apache Kafka's controller, and the other way round",
+        alone: false,
         run: cluster::run_roles,
     },
     Scenario {
         name: "mixed-voters",
         about: "one quorum of both programs: leaders of each kind, logs cut; --full: static too",
+        alone: false,
         run: cluster::run_voters,
     },
     Scenario {
         name: "migration",
         about: "three nodes of Apache Kafka become ours one by one under load, and back",
+        alone: false,
         run: cluster::run_migration,
     },
     Scenario {
         name: "faults",
         about: "crashes, cuts, power and disks in namespaces (root); --full: every scenario",
+        alone: true,
         run: faults::run,
     },
 ];

@@ -1,10 +1,12 @@
 //! `cargo xtask test`: every check of the project, one table, one exit code.
 //!
-//! Order: what fails fast comes first. Nothing is left behind: brokers, temporary folders and
-//! processes end with their suite, and only the build and the cache folder remain.
+//! Order: what fails fast comes first; two at a time, as most wait more than they work. Nothing is
+//! left behind: brokers, temporary folders and processes end with their suite, and only the build
+//! and the cache folder remain.
 
 mod advisories;
 mod cargo;
+mod lanes;
 mod layers;
 mod licences;
 mod options;
@@ -13,6 +15,7 @@ mod sizes;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -25,6 +28,7 @@ use naru_testkit::outcome::{Outcome, Totals, report};
 use naru_testkit::scenario::SCENARIOS;
 
 pub use cargo::release_binary;
+use lanes::Job;
 use options::{Against, Options};
 
 /// A check that needs no broker.
@@ -50,6 +54,9 @@ const CHECKS: &[Check] = &[
 /// The comparison with Apache Kafka, which runs two brokers of its own.
 const DIFFERENTIAL: (&str, &str) = ("differential", "answers like Apache Kafka's, field by field");
 
+/// What makes the broker that the suites run against.
+const BUILD: (&str, &str) = ("build", "the broker under test");
+
 /// Runs the command; the exit code is 0 only if nothing failed.
 pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
     let options = Options::parse(words)?;
@@ -69,45 +76,64 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
 
 fn run_all(root: &Path, options: &Options) -> Result<Vec<Outcome>> {
     options.check_names(&all_names())?;
-    let mut outcomes = Vec::new();
-    let mut keep = |outcome: Outcome| {
-        println!("{:18} {} ({} s)", outcome.suite, outcome.totals(), outcome.took.as_secs());
-        let _ = std::io::stdout().flush();
-        outcomes.push(outcome);
-    };
-    if options.against == Against::Naru {
-        for check in CHECKS.iter().filter(|check| options.wants(check.name)) {
-            keep(run_check(root, check));
-        }
-    }
-    let wanted_suites = SUITES.iter().filter(|suite| options.wants(suite.name));
-    let wanted_scenarios = SCENARIOS.iter().filter(|scenario| options.wants(scenario.name));
+    let wants_checks = options.against == Against::Naru;
+    let checks = CHECKS.iter().filter(|check| wants_checks && options.wants(check.name));
+    let suites = SUITES.iter().filter(|suite| options.wants(suite.name));
+    let scenarios = SCENARIOS.iter().filter(|scenario| options.wants(scenario.name));
     let wants_differential = options.wants(DIFFERENTIAL.0) && options.against != Against::Apache;
-    let wants_broker = wanted_suites.clone().count() + wanted_scenarios.clone().count() > 0;
-    if !wants_broker && !wants_differential {
-        return Ok(outcomes);
-    }
     let tools = Tools::new(Cache::open()?);
-    let system = match system(root, &tools, &options.against) {
-        Ok(system) => system,
-        Err(error) => {
-            let mut build = Outcome::new("build");
-            build.add_result::<()>("the broker under test", &Err(error));
-            keep(build);
-            return Ok(outcomes);
-        }
-    };
-    for suite in wanted_suites {
-        keep(suite.run(&tools, &system));
+    let subject = Subject::default();
+    let mut jobs = Vec::new();
+    if suites.clone().count() + scenarios.clone().count() > 0 || wants_differential {
+        // First of all: everybody else waits for it, or works meanwhile.
+        jobs.push(Job::new(BUILD.0, || subject.prepare(root, &tools, &options.against)));
     }
-    for scenario in wanted_scenarios {
-        keep(scenario.run(&tools, &system, options.extent));
+    jobs.extend(checks.map(|check| Job::new(check.name, || run_check(root, check))));
+    jobs.extend(suites.map(|suite| {
+        Job::new(suite.name, || subject.with(suite.name, |system| suite.run(&tools, system)))
+    }));
+    for scenario in scenarios {
+        let run =
+            || subject.with(scenario.name, |system| scenario.run(&tools, system, options.extent));
+        let job = Job::new(scenario.name, run);
+        jobs.push(if scenario.alone { job.alone() } else { job });
     }
     if wants_differential {
-        let apache = tools.kafka_jars().map(|libs| System::Apache { libs });
-        keep(differential::suite(&apache, &system, &root.join(crate::differential::PAGE)));
+        jobs.push(Job::new(DIFFERENTIAL.0, || {
+            subject.with(DIFFERENTIAL.0, |system| {
+                let apache = tools.kafka_jars().map(|libs| System::Apache { libs });
+                differential::suite(&apache, system, &root.join(crate::differential::PAGE))
+            })
+        }));
     }
-    Ok(outcomes)
+    Ok(lanes::run(jobs, |outcome| {
+        println!("{:18} {} ({} s)", outcome.suite, outcome.totals(), outcome.took.as_secs());
+        let _ = std::io::stdout().flush();
+    }))
+}
+
+/// The broker under test, which is there when its build has ended.
+#[derive(Debug, Default)]
+struct Subject(OnceLock<Option<System>>);
+
+impl Subject {
+    fn prepare(&self, root: &Path, tools: &Tools, against: &Against) -> Outcome {
+        let began = Instant::now();
+        let mut outcome = Outcome::new(BUILD.0);
+        let system = system(root, tools, against);
+        outcome.add_result(BUILD.1, &system);
+        let _ = self.0.set(system.ok());
+        outcome.took = began.elapsed();
+        outcome
+    }
+
+    /// Runs a suite against it; without it the suite is left out, and the build has told why.
+    fn with(&self, name: &str, suite: impl FnOnce(&System) -> Outcome) -> Outcome {
+        match self.0.wait() {
+            Some(system) => suite(system),
+            None => Outcome::skipped(name, "there is no broker to test"),
+        }
+    }
 }
 
 fn features(root: &Path, outcome: &mut Outcome) -> Result<()> {

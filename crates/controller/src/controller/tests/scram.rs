@@ -58,4 +58,9 @@ fn what_cannot_be_is_refused_for_the_whole_user() {
     assert_eq!(twice[0].1, code(ErrorCode::DuplicateResource));
     assert_eq!(twice[1].1, 0);
     assert!(!has(&cluster, "a") && has(&cluster, "b"));
+    let second = ScramCredentialUpsertion { mechanism: 2, ..upsertion("c", 4096) };
+    let both = alter(&mut cluster, &[], vec![upsertion("c", 4096), second]);
+    assert_eq!(both.len(), 1);
+    assert_eq!(both[0].1, code(ErrorCode::DuplicateResource));
+    assert!(!has(&cluster, "c"));
 }

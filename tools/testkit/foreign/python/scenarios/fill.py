@@ -25,7 +25,7 @@ RECORDS = 6000
 SEGMENT = 1 << 20
 GROUP, COMMITTED = "files-group", 1234
 # Two producers' transactions overlap in each round; some are aborted.
-ROUNDS, OF_TRANSACTION = 40, 15
+ROUNDS, OF_TRANSACTION = 24, 15
 
 
 def topic(codec):
@@ -40,13 +40,23 @@ def record(partition, number):
     return key, value, headers, EPOCH_MS + number * 10
 
 
-def text(number):
-    """Some that compresses and some that does not, so that segments fill up."""
-    state, out = number + 1, bytearray()
-    for _ in range(number % 400 + 200):
+def noise(size):
+    """Bytes that do not compress and are the same everywhere: a small generator, run once."""
+    state, out = 1, bytearray()
+    for _ in range(size):
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
         out.append(state >> 16 & 0xFF)
-    return bytes(out) + b"x" * 100
+    return bytes(out)
+
+
+NOISE = noise(1 << 20)
+
+
+def text(number):
+    """Some that compresses and some that does not, so that segments fill up."""
+    # A large odd step: what overlaps is far apart, out of reach of a batch's compression.
+    begin = number * 7919 % (len(NOISE) - 600)
+    return NOISE[begin : begin + number % 400 + 200] + b"x" * 100
 
 
 def make_topics():
@@ -154,8 +164,9 @@ def verify_transactions(level, counts):
     consumer = reader(level=level)
     consumer.assign([TopicPartition(topic("transactions"), p, 0) for p in range(PARTITIONS)])
     got = [[] for _ in range(PARTITIONS)]
-    while sum(map(len, got)) < len(want) * PARTITIONS:
-        messages = consumer.consume(2000, 20)
+    while (missing := len(want) * PARTITIONS - sum(map(len, got))) > 0:
+        # It waits for as many as are asked for: for more than there are it would wait in vain.
+        messages = consumer.consume(min(missing, 2000), 20)
         report.ok(messages, f"only {list(map(len, got))} of {len(want)} records")
         for m in messages:
             report.ok(not m.error(), m.error())
