@@ -50,7 +50,7 @@ pub use runtime::{Replayed, Shard};
 pub use shard::GroupShard;
 pub use state::GroupState;
 pub use transactions::{
-    Identity, Markers, Participants, TransactionConfig, TransactionShard, TransactionState,
-    TransactionVersion, TxnCommand, TxnOutcome, TxnReply,
+    ConnectionId, Identity, Markers, Participants, TransactionConfig, TransactionShard,
+    TransactionState, TransactionVersion, TxnCommand, TxnOutcome, TxnReply,
 };
 pub use writes::{Marker, Write, WriteId, WriteKind};

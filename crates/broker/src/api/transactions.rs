@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use naru_controller::topic_name::is_internal;
-use naru_coordinators::{Identity, Participants, TransactionVersion, TxnCommand, TxnReply};
+use naru_coordinators::{
+    ConnectionId, Identity, Participants, TransactionVersion, TxnCommand, TxnReply,
+};
 use naru_model::{ErrorCode, TopicPartition};
 use naru_protocol::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
 use naru_protocol::messages::add_offsets_to_txn_response::AddOffsetsToTxnResponse;
@@ -74,7 +76,10 @@ pub(crate) async fn add_partitions(
             }
         };
         let mut results = match check_may_write(&context, &transaction.transactional_id) {
-            Ok(()) => add_to_one(node, transaction, TransactionVersion::V0, judge).await,
+            Ok(()) => {
+                let sender = (TransactionVersion::V0, Some(context.connection.id));
+                add_to_one(node, transaction, sender, judge).await
+            }
             Err(error) => {
                 partitions(&transaction.topics).into_iter().map(|one| (one, error)).collect()
             }
@@ -95,7 +100,7 @@ pub(crate) async fn add_partitions(
     for transaction in request.transactions {
         let transactional_id = transaction.transactional_id.clone();
         let judge = |one: &TopicPartition| check_exists(node, one);
-        let added = add_to_one(node, transaction, TransactionVersion::V2, judge).await;
+        let added = add_to_one(node, transaction, (TransactionVersion::V2, None), judge).await;
         let topic_results = by_topic(added);
         results.push(AddPartitionsToTxnResult { transactional_id, topic_results });
     }
@@ -113,7 +118,7 @@ fn check_exists(node: &Node, one: &TopicPartition) -> ErrorCode {
 async fn add_to_one(
     node: &Node,
     transaction: AddPartitionsToTxnTransaction,
-    version: TransactionVersion,
+    (version, via): (TransactionVersion, Option<ConnectionId>),
     judge: impl Fn(&TopicPartition) -> ErrorCode,
 ) -> BTreeMap<TopicPartition, ErrorCode> {
     let partitions = partitions(&transaction.topics);
@@ -134,7 +139,7 @@ async fn add_to_one(
         partitions: partitions.clone(),
     };
     let verify_only = transaction.verify_only;
-    match node.coordination().participate(participants, verify_only, version).await {
+    match node.coordination().participate(participants, verify_only, version, via).await {
         Ok(results) => results,
         Err(error) => partitions.into_iter().map(|one| (one, error)).collect(),
     }
@@ -194,8 +199,8 @@ async fn add_group(
         producer: Identity { id: request.producer_id.into(), epoch: request.producer_epoch.into() },
         partitions: BTreeSet::from([TopicPartition::new(OFFSETS_TOPIC, index)]),
     };
-    let added = node.coordination().participate(participants, false, TransactionVersion::V0).await;
-    added.map(drop)
+    let (version, via) = (TransactionVersion::V0, Some(context.connection.id));
+    node.coordination().participate(participants, false, version, via).await.map(drop)
 }
 
 pub(crate) async fn end(context: RequestContext, request: EndTxnRequest) -> EndTxnResponse {
@@ -226,6 +231,7 @@ async fn end_one(context: &RequestContext, request: EndTxnRequest) -> Result<Ide
             producer,
             commit: request.committed,
             version,
+            via: Some(context.connection.id),
             spare,
         };
         match node.coordination().ask_transaction(&id, command).await {

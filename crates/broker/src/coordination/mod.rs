@@ -20,8 +20,8 @@ pub(crate) use naru_controller::topic_name::{
 };
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_coordinators::{
-    Command, GroupShard, Identity, Marker, Participants, Reply, Topics, TransactionShard,
-    TransactionVersion, TxnCommand, TxnReply,
+    Command, ConnectionId, GroupShard, Identity, Marker, Participants, Reply, Topics,
+    TransactionShard, TransactionVersion, TxnCommand, TxnReply,
 };
 use naru_model::{ErrorCode, TopicPartition};
 
@@ -111,13 +111,14 @@ impl Coordination {
         participants: Participants,
         verify_only: bool,
         version: TransactionVersion,
+        via: Option<ConnectionId>,
     ) -> Result<BTreeMap<TopicPartition, ErrorCode>, ErrorCode> {
         let id = participants.transactional_id.clone();
         let partitions = participants.partitions.clone();
         let command = if verify_only {
             TxnCommand::Verify(participants)
         } else {
-            TxnCommand::AddPartitions { participants, version }
+            TxnCommand::AddPartitions { participants, version, via }
         };
         match self.ask_transaction(&id, command).await {
             Ok(TxnReply::Added) => {

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use naru_coordinators::ConnectionId;
 use naru_security::Principal;
 
 /// What a request knows of the connection it came in on.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionInfo {
+    /// Tells it from every other connection of this process.
+    pub(crate) id: ConnectionId,
     /// Who is at the other end.
     pub(crate) principal: Principal,
     /// The address of the other end, as ACLs have it.
@@ -73,7 +76,9 @@ impl ConnectionInfo {
     /// A connection whose other end has not said who it is.
     pub(crate) fn anonymous(listener: Arc<str>, peer: SocketAddr, door: Door) -> Self {
         let host = peer.ip().to_canonical().to_string();
+        static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: ConnectionId(LAST.fetch_add(1, Ordering::Relaxed)),
             principal: Principal::anonymous(),
             host,
             own: false,

@@ -31,7 +31,7 @@ pub(crate) async fn verify(
         .ok_or(ErrorCode::CoordinatorNotAvailable)?;
     if coordinator == node.id() {
         let version = TransactionVersion::V2;
-        return node.coordination().participate(participants, verify_only, version).await;
+        return node.coordination().participate(participants, verify_only, version, None).await;
     }
     let request = request(participants, verify_only);
     let response = node.brokers().call(node, coordinator, &request).await?;

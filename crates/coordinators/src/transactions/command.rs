@@ -10,6 +10,10 @@ use naru_protocol::messages::list_transactions_response::TransactionState as Lis
 
 use super::metadata::{Identity, TransactionVersion};
 
+/// The connection that a client's request came by; no two connections of a process have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionId(pub u64);
+
 /// Partitions of one producer's transaction, to be added or looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participants {
@@ -37,6 +41,8 @@ pub enum TxnCommand {
         participants: Participants,
         /// What the request's version says of the client.
         version: TransactionVersion,
+        /// The client's connection; none if a broker asks.
+        via: Option<ConnectionId>,
     },
     /// AddPartitionsToTxn that only verifies (KIP-890).
     Verify(Participants),
@@ -50,6 +56,8 @@ pub enum TxnCommand {
         commit: bool,
         /// What the request's version says of the client.
         version: TransactionVersion,
+        /// The client's connection.
+        via: Option<ConnectionId>,
         /// A producer id that nobody has, if one was asked for before.
         spare: Option<ProducerId>,
     },

@@ -3,6 +3,7 @@
 
 use naru_model::{ProducerEpoch, ProducerId, Timestamp};
 
+use super::command::ConnectionId;
 use super::error::TxnError;
 use super::metadata::{EPOCH_MAX_FOR_CLIENTS, Identity, Metadata, TransactionVersion};
 use super::state::TransactionState::{
@@ -17,6 +18,8 @@ pub(super) struct Wish {
     pub(super) commit: bool,
     /// What the request's version says of the client.
     pub(super) version: TransactionVersion,
+    /// The connection by which it is told.
+    pub(super) via: Option<ConnectionId>,
 }
 
 /// What EndTxn leads to.

@@ -21,7 +21,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Participants, TxnCommand, TxnReply};
+pub use command::{ConnectionId, Participants, TxnCommand, TxnReply};
 pub use config::TransactionConfig;
 pub use metadata::{Identity, TransactionVersion};
 pub use shard::{Markers, TransactionShard, TxnOutcome};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use naru_model::{ErrorCode, ProducerId, Timestamp, TopicPartition};
 use naru_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 
-use super::command::{Participants, TxnCommand, TxnReply};
+use super::command::{ConnectionId, Participants, TxnCommand, TxnReply};
 use super::config::TransactionConfig;
 use super::end::{self, End, Wish};
 use super::error::{TxnError, log_error};
@@ -64,6 +64,10 @@ struct Transaction {
     is_moving: bool,
     /// All markers are written; the record that says so is not.
     has_markers: bool,
+    /// The client's connection that last added to the transaction under way, if it is known.
+    via: Option<ConnectionId>,
+    /// Another connection that has asked for its end once.
+    asked_via: Option<ConnectionId>,
 }
 
 #[derive(Debug)]
@@ -122,16 +126,16 @@ impl TransactionShard {
             TxnCommand::InitProducerId { request, spare } => {
                 self.init(now, token, &request, spare, out)
             }
-            TxnCommand::AddPartitions { participants, version } => {
-                self.add_partitions(now, token, participants, version, out)
+            TxnCommand::AddPartitions { participants, version, via } => {
+                self.add_partitions(now, token, participants, (version, via), out)
             }
             TxnCommand::Verify(participants) => {
                 let verified = self.verify(participants)?;
                 out.reply(token, TxnReply::Verified(verified));
                 Ok(())
             }
-            TxnCommand::EndTxn { transactional_id, producer, commit, version, spare } => {
-                let wish = Wish { producer, commit, version };
+            TxnCommand::EndTxn { transactional_id, producer, commit, version, via, spare } => {
+                let wish = Wish { producer, commit, version, via };
                 self.end(now, token, &transactional_id, wish, spare, out)
             }
             TxnCommand::MarkersWritten { transactional_id, producer } => {
@@ -222,7 +226,7 @@ impl TransactionShard {
         now: Timestamp,
         token: ReplyToken,
         participants: Participants,
-        version: TransactionVersion,
+        (version, via): (TransactionVersion, Option<ConnectionId>),
         out: &mut TxnOutcome,
     ) -> Result<(), TxnError> {
         let known = self.owned(&participants)?;
@@ -230,11 +234,16 @@ impl TransactionShard {
             return Err(TxnError::ConcurrentTransactions);
         }
         let Participants { transactional_id, partitions, .. } = participants;
-        if known.state == TransactionState::Ongoing && partitions.is_subset(&known.partitions) {
+        let is_in =
+            known.state == TransactionState::Ongoing && partitions.is_subset(&known.partitions);
+        let next = (!is_in).then(|| known.with_partitions(partitions, version, now));
+        if let Some(one) = self.transactions.get_mut(transactional_id.as_str()) {
+            one.via = via;
+        }
+        let Some(next) = next else {
             out.reply(token, TxnReply::Added);
             return Ok(());
-        }
-        let next = known.with_partitions(partitions, version, now);
+        };
         let id = Arc::from(transactional_id);
         self.change(now, &id, next, Some((token, TxnReply::Added)), out);
         Ok(())
@@ -272,12 +281,31 @@ impl TransactionShard {
         match end::decide(known, self.is_moving(id), wish, spare, now)? {
             End::Done(producer) => out.reply(token, TxnReply::Ended(producer)),
             End::NeedsProducerId => out.reply(token, TxnReply::NeedsProducerId),
+            End::Prepare(_) if self.may_be_late(id, wish) => {
+                return Err(TxnError::ConcurrentTransactions);
+            }
             End::Prepare(next) => {
                 let reply = TxnReply::Ended(next.after_completion());
                 self.change(now, &Arc::from(id), next, Some((token, reply)), out);
             }
         }
         Ok(())
+    }
+
+    /// Whether this may be the end of an earlier transaction, held up on its way while its client
+    /// asked again by another connection and has gone on. Before version 2 nothing in the request
+    /// tells. But a request that was held up is not asked again, and a living client's is: who
+    /// did not come by the connection that added to the transaction is heard the second time.
+    fn may_be_late(&mut self, id: &str, wish: Wish) -> bool {
+        let Some(one) = self.transactions.get_mut(id) else { return false };
+        if wish.version.bumps_epoch()
+            || one.via.is_none()
+            || [one.via, one.asked_via].contains(&wish.via)
+        {
+            return false;
+        }
+        one.asked_via = wish.via;
+        true
     }
 
     fn markers_written(
@@ -340,7 +368,9 @@ impl TransactionShard {
             return;
         };
         let is_prepared = next.state.is_prepared();
-        let one = Transaction { known: Some(next), ..Transaction::default() };
+        let goes_on = next.state == TransactionState::Ongoing;
+        let via = self.transactions.get(&id).and_then(|one| one.via).filter(|_| goes_on);
+        let one = Transaction { known: Some(next), via, ..Transaction::default() };
         self.transactions.insert(Arc::clone(&id), one);
         if is_prepared {
             self.go_on(now, &id, out);

@@ -8,8 +8,8 @@ use naru_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 
 use crate::reply::ReplyToken;
 use crate::transactions::{
-    Identity, Markers, Participants, TransactionConfig, TransactionShard, TransactionState,
-    TransactionVersion, TxnCommand, TxnOutcome, TxnReply,
+    ConnectionId, Identity, Markers, Participants, TransactionConfig, TransactionShard,
+    TransactionState, TransactionVersion, TxnCommand, TxnOutcome, TxnReply,
 };
 use crate::{CoordinatorRecord, Shard as _, Write};
 
@@ -29,6 +29,8 @@ pub(super) struct Bench {
     waiting: BTreeSet<ReplyToken>,
     next: u64,
     next_producer_id: i64,
+    /// The connection that requests come by.
+    pub(super) via: Option<ConnectionId>,
 }
 
 impl Bench {
@@ -49,6 +51,7 @@ impl Bench {
             waiting: BTreeSet::new(),
             next: 0,
             next_producer_id: 1_000,
+            via: Some(ConnectionId(1)),
         }
     }
 
@@ -129,7 +132,7 @@ impl Bench {
         index: i32,
     ) -> Result<(), ErrorCode> {
         let participants = participants(producer, index);
-        match self.ask(TxnCommand::AddPartitions { participants, version }) {
+        match self.ask(TxnCommand::AddPartitions { participants, version, via: self.via }) {
             TxnReply::Added => Ok(()),
             TxnReply::Refused(error) => Err(error),
             other => panic!("not to AddPartitionsToTxn: {other:?}"),
@@ -142,11 +145,13 @@ impl Bench {
         version: TransactionVersion,
         commit: bool,
     ) -> Result<Identity, ErrorCode> {
+        let via = self.via;
         let command = |spare| TxnCommand::EndTxn {
             transactional_id: ID.to_owned(),
             producer,
             commit,
             version,
+            via,
             spare,
         };
         let mut reply = self.ask(command(None));

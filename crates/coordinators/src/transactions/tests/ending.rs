@@ -5,7 +5,7 @@ use naru_model::ErrorCode::{
 };
 
 use super::bench::*;
-use crate::transactions::{Identity, TransactionState, TransactionVersion};
+use crate::transactions::{ConnectionId, Identity, TransactionState, TransactionVersion};
 
 const V0: TransactionVersion = TransactionVersion::V0;
 const V2: TransactionVersion = TransactionVersion::V2;
@@ -135,4 +135,37 @@ fn markers_name_every_partition_and_the_version_they_are_judged_by() {
     assert_eq!(markers.producer, at_epoch(producer, 1));
     let indexes: Vec<i32> = markers.partitions.iter().map(|one| one.partition).collect();
     assert_eq!(indexes, [1, 3]);
+}
+
+#[test]
+fn without_epoch_bumps_an_end_by_another_connection_is_heard_the_second_time() {
+    for commit in [true, false] {
+        let mut bench = Bench::new();
+        let producer = bench.init();
+        // The end of this transaction is held up on connection 1; the client repeats it by
+        // connection 2 and begins the next one there.
+        bench.add(producer, V0, 0).unwrap();
+        bench.via = Some(ConnectionId(2));
+        assert_eq!(bench.end(producer, V0, commit), Err(ConcurrentTransactions));
+        bench.end(producer, V0, commit).unwrap();
+        bench.write_markers();
+        bench.add(producer, V0, 0).unwrap();
+        // What was held up comes, from the old connection or by one of its own, and only once.
+        for late in [1, 3] {
+            bench.via = Some(ConnectionId(late));
+            assert_eq!(bench.end(producer, V0, commit), Err(ConcurrentTransactions));
+            assert_eq!(bench.state(), Some(TransactionState::Ongoing));
+        }
+        bench.via = Some(ConnectionId(2));
+        bench.end(producer, V0, commit).unwrap();
+    }
+}
+
+#[test]
+fn with_epoch_bumps_the_epoch_tells_and_the_connection_says_nothing() {
+    let mut bench = Bench::new();
+    let producer = bench.init();
+    bench.add(producer, V2, 0).unwrap();
+    bench.via = Some(ConnectionId(2));
+    bench.end(producer, V2, true).unwrap();
 }

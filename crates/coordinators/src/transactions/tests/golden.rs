@@ -74,12 +74,13 @@ fn the_same_life_is_written_as_kafka_wrote_it() {
     for at in [1, 4] {
         let partitions = BTreeSet::from([TopicPartition::new("mix", 0)]);
         let participants = Participants { transactional_id: id(), producer, partitions };
-        step(at, TxnCommand::AddPartitions { participants, version });
+        step(at, TxnCommand::AddPartitions { participants, version, via: None });
         let end = TxnCommand::EndTxn {
             transactional_id: id(),
             producer,
             commit: true,
             version,
+            via: None,
             spare: None,
         };
         let reply = step(at + 1, end);

@@ -51,7 +51,7 @@ fn a_second_transition_has_to_wait_for_the_first() {
     let producer = bench.init();
     bench.auto_commit = false;
     let participants = participants(producer, 0);
-    let first = bench.send(TxnCommand::AddPartitions { participants, version: V2 });
+    let first = bench.send(TxnCommand::AddPartitions { participants, version: V2, via: None });
     assert_eq!(bench.end(producer, V2, true), Err(ErrorCode::ConcurrentTransactions));
     assert_eq!(bench.add(producer, V2, 1), Err(ErrorCode::ConcurrentTransactions));
     assert_eq!(bench.init_as(None, 60_000), Err(ErrorCode::ConcurrentTransactions));
@@ -126,6 +126,7 @@ fn no_marker_is_asked_for_before_the_decision_is_in_the_log() {
         producer,
         commit: true,
         version: V2,
+        via: None,
         spare: None,
     };
     bench.send(command);

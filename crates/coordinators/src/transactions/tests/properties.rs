@@ -267,7 +267,7 @@ impl Life {
         let producer = self.clients[0].producer.unwrap_or(Identity::NONE);
         let participants = participants(producer, 0);
         let version = self.version;
-        let token = self.bench.send(TxnCommand::AddPartitions { participants, version });
+        let token = self.bench.send(TxnCommand::AddPartitions { participants, version, via: None });
         let result = if fails { Err(ErrorCode::NotEnoughReplicas) } else { Ok(()) };
         while self.bench.settle_one(result) {}
         self.bench.auto_commit = true;
