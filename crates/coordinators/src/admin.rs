@@ -12,14 +12,17 @@ use naru_protocol::messages::list_groups_response::ListedGroup;
 use crate::consumer::ConsumerGroup;
 use crate::group::ClassicGroup;
 use crate::state::GroupState;
+use crate::streams::StreamsGroup;
 
 const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
+const STREAMS: &str = "streams";
 
 /// The groups whose state and type are asked for, by name.
 pub(crate) fn list_groups<'g>(
     classic: impl Iterator<Item = &'g ClassicGroup>,
     consumer: impl Iterator<Item = &'g ConsumerGroup>,
+    streams: impl Iterator<Item = &'g StreamsGroup>,
     states: &[String],
     types: &[String],
 ) -> Vec<ListedGroup> {
@@ -39,8 +42,15 @@ pub(crate) fn list_groups<'g>(
         group_state: group.state().name().to_owned(),
         group_type: CONSUMER.to_owned(),
     });
+    let streams = streams.map(|group| ListedGroup {
+        group_id: group.id.to_string(),
+        protocol_type: STREAMS.to_owned(),
+        group_state: group.state().name().to_owned(),
+        group_type: STREAMS.to_owned(),
+    });
     let mut listed: Vec<ListedGroup> = classic
         .chain(consumer)
+        .chain(streams)
         .filter(|group| types.is_empty() || types.contains(&group.group_type))
         .filter(|group| states.is_empty() || states.contains(&group.group_state.to_lowercase()))
         .collect();

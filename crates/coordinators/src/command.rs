@@ -8,6 +8,7 @@ use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::offset_commit_request::OffsetCommitRequest;
 use naru_protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use naru_protocol::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 
@@ -64,6 +65,18 @@ pub enum Command {
     },
     /// One group of a ConsumerGroupDescribe.
     ConsumerGroupDescribe {
+        /// The group.
+        group_id: String,
+    },
+    /// StreamsGroupHeartbeat.
+    StreamsGroupHeartbeat {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: StreamsGroupHeartbeatRequest,
+    },
+    /// One group of a StreamsGroupDescribe.
+    StreamsGroupDescribe {
         /// The group.
         group_id: String,
     },

@@ -31,6 +31,8 @@ pub struct GroupConfig {
     pub max_pending_members: usize,
     /// Groups of the consumer protocol.
     pub consumer: ConsumerConfig,
+    /// Groups of the streams protocol.
+    pub streams: StreamsConfig,
 }
 
 /// `group.consumer.*`.
@@ -143,6 +145,74 @@ impl ConsumerSettings {
     }
 }
 
+/// `group.streams.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamsConfig {
+    /// `group.streams.session.timeout.ms`, with its bounds for groups that set their own.
+    pub session_timeout_ms: Bounded,
+    /// `group.streams.heartbeat.interval.ms`
+    pub heartbeat_interval_ms: Bounded,
+    /// `group.streams.assignment.interval.ms`: time between two assignments at least.
+    pub assignment_interval_ms: Bounded,
+    /// `group.streams.num.standby.replicas`
+    pub standby_replicas: Bounded,
+    /// `group.streams.initial.rebalance.delay.ms`
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.streams.max.size`
+    pub max_size: usize,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout_ms: Bounded { value: 45_000, min: 45_000, max: 60_000 },
+            heartbeat_interval_ms: Bounded { value: 5_000, min: 5_000, max: 15_000 },
+            assignment_interval_ms: Bounded { value: 1_000, min: 0, max: 15_000 },
+            standby_replicas: Bounded { value: 0, min: 0, max: 2 },
+            initial_rebalance_delay_ms: 3_000,
+            max_size: 2_147_483_647,
+        }
+    }
+}
+
+/// What one streams group sets for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamsOverrides {
+    /// `streams.session.timeout.ms`
+    pub session_timeout_ms: Option<i32>,
+    /// `streams.heartbeat.interval.ms`
+    pub heartbeat_interval_ms: Option<i32>,
+    /// `streams.assignment.interval.ms`
+    pub assignment_interval_ms: Option<i32>,
+    /// `streams.num.standby.replicas`
+    pub standby_replicas: Option<i32>,
+    /// `streams.initial.rebalance.delay.ms`
+    pub initial_rebalance_delay_ms: Option<i32>,
+}
+
+/// What counts for one streams group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamsSettings {
+    pub(crate) session_timeout_ms: i32,
+    pub(crate) heartbeat_interval_ms: i32,
+    pub(crate) assignment_interval_ms: i32,
+    pub(crate) standby_replicas: i32,
+    pub(crate) initial_rebalance_delay_ms: i32,
+}
+
+impl StreamsSettings {
+    pub(crate) fn new(config: &StreamsConfig, own: StreamsOverrides) -> Self {
+        let delay_ms = own.initial_rebalance_delay_ms;
+        Self {
+            session_timeout_ms: config.session_timeout_ms.of(own.session_timeout_ms),
+            heartbeat_interval_ms: config.heartbeat_interval_ms.of(own.heartbeat_interval_ms),
+            assignment_interval_ms: config.assignment_interval_ms.of(own.assignment_interval_ms),
+            standby_replicas: config.standby_replicas.of(own.standby_replicas),
+            initial_rebalance_delay_ms: delay_ms.unwrap_or(config.initial_rebalance_delay_ms),
+        }
+    }
+}
+
 impl Default for ConsumerConfig {
     fn default() -> Self {
         Self {
@@ -172,6 +242,7 @@ impl Default for GroupConfig {
             max_member_metadata_bytes: 4 << 20,
             max_pending_members: 10_000,
             consumer: ConsumerConfig::default(),
+            streams: StreamsConfig::default(),
         }
     }
 }

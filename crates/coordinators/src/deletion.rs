@@ -28,6 +28,10 @@ impl GroupShard {
             let id = Arc::clone(&group.id);
             return self.delete_consumer_group(now, token, &id, out);
         }
+        if let Some(group) = self.streams.get(group_id.as_str()) {
+            let id = Arc::clone(&group.id);
+            return self.delete_streams_group(now, token, &id, out);
+        }
         let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
             None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
             Some(GroupState::Empty) => None,
@@ -124,6 +128,7 @@ impl GroupShard {
             }
         }
         self.expire_consumer_groups(now, &busy, out);
+        self.expire_streams_groups(now, &busy, out);
         self.schedule_expiry(now);
     }
 

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod admin;
+mod change;
 mod command;
 mod config;
 mod consumer;
@@ -29,6 +30,7 @@ mod runtime;
 mod shard;
 mod state;
 mod step;
+mod streams;
 mod subscription;
 mod sync;
 #[cfg(test)]
@@ -36,10 +38,14 @@ mod tests;
 mod timers;
 mod transactional_offsets;
 mod transactions;
+mod undo;
 mod writes;
 
 pub use command::{ClientContext, Command};
-pub use config::{Bounded, ConsumerConfig, ConsumerOverrides, GroupConfig, MigrationPolicy};
+pub use config::{
+    Bounded, ConsumerConfig, ConsumerOverrides, GroupConfig, MigrationPolicy, StreamsConfig,
+    StreamsOverrides,
+};
 pub use consumer::{Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics, validate_pattern};
 pub use error::{GroupError, ReplayError};
 pub use offsets::OffsetAndMetadata;
@@ -49,6 +55,7 @@ pub use reply::{Outcome, Reply, ReplyToken};
 pub use runtime::{Replayed, Shard};
 pub use shard::GroupShard;
 pub use state::GroupState;
+pub use streams::{MISSING_INTERNAL_TOPICS, StreamsGroupState};
 pub use transactions::{
     ConnectionId, Identity, Markers, Participants, TransactionConfig, TransactionShard,
     TransactionState, TransactionVersion, TxnCommand, TxnOutcome, TxnReply,

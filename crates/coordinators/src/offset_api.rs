@@ -32,6 +32,7 @@ use crate::records::Fact;
 use crate::reply::{Reply, ReplyToken};
 use crate::state::GroupState;
 use crate::step::Step;
+use crate::streams::StreamsGroup;
 use crate::writes::Completion;
 
 /// The group that a request names.
@@ -40,19 +41,20 @@ pub(crate) enum GroupRef<'g> {
     Absent,
     Classic(&'g ClassicGroup),
     Consumer(&'g ConsumerGroup),
+    Streams(&'g StreamsGroup),
 }
 
 impl<'g> GroupRef<'g> {
     pub(crate) fn find(
         classic: &'g HashMap<Arc<str>, ClassicGroup>,
         consumer: &'g HashMap<Arc<str>, ConsumerGroup>,
+        streams: &'g HashMap<Arc<str>, StreamsGroup>,
         id: &str,
     ) -> Self {
-        match (classic.get(id), consumer.get(id)) {
-            (Some(group), _) => Self::Classic(group),
-            (None, Some(group)) => Self::Consumer(group),
-            (None, None) => Self::Absent,
-        }
+        let classic = classic.get(id).map(Self::Classic);
+        let consumer = || consumer.get(id).map(Self::Consumer);
+        let streams = || streams.get(id).map(Self::Streams);
+        classic.or_else(consumer).or_else(streams).unwrap_or(Self::Absent)
     }
 
     pub(crate) fn id(self) -> Option<&'g Arc<str>> {
@@ -60,6 +62,7 @@ impl<'g> GroupRef<'g> {
             Self::Absent => None,
             Self::Classic(group) => Some(&group.id),
             Self::Consumer(group) => Some(&group.id),
+            Self::Streams(group) => Some(&group.id),
         }
     }
 }
@@ -135,6 +138,7 @@ impl Step<'_> {
             GroupRef::Absent => false,
             GroupRef::Classic(group) => group.is_subscribed(topic),
             GroupRef::Consumer(group) => group.is_subscribed(topic),
+            GroupRef::Streams(group) => group.is_subscribed(topic),
         };
         let known = self.known_offsets(group_id, offsets.group(group_id), |_| true);
         let mut facts = Vec::new();
@@ -201,9 +205,7 @@ impl Step<'_> {
             {
                 Some((topic.as_str(), *partition))
             }
-            Fact::Offset { .. } | Fact::Group { .. } | Fact::Consumer { .. } | Fact::Unknown => {
-                None
-            }
+            _ => None,
         });
         held.chain(in_flight).filter(|(topic, _)| wanted(topic)).collect()
     }
@@ -328,6 +330,16 @@ fn validate_commit(
         GroupRef::Classic(group) => validate_classic_commit(group, request).map_err(Into::into),
         GroupRef::Consumer(group) => {
             group.validate_commit(api_version, request).map_err(|error| ErrorCode::from(&error))
+        }
+        GroupRef::Streams(group) => {
+            let who = (request.member_id.as_str(), request.generation_id_or_member_epoch);
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let indexes = topic.partitions.iter().map(|one| one.partition_index);
+                indexes.map(|index| (topic.name.as_str(), index))
+            });
+            group
+                .validate_commit(api_version, who, partitions)
+                .map_err(|error| ErrorCode::from(&error))
         }
     }
 }

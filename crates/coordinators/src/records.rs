@@ -16,6 +16,7 @@ use naru_protocol::{DecodeError, Message, Reader, Wire, Writer};
 
 use crate::consumer::{ConsumerFact, is_consumer_key};
 use crate::offsets::OffsetAndMetadata;
+use crate::streams::{StreamsFact, is_streams_key};
 
 /// A record to append to the shard's partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) enum Fact {
     Group { group: Arc<str>, value: Option<GroupMetadataValue> },
     /// A consumer group's.
     Consumer { group: Arc<str>, fact: ConsumerFact },
+    /// A streams group's.
+    Streams { group: Arc<str>, fact: StreamsFact },
     /// A type this version does not know.
     Unknown,
 }
@@ -46,7 +49,8 @@ impl Fact {
         match self {
             Self::Offset { group, .. }
             | Self::Group { group, .. }
-            | Self::Consumer { group, .. } => Some(group),
+            | Self::Consumer { group, .. }
+            | Self::Streams { group, .. } => Some(group),
             Self::Unknown => None,
         }
     }
@@ -70,6 +74,7 @@ impl Fact {
                 (key.into_bytes(), value.as_ref().map(|value| versioned(value, GROUP_VERSION)))
             }
             Self::Consumer { group, fact } => fact.to_bytes(group),
+            Self::Streams { group, fact } => fact.to_bytes(group),
             Self::Unknown => return None,
         };
         Some(CoordinatorRecord { key, value, timestamp })
@@ -95,6 +100,10 @@ impl Fact {
             kind if is_consumer_key(kind) => {
                 let (group, fact) = ConsumerFact::read(kind, &mut reader, value)?;
                 Self::Consumer { group, fact }
+            }
+            kind if is_streams_key(kind) => {
+                let (group, fact) = StreamsFact::read(kind, &mut reader, value)?;
+                Self::Streams { group, fact }
             }
             _ => Self::Unknown,
         })

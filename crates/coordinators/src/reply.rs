@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use naru_model::ErrorCode;
 use naru_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
+use naru_protocol::messages::create_topics_request::CreatableTopic;
 use naru_protocol::messages::delete_groups_response::DeletableGroupResult;
 use naru_protocol::messages::describe_groups_response::DescribedGroup;
 use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
@@ -14,6 +15,8 @@ use naru_protocol::messages::list_groups_response::ListedGroup;
 use naru_protocol::messages::offset_commit_response::OffsetCommitResponse;
 use naru_protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use naru_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use naru_protocol::messages::streams_group_describe_response::DescribedGroup as DescribedStreamsGroup;
+use naru_protocol::messages::streams_group_heartbeat_response::StreamsGroupHeartbeatResponse;
 use naru_protocol::messages::sync_group_response::SyncGroupResponse;
 use naru_protocol::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 
@@ -51,6 +54,15 @@ pub enum Reply {
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     /// To one group of ConsumerGroupDescribe.
     ConsumerGroupDescribe(DescribedConsumerGroup),
+    /// To StreamsGroupHeartbeat.
+    StreamsGroupHeartbeat {
+        /// The answer.
+        response: StreamsGroupHeartbeatResponse,
+        /// Internal topics of the application that have to be created.
+        missing: Vec<CreatableTopic>,
+    },
+    /// To one group of StreamsGroupDescribe.
+    StreamsGroupDescribe(DescribedStreamsGroup),
     /// To TxnOffsetCommit.
     TxnOffsetCommit(TxnOffsetCommitResponse),
     /// To [`crate::Command::EndTransaction`]: whether the marker is stored.
@@ -110,9 +122,14 @@ impl Reply {
                     ..Default::default()
                 })
             }
+            Self::StreamsGroupHeartbeat { .. } => Self::StreamsGroupHeartbeat {
+                response: StreamsGroupHeartbeatResponse { error_code, ..Default::default() },
+                missing: Vec::new(),
+            },
             unchanged @ (Self::OffsetFetch(_)
             | Self::ListGroups(_)
             | Self::ConsumerGroupDescribe(_)
+            | Self::StreamsGroupDescribe(_)
             | Self::DescribeGroup(_)
             | Self::Done) => unchanged,
         }

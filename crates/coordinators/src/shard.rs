@@ -13,10 +13,13 @@ use naru_model::{ErrorCode, ProducerId, Timestamp};
 use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
+use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 
 use crate::admin::{describe_group, list_groups};
 use crate::command::{ClientContext, Command};
-use crate::config::{ConsumerOverrides, ConsumerSettings, GroupConfig};
+use crate::config::{
+    ConsumerOverrides, ConsumerSettings, GroupConfig, StreamsOverrides, StreamsSettings,
+};
 use crate::consumer::{ConsumerGroup, ConsumerGroupState, NoTopics, TopicHashes, Topics};
 use crate::error::{GroupError, ReplayError, append_error};
 use crate::group::ClassicGroup;
@@ -29,6 +32,7 @@ use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::runtime::{Replayed, Shard};
 use crate::state::GroupState;
 use crate::step::{Step, join_error};
+use crate::streams::{StreamsGroup, StreamsGroupState};
 use crate::sync::validate_sync;
 use crate::timers::{Timer, Timers};
 use crate::transactional_offsets::PendingOffsets;
@@ -39,9 +43,11 @@ use crate::writes::{Completion, WriteId, Writes};
 pub struct GroupShard {
     pub(crate) config: GroupConfig,
     pub(crate) groups: HashMap<Arc<str>, ClassicGroup>,
-    /// An id is in one of the two at most.
+    /// An id is in one of the three at most.
     pub(crate) consumers: HashMap<Arc<str>, ConsumerGroup>,
+    pub(crate) streams: HashMap<Arc<str>, StreamsGroup>,
     overrides: HashMap<String, ConsumerOverrides>,
+    streams_overrides: HashMap<String, StreamsOverrides>,
     pub(crate) topics: Arc<dyn Topics>,
     pub(crate) topic_hashes: TopicHashes,
     pub(crate) offsets: Offsets,
@@ -58,7 +64,9 @@ impl GroupShard {
             config,
             groups: HashMap::new(),
             consumers: HashMap::new(),
+            streams: HashMap::new(),
             overrides: HashMap::new(),
+            streams_overrides: HashMap::new(),
             topics: Arc::new(NoTopics),
             topic_hashes: TopicHashes::default(),
             offsets: Offsets::default(),
@@ -99,6 +107,7 @@ impl Shard for GroupShard {
                 self.groups.remove(&group);
             }
             Fact::Consumer { group, fact } => self.replay_consumer(&group, fact),
+            Fact::Streams { group, fact } => self.replay_streams(&group, fact),
             fact @ Fact::Offset { .. } => self.apply(fact),
         }
         Ok(Replayed::Applied)
@@ -123,6 +132,7 @@ impl Shard for GroupShard {
             });
         }
         self.load_consumers(now);
+        self.load_streams(now);
         self.schedule_expiry(now);
         out
     }
@@ -144,7 +154,7 @@ impl Shard for GroupShard {
         if result.is_ok() {
             self.apply_as(write.kind, write.facts, write.undone);
         } else if let Some(undo) = write.undo {
-            for later in self.writes.undo_after(id, &undo.group) {
+            for later in self.writes.undo_after(id, undo.group()) {
                 self.take_back(now, later);
             }
             self.take_back(now, undo);
@@ -187,6 +197,9 @@ impl Shard for GroupShard {
                 | Timer::MemberJoin { .. }
                 | Timer::MemberSync { .. }
                 | Timer::Patterns { .. }) => self.on_consumer_timer(now, timer, &mut out),
+                timer @ (Timer::StreamsSession { .. }
+                | Timer::StreamsRevocation { .. }
+                | Timer::StreamsFirst { .. }) => self.on_streams_timer(now, timer, &mut out),
             }
         }
         out
@@ -229,6 +242,7 @@ impl Shard for GroupShard {
             }
         }
         self.consumers.clear();
+        self.streams.clear();
         self.offsets.clear();
         self.pending.clear();
         self.timers.clear();
@@ -253,6 +267,24 @@ impl GroupShard {
     pub(crate) fn settings_of(&self, group: &str) -> ConsumerSettings {
         let own = self.overrides.get(group).copied().unwrap_or_default();
         ConsumerSettings::new(&self.config.consumer, own)
+    }
+
+    /// What a streams group sets for itself; `None` if nothing.
+    pub fn configure_streams_group(&mut self, group: &str, own: Option<StreamsOverrides>) {
+        match own {
+            Some(own) => self.streams_overrides.insert(group.to_owned(), own),
+            None => self.streams_overrides.remove(group),
+        };
+    }
+
+    pub(crate) fn streams_settings_of(&self, group: &str) -> StreamsSettings {
+        let own = self.streams_overrides.get(group).copied().unwrap_or_default();
+        StreamsSettings::new(&self.config.streams, own)
+    }
+
+    /// Every streams group with its state and its number of members, for metrics.
+    pub fn streams_groups(&self) -> impl Iterator<Item = (&str, StreamsGroupState, usize)> {
+        self.streams.values().map(|group| (&*group.id, group.state(), group.len()))
     }
 
     /// Every consumer group with its state and its number of members, for metrics.
@@ -293,7 +325,7 @@ impl GroupShard {
 
     /// How many groups there are, for metrics.
     pub fn group_count(&self) -> usize {
-        self.groups.len() + self.consumers.len()
+        self.groups.len() + self.consumers.len() + self.streams.len()
     }
 
     /// How many positions are held, for metrics; counts them.
@@ -342,6 +374,13 @@ impl GroupShard {
                 let described = self.describe_consumer_group(group_id);
                 out.reply(token, Reply::ConsumerGroupDescribe(described));
             }
+            Command::StreamsGroupHeartbeat { context, request } => {
+                self.streams_heartbeat(now, token, (&context, &request), out);
+            }
+            Command::StreamsGroupDescribe { group_id } => {
+                let described = self.describe_streams_group(group_id);
+                out.reply(token, Reply::StreamsGroupDescribe(described));
+            }
             Command::SyncGroup { api_version, request } => {
                 let result = validate_sync(api_version, &request);
                 if result.is_ok() && self.consumers.contains_key(request.group_id.as_str()) {
@@ -376,8 +415,8 @@ impl GroupShard {
                 self.leave(now, token, &context, request, out);
             }
             Command::OffsetCommit { context, request } => {
-                let Self { config, timers, writes, groups, consumers, .. } = self;
-                let group = GroupRef::find(groups, consumers, &request.group_id);
+                let Self { config, timers, writes, groups, consumers, streams, .. } = self;
+                let group = GroupRef::find(groups, consumers, streams, &request.group_id);
                 Step { now, config, timers, writes, out }.commit(
                     group,
                     token,
@@ -386,13 +425,9 @@ impl GroupShard {
                 );
             }
             Command::OffsetFetch { group, require_stable } => {
-                let consumer = self.consumers.get(group.group_id.as_str());
-                let allowed = consumer.map_or(Ok(()), |consumer| {
-                    consumer.validate_fetch(group.member_id.as_deref(), group.member_epoch)
-                });
-                let mut response = match allowed {
+                let mut response = match self.may_fetch(&group) {
                     Ok(()) => fetch_offsets(self.offsets.group(&group.group_id), group),
-                    Err(error) => refused_fetch(group, ErrorCode::from(&error)),
+                    Err(error) => refused_fetch(group, error),
                 };
                 if require_stable && response.error_code == 0 {
                     self.pending.mark_unstable(&mut response);
@@ -404,25 +439,37 @@ impl GroupShard {
             }
             Command::EndTransaction(marker) => self.end_transaction(now, token, marker, out),
             Command::OffsetDelete(request) => {
-                let Self { config, timers, writes, groups, consumers, offsets, .. } = self;
-                let group = GroupRef::find(groups, consumers, &request.group_id);
+                let Self { config, timers, writes, groups, consumers, streams, offsets, .. } = self;
+                let group = GroupRef::find(groups, consumers, streams, &request.group_id);
                 Step { now, config, timers, writes, out }
                     .delete_offsets(group, offsets, token, &request);
             }
             Command::ListGroups { states_filter, types_filter } => {
                 let (classic, consumer) = (self.groups.values(), self.consumers.values());
-                let listed = list_groups(classic, consumer, &states_filter, &types_filter);
+                let streams = self.streams.values();
+                let listed = list_groups(classic, consumer, streams, &states_filter, &types_filter);
                 out.reply(token, Reply::ListGroups(listed));
             }
             Command::DescribeGroup { api_version, group_id } => {
                 let group = self.groups.get(group_id.as_str());
-                let is_other = self.consumers.contains_key(group_id.as_str());
+                let is_other = self.consumers.contains_key(group_id.as_str())
+                    || self.streams.contains_key(group_id.as_str());
                 let described = describe_group(group, is_other, api_version, group_id);
                 out.reply(token, Reply::DescribeGroup(described));
             }
             Command::DeleteGroup { group_id } => self.delete_group(now, token, group_id, out),
             Command::TopicsDeleted { topics } => self.delete_topics(now, token, topics, out),
         }
+    }
+
+    fn may_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {
+        let (member, epoch) = (request.member_id.as_deref(), request.member_epoch);
+        if let Some(group) = self.consumers.get(request.group_id.as_str()) {
+            return group.validate_fetch(member, epoch).map_err(|error| (&error).into());
+        }
+        let streams = self.streams.get(request.group_id.as_str());
+        let allowed = streams.map_or(Ok(()), |group| group.validate_fetch(member, epoch));
+        allowed.map_err(|error| (&error).into())
     }
 
     fn join(&mut self, now: Timestamp, join: &Join<'_>, out: &mut Outcome) {
@@ -433,6 +480,11 @@ impl GroupShard {
         let consumer = self.consumers.get(join.request.group_id.as_str());
         if consumer.is_some_and(|group| !group.is_empty()) {
             return self.join_consumer_group(now, join, out);
+        }
+        let streams = self.streams.get(join.request.group_id.as_str());
+        if streams.is_some_and(|group| !group.is_empty()) {
+            let error = GroupError::InconsistentGroupProtocol.into();
+            return out.reply(join.token, Reply::JoinGroup(join_error("", error)));
         }
         let is_new = !self.groups.contains_key(join.request.group_id.as_str());
         if is_new {
@@ -451,6 +503,7 @@ impl GroupShard {
             let id: Arc<str> = join.request.group_id.as_str().into();
             // Whoever comes first decides what an empty group is.
             self.end_empty_consumer_group(now, &id, out);
+            self.end_empty_streams_group(now, &id, out);
             let group = ClassicGroup::new(Arc::clone(&id), Some(now));
             self.groups.insert(id, group);
         }
@@ -511,7 +564,9 @@ impl GroupShard {
         value: OffsetAndMetadata,
     ) {
         // A deletion that is in flight already ends this offset too.
-        let is_there = self.groups.contains_key(group) || self.consumers.contains_key(group);
+        let is_there = self.groups.contains_key(group)
+            || self.consumers.contains_key(group)
+            || self.streams.contains_key(group);
         if !is_there && !self.writes.buries(group) {
             let simple = ClassicGroup::new(Arc::clone(group), Some(value.commit_timestamp));
             self.groups.insert(Arc::clone(group), simple);
@@ -531,7 +586,7 @@ impl GroupShard {
                 self.offsets.remove(&group, &topic, partition);
             }
             // A live group is ahead of its records, and a deleted one is gone already.
-            Fact::Group { .. } | Fact::Consumer { .. } | Fact::Unknown => {}
+            Fact::Group { .. } | Fact::Consumer { .. } | Fact::Streams { .. } | Fact::Unknown => {}
         }
     }
 

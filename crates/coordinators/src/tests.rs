@@ -9,5 +9,6 @@ mod joining;
 mod offsets;
 mod properties;
 mod static_members;
+mod streams;
 mod syncing;
 mod transactional;

@@ -29,6 +29,12 @@ pub(crate) enum Timer {
     MemberSync { group: Arc<str>, member: Arc<str> },
     /// Patterns of a consumer group are resolved.
     Patterns { group: Arc<str> },
+    /// A member of a streams group must be heard of.
+    StreamsSession { group: Arc<str>, member: Arc<str> },
+    /// It must give tasks up.
+    StreamsRevocation { group: Arc<str>, member: Arc<str> },
+    /// A streams group's first assignment has waited for more members.
+    StreamsFirst { group: Arc<str> },
 }
 
 #[derive(Debug)]

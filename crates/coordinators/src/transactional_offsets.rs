@@ -150,7 +150,7 @@ impl GroupShard {
         request: &TxnOffsetCommitRequest,
         out: &mut Outcome,
     ) {
-        let group = GroupRef::find(&self.groups, &self.consumers, &request.group_id);
+        let group = GroupRef::find(&self.groups, &self.consumers, &self.streams, &request.group_id);
         // The first commit has made a group of nobody.
         let is_made = self.pending.has_group(&request.group_id)
             || self.offsets.group(&request.group_id).is_some();
@@ -213,6 +213,9 @@ impl GroupShard {
                         Fact::Consumer { group, fact } if undone => {
                             self.replay_consumer(&group, fact);
                         }
+                        Fact::Streams { group, fact } if undone => {
+                            self.replay_streams(&group, fact);
+                        }
                         fact => self.apply(fact),
                     }
                 }
@@ -258,6 +261,22 @@ fn validate(
         GroupRef::Consumer(group) => group
             .validate_transactional_commit(member_id, instance_id, generation)
             .map_err(|error| ErrorCode::from(&error)),
+        GroupRef::Streams(group) => {
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let indexes = topic.partitions.iter().map(|one| one.partition_index);
+                indexes.map(|index| (topic.name.as_str(), index))
+            });
+            let result = group.validate_transactional_commit(
+                (member_id, instance_id),
+                generation,
+                partitions,
+            );
+            result.map_err(|error| match ErrorCode::from(&error) {
+                // What this request knows of epochs is the generation.
+                ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
+                error => error,
+            })
+        }
     }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::consumer::{ConsumerFact, Undo};
+use crate::consumer::ConsumerFact;
 use crate::group::ClassicGroup;
 use crate::member::Member;
 use crate::records::{CoordinatorRecord, Fact};
 use crate::reply::{Outcome, Reply, ReplyToken};
+use crate::streams::StreamsFact;
 use crate::transactions::{Identity, TransactionVersion};
+use crate::undo::Undo;
 
 /// Names a batch of records in flight; later batches have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -137,12 +139,12 @@ impl Writes {
         }
     }
 
-    /// What takes back everything about a consumer group that came after a batch, newest first.
+    /// What takes back everything about a group that came after a batch, newest first.
     pub(crate) fn undo_after(&mut self, id: WriteId, group: &str) -> Vec<Undo> {
         let later = self.queue.iter_mut().rev().take_while(|write| write.id > id);
         let mut undo = Vec::new();
         for write in later {
-            if write.undo.as_ref().is_some_and(|undo| *undo.group == *group) {
+            if write.undo.as_ref().is_some_and(|undo| **undo.group() == *group) {
                 write.undone = true;
                 undo.extend(write.undo.take());
             }
@@ -150,7 +152,7 @@ impl Writes {
         undo
     }
 
-    /// Answers now, or when the last batch about the consumer group is stored.
+    /// Answers now, or when the last batch about the group is stored.
     pub(crate) fn answer_behind(
         &mut self,
         group: &Arc<str>,
@@ -158,7 +160,7 @@ impl Writes {
         reply: Reply,
         out: &mut Outcome,
     ) {
-        let about = |write: &&mut InFlight| write.undo.as_ref().is_some_and(|u| u.group == *group);
+        let about = |write: &&mut InFlight| write.undo.as_ref().is_some_and(|u| u.group() == group);
         match self.queue.iter_mut().rev().find(about) {
             Some(write) => write.behind.push((token, reply)),
             None => out.reply(token, reply),
@@ -178,7 +180,8 @@ impl Writes {
     pub(crate) fn buries(&self, group: &str) -> bool {
         self.facts().any(
             |fact| matches!(fact, Fact::Group { group: buried, value: None } if **buried == *group)
-                || matches!(fact, Fact::Consumer { group: buried, fact: ConsumerFact::Group(None) } if **buried == *group),
+                || matches!(fact, Fact::Consumer { group: buried, fact: ConsumerFact::Group(None) } if **buried == *group)
+                || matches!(fact, Fact::Streams { group: buried, fact: StreamsFact::Group(None) } if **buried == *group),
         )
     }
 

@@ -1,5 +1,4 @@
-//! A change of a group in the making: facts are replayed as they are decided, and taken back if
-//! the decision ends in a refusal or if they cannot be stored.
+//! What takes a change of a consumer group back.
 
 use std::sync::Arc;
 
@@ -7,9 +6,12 @@ use super::facts::ConsumerFact;
 use super::group::ConsumerGroup;
 use crate::group::ClassicGroup;
 
-/// What takes a change back.
+/// A change of a consumer group in the making.
+pub(crate) type Change<'g> = crate::change::Change<'g, ConsumerGroup>;
+
+/// See the module.
 #[derive(Debug)]
-pub(crate) struct Undo {
+pub(crate) struct ConsumerUndo {
     pub(crate) group: Arc<str>,
     /// To be replayed in this order.
     pub(crate) facts: Vec<ConsumerFact>,
@@ -17,36 +19,4 @@ pub(crate) struct Undo {
     pub(crate) classic: Option<Box<ClassicGroup>>,
     /// The consumer group has ended; what has taken its place has to go.
     pub(crate) ended: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Change<'g> {
-    pub(crate) group: &'g mut ConsumerGroup,
-    facts: Vec<ConsumerFact>,
-    undo: Vec<ConsumerFact>,
-}
-
-impl<'g> Change<'g> {
-    pub(crate) fn new(group: &'g mut ConsumerGroup) -> Self {
-        Self { group, facts: Vec::new(), undo: Vec::new() }
-    }
-
-    pub(crate) fn apply(&mut self, fact: ConsumerFact) {
-        self.facts.push(fact.clone());
-        self.undo.push(self.group.replay(fact));
-    }
-
-    /// Takes everything back.
-    pub(crate) fn abandon(self) {
-        for fact in self.undo.into_iter().rev() {
-            self.group.replay(fact);
-        }
-    }
-
-    /// The facts to store, and what takes them back.
-    pub(crate) fn finish(self) -> (Vec<ConsumerFact>, Vec<ConsumerFact>) {
-        let mut undo = self.undo;
-        undo.reverse();
-        (self.facts, undo)
-    }
 }

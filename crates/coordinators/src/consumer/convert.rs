@@ -244,7 +244,7 @@ impl GroupShard {
         }
         step.prepare_rebalance(&mut classic);
         if let Some(undo) = undo {
-            self.writes.undo_with(write, undo);
+            self.writes.undo_with(write, undo.into());
         }
         self.groups.insert(Arc::clone(id), classic);
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use naru_model::{ErrorCode, Timestamp};
 
-use super::change::Undo;
+use super::change::ConsumerUndo;
 use super::facts::ConsumerFact;
 use crate::admin::delete_result;
+use crate::change::Replay as _;
 use crate::error::GroupError;
 use crate::offset_api::tombstone;
 use crate::records::Fact;
@@ -60,12 +61,15 @@ impl GroupShard {
             answer.map_or(Completion::None, |(token, reply)| Completion::Reply(token, reply));
         let write = self.step(now, out).write(facts, completion);
         if let Some(undo) = undo {
-            self.writes.undo_with(write, undo);
+            self.writes.undo_with(write, undo.into());
         }
     }
 
     /// Takes an empty consumer group out: facts for the log, and what takes them back.
-    pub(super) fn bury_consumer_group(&mut self, id: &Arc<str>) -> (Vec<Fact>, Option<Undo>) {
+    pub(super) fn bury_consumer_group(
+        &mut self,
+        id: &Arc<str>,
+    ) -> (Vec<Fact>, Option<ConsumerUndo>) {
         let Some(mut group) = self.consumers.remove(id) else { return (Vec::new(), None) };
         self.timers.cancel(&Timer::Patterns { group: Arc::clone(id) });
         let tombstones = group.tombstones();
@@ -76,7 +80,7 @@ impl GroupShard {
             .into_iter()
             .map(|fact| Fact::Consumer { group: Arc::clone(id), fact })
             .collect();
-        let undo = Undo { group: Arc::clone(id), facts: undo, classic: None, ended: true };
+        let undo = ConsumerUndo { group: Arc::clone(id), facts: undo, classic: None, ended: true };
         (facts, Some(undo))
     }
 

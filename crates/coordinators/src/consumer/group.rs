@@ -10,6 +10,7 @@ use super::assignment::{Owned, Partitions};
 use super::facts::{ConsumerFact, GroupEpoch, ResolvedRegex, TargetEpoch};
 use super::member::{ConsumerMember, Progress};
 use super::topics::Topics;
+use crate::change::Replay;
 
 /// The state of a consumer group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,28 +70,10 @@ pub(crate) struct ConsumerGroup {
     pub(crate) resolving: bool,
 }
 
-impl ConsumerGroup {
-    pub(crate) fn new(id: Arc<str>) -> Self {
-        Self {
-            id,
-            epoch: None,
-            target_epoch: None,
-            members: BTreeMap::new(),
-            target: BTreeMap::new(),
-            resolved: BTreeMap::new(),
-            has_partition_metadata: false,
-            static_members: HashMap::new(),
-            owners: HashMap::new(),
-            named: BTreeMap::new(),
-            patterns: BTreeMap::new(),
-            metadata_expired: true,
-            new_topics_since_resolved: true,
-            resolving: false,
-        }
-    }
+impl Replay for ConsumerGroup {
+    type Fact = ConsumerFact;
 
-    /// Takes a fact in and returns the one that takes it back.
-    pub(crate) fn replay(&mut self, fact: ConsumerFact) -> ConsumerFact {
+    fn replay(&mut self, fact: ConsumerFact) -> ConsumerFact {
         match fact {
             ConsumerFact::Group(value) => {
                 ConsumerFact::Group(std::mem::replace(&mut self.epoch, value))
@@ -133,6 +116,27 @@ impl ConsumerGroup {
                 });
                 ConsumerFact::Current(id, before)
             }
+        }
+    }
+}
+
+impl ConsumerGroup {
+    pub(crate) fn new(id: Arc<str>) -> Self {
+        Self {
+            id,
+            epoch: None,
+            target_epoch: None,
+            members: BTreeMap::new(),
+            target: BTreeMap::new(),
+            resolved: BTreeMap::new(),
+            has_partition_metadata: false,
+            static_members: HashMap::new(),
+            owners: HashMap::new(),
+            named: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+            metadata_expired: true,
+            new_topics_since_resolved: true,
+            resolving: false,
         }
     }
 

@@ -30,7 +30,7 @@ mod topics;
 mod validate;
 
 pub use assignor::Assignor;
-pub(crate) use change::Undo;
+pub(crate) use change::ConsumerUndo;
 pub(crate) use facts::{ConsumerFact, is_consumer_key};
 pub(crate) use group::ConsumerGroup;
 pub use group::ConsumerGroupState;

@@ -7,7 +7,7 @@ use naru_model::{ErrorCode, Timestamp, Uuid};
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
-use super::change::{Change, Undo};
+use super::change::{Change, ConsumerUndo};
 use super::convert::Upgrade;
 use super::describe::{describe, unknown_group};
 use super::error::ConsumerError;
@@ -20,6 +20,7 @@ use super::patterns;
 use super::target::Scope;
 use super::topics::Topics;
 use super::validate::{LEAVE, LEAVE_STATIC, validate};
+use crate::change::Replay as _;
 use crate::command::ClientContext;
 use crate::group::ClassicGroup;
 use crate::records::Fact;
@@ -49,6 +50,10 @@ impl GroupShard {
         let id = |topics: &dyn Topics, name: &str| topics.by_name(name).map(|topic| topic.id);
         let any_new = changed.iter().any(|name| id(&*self.topics, name) != id(&*topics, name));
         self.topics = topics;
+        for group in self.streams.values_mut() {
+            group.metadata_expired |=
+                racks_too || changed.iter().any(|topic| group.requires(topic));
+        }
         for group in self.consumers.values_mut() {
             group.new_topics_since_resolved |= any_new;
             group.metadata_expired |=
@@ -174,13 +179,17 @@ impl GroupShard {
         let completion =
             answer.map_or(Completion::None, |(token, reply)| Completion::Reply(token, reply));
         let id = self.step(now, out).write(all, completion);
-        let undo =
-            Undo { group: Arc::clone(group), facts: undo, classic: aside.classic, ended: false };
-        self.writes.undo_with(id, undo);
+        let undo = ConsumerUndo {
+            group: Arc::clone(group),
+            facts: undo,
+            classic: aside.classic,
+            ended: false,
+        };
+        self.writes.undo_with(id, undo.into());
     }
 
     /// Takes back what could not be stored.
-    pub(crate) fn take_back(&mut self, now: Timestamp, undo: Undo) {
+    pub(crate) fn take_back_consumer(&mut self, now: Timestamp, undo: ConsumerUndo) {
         let id = &undo.group;
         if undo.ended {
             self.groups.remove(id);
@@ -294,6 +303,9 @@ impl GroupShard {
             return Ok(None);
         }
         let not_found = |text: String| Err(ConsumerError::GroupIdNotFound(text));
+        if self.streams.contains_key(group) {
+            return not_found(format!("Group {group} is not a consumer group."));
+        }
         let upgrade = match self.groups.get(group) {
             None if !create => return not_found(format!("Consumer group {group} not found.")),
             None => None,
@@ -341,7 +353,8 @@ impl GroupShard {
     ) -> Result<(), ConsumerError> {
         let group_id = request.group_id.as_str();
         let Some(group) = self.consumers.get(group_id) else {
-            let text = if self.groups.contains_key(group_id) {
+            let is_other = self.streams.contains_key(group_id);
+            let text = if is_other || self.groups.contains_key(group_id) {
                 format!("Group {group_id} is not a consumer group.")
             } else {
                 format!("Group {group_id} not found.")
@@ -406,7 +419,7 @@ impl GroupShard {
                 }
             }
             Timer::Patterns { group } => self.resolve_patterns(now, &group, out),
-            Timer::Session { .. } | Timer::Join { .. } | Timer::Sync { .. } | Timer::Expiry => {}
+            _ => {}
         }
     }
 
@@ -468,7 +481,8 @@ impl GroupShard {
         match self.consumers.get(group_id.as_str()) {
             Some(group) => describe(group, &self.config.consumer, &*self.topics),
             None => {
-                let exists = self.groups.contains_key(group_id.as_str());
+                let id = group_id.as_str();
+                let exists = self.groups.contains_key(id) || self.streams.contains_key(id);
                 unknown_group(group_id, exists)
             }
         }

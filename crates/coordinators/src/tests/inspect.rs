@@ -19,9 +19,17 @@ impl GroupShard {
             assert!(!self.groups.contains_key(id), "{id} is of two kinds");
             group.check_invariants();
         }
+        for (id, group) in &self.streams {
+            assert_eq!(*id, group.id);
+            let is_other = self.groups.contains_key(id) || self.consumers.contains_key(id);
+            assert!(!is_other, "{id} is of two kinds");
+            group.check_invariants();
+        }
         let classic = self.groups.values().map(|g| 2 + g.len() + g.pending_joins.len());
         let consumer = self.consumers.values().map(|group| 1 + 4 * group.len());
-        assert!(self.timers.len() <= 1 + classic.chain(consumer).sum::<usize>());
+        let streams = self.streams.values().map(|group| 1 + 2 * group.len());
+        let most = 1 + classic.chain(consumer).chain(streams).sum::<usize>();
+        assert!(self.timers.len() <= most);
     }
 
     /// What of the shard a reload must bring back: offsets, and every settled group's record.

@@ -3,4 +3,4 @@
 mod joining;
 mod migration;
 mod properties;
-mod world;
+pub(in crate::tests) mod world;

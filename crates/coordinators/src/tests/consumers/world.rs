@@ -13,9 +13,24 @@ use super::super::bench::{Bench, GROUP, context};
 use crate::{Command, ConsumerGroupState, GroupConfig, Reply, ReplyToken, TopicInfo, Topics};
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct FakeTopics {
-    pub(super) by_name: BTreeMap<String, TopicInfo>,
+pub(in crate::tests) struct FakeTopics {
+    pub(in crate::tests) by_name: BTreeMap<String, TopicInfo>,
     version: i64,
+}
+
+impl FakeTopics {
+    /// Makes a topic, or gives it more partitions.
+    pub(in crate::tests) fn set(&mut self, name: &str, partitions: i32) {
+        self.version += 1;
+        let new = Uuid(u128::try_from(self.version).expect("positive") << 64);
+        let topic = self.by_name.entry(name.to_owned());
+        topic.or_insert(TopicInfo { id: new, partitions }).partitions = partitions;
+    }
+
+    pub(in crate::tests) fn remove(&mut self, name: &str) {
+        self.version += 1;
+        self.by_name.remove(name);
+    }
 }
 
 impl Topics for FakeTopics {
@@ -133,16 +148,12 @@ impl World {
 
     /// Makes a topic, or gives it more partitions.
     pub(super) fn set_topic(&mut self, name: &str, partitions: i32) {
-        self.topics.version += 1;
-        let new = Uuid(u128::try_from(self.topics.version).expect("positive") << 64);
-        let topic = self.topics.by_name.entry(name.to_owned());
-        topic.or_insert(TopicInfo { id: new, partitions }).partitions = partitions;
+        self.topics.set(name, partitions);
         self.tell_topics(name);
     }
 
     pub(super) fn delete_topic(&mut self, name: &str) {
-        self.topics.version += 1;
-        self.topics.by_name.remove(name);
+        self.topics.remove(name);
         self.tell_topics(name);
     }
 
