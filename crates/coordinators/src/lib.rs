@@ -1,8 +1,9 @@
-//! The coordinators as pure state machines: groups and committed offsets, transactions.
+//! The coordinators as pure state machines: groups and committed offsets, transactions, the state
+//! of share groups.
 //!
 //! One [`GroupShard`] owns the groups of one partition of `__consumer_offsets`, one
-//! [`TransactionShard`] the transactional ids of one partition of `__transaction_state`. A
-//! [`Shard`] decides what to append, which requests to answer and when to be woken; it never does
+//! [`TransactionShard`] the transactional ids of one partition of `__transaction_state`, one
+//! [`ShareShard`] the share partitions of one partition of `__share_group_state`. A [`Shard`] decides what to append, which requests to answer and when to be woken; it never does
 //! I/O, never reads a clock and never draws randomness: time and ids are arguments.
 //! README.md of this crate says how a shell drives it.
 
@@ -28,6 +29,7 @@ mod records;
 mod reply;
 mod runtime;
 mod shard;
+mod share_state;
 mod state;
 mod step;
 mod streams;
@@ -54,6 +56,10 @@ pub use records::CoordinatorRecord;
 pub use reply::{Outcome, Reply, ReplyToken};
 pub use runtime::{Replayed, Shard};
 pub use shard::GroupShard;
+pub use share_state::{
+    Prune, ShareCommand, SharePartition, ShareReply, ShareShard, ShareState, ShareStateConfig,
+    ShareStateError, ShareSummary, StateBatch, StateWrite,
+};
 pub use state::GroupState;
 pub use streams::{MISSING_INTERNAL_TOPICS, StreamsGroupState};
 pub use transactions::{

@@ -4,7 +4,7 @@
 //! give back is to be carried out in order; the results of writes come back by `on_written`.
 
 use bytes::Bytes;
-use naru_model::{ErrorCode, ProducerId, Timestamp};
+use naru_model::{ErrorCode, Offset, ProducerId, Timestamp};
 
 use crate::error::ReplayError;
 use crate::reply::{Outcome, ReplyToken};
@@ -37,6 +37,9 @@ pub trait Shard {
         value: Option<&Bytes>,
     ) -> Result<Replayed, ReplayError>;
 
+    /// Tells where the record that is replayed next lies. Most shards need not know.
+    fn replay_from(&mut self, _offset: Offset) {}
+
     /// Takes in the end of a producer's transaction, in log order.
     fn replay_marker(&mut self, producer: ProducerId, commit: bool);
 
@@ -50,6 +53,10 @@ pub trait Shard {
         token: ReplyToken,
         command: Self::Command,
     ) -> Outcome<Self::Reply, Self::Effect>;
+
+    /// Tells where the first record of a batch was put, before its fate is known. Most shards need
+    /// not know.
+    fn on_appended(&mut self, _id: WriteId, _first: Offset) {}
 
     /// The fate of a batch: committed, or the error with which its append failed. Batches that
     /// were committed are told in the order in which they were asked for.

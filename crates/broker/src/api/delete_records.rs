@@ -119,15 +119,6 @@ fn delete(
     if to.0 < 0 || to > high_watermark {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let moved = {
-        let mut log = partition.log();
-        let log = log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
-        log.advance_log_start(to)
-    };
-    let log_start = moved.map_err(|error| {
-        tracing::error!(partition = %partition.name(), "{error}");
-        ErrorCode::KafkaStorageError
-    })?;
-    partition.note_log_start();
+    let log_start = partition.delete_records_before(to)?;
     Ok((partition, log_start))
 }

@@ -1,14 +1,13 @@
 //! FindCoordinator (key 10, v0–v6). KIP-98, 699, 932.
 //!
-//! v1 key type · v3 flexible · v4 several keys · v6 share coordinators, which are not served yet:
-//! a client that asks is told so at once.
+//! v1 key type · v3 flexible · v4 several keys · v6 share coordinators.
 
-use naru_model::ErrorCode;
+use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use naru_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
 use super::INVALID_REQUEST;
-use crate::coordination::{OFFSETS_TOPIC, TRANSACTIONS_TOPIC, partition_of};
+use crate::coordination::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC, partition_of};
 use crate::dispatch::RequestContext;
 use crate::security::{Operation, Resource};
 
@@ -89,9 +88,7 @@ async fn find(context: &RequestContext, key_type: i8) -> Result<&'static str, Re
     let topic = match key_type {
         GROUP => OFFSETS_TOPIC,
         TRANSACTION => TRANSACTIONS_TOPIC,
-        SHARE if context.version >= SHARE_SINCE => {
-            return refuse("share groups are not served yet");
-        }
+        SHARE if context.version >= SHARE_SINCE => SHARE_STATE_TOPIC,
         SHARE => return refuse(""),
         _ => return refuse(INVALID_REQUEST),
     };
@@ -106,22 +103,45 @@ async fn find(context: &RequestContext, key_type: i8) -> Result<&'static str, Re
 }
 
 fn check_may(context: &RequestContext, key_type: i8, key: &str) -> Result<(), Refusal> {
-    let (resource, error, text) = match key_type {
+    let (operation, resource, error, text) = match key_type {
+        // Brokers look for share coordinators, nobody else.
+        SHARE => (
+            Operation::ClusterAction,
+            Resource::Cluster,
+            ErrorCode::ClusterAuthorizationFailed,
+            "Cluster authorization failed.",
+        ),
         TRANSACTION => (
+            Operation::Describe,
             Resource::TransactionalId(key),
             ErrorCode::TransactionalIdAuthorizationFailed,
             "Transactional Id authorization failed.",
         ),
         _ => (
+            Operation::Describe,
             Resource::Group(key),
             ErrorCode::GroupAuthorizationFailed,
             "Group authorization failed.",
         ),
     };
-    if context.may(Operation::Describe, resource) {
-        return Ok(());
+    if context.may(operation, resource) {
+        return if key_type == SHARE && !is_share_key(key) {
+            Err((ErrorCode::InvalidRequest, Some("")))
+        } else {
+            Ok(())
+        };
     }
     Err((error, Some(if context.version >= KEYS_SINCE { "" } else { text })))
+}
+
+/// Whether a key names a group, a topic's id and a partition.
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.split(':');
+    let (group, topic, partition) = (parts.next(), parts.next(), parts.next());
+    group.is_some_and(|group| !group.trim().is_empty())
+        && topic.is_some_and(|topic| topic.parse::<Uuid>().is_ok())
+        && partition.is_some_and(|partition| partition.parse::<i32>().is_ok())
+        && parts.next().is_none()
 }
 
 /// The leader of the partition that has what belongs to `key`.

@@ -24,12 +24,15 @@ pub(crate) mod produce;
 pub(crate) mod producers;
 pub(crate) mod sasl;
 pub(crate) mod scram;
+pub(crate) mod share_state;
+mod share_state_messages;
 pub(crate) mod topic_partitions;
 pub(crate) mod transactions;
 pub(crate) mod transactions_admin;
 pub(crate) mod txn_markers;
 pub(crate) mod txn_offset_commit;
 mod verified;
+mod words;
 
 /// What Kafka says of a request that makes no sense.
 const INVALID_REQUEST: &str = "This most likely occurs because of a request being malformed by \

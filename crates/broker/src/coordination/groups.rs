@@ -61,6 +61,6 @@ pub(super) fn overrides(own: &Props) -> Option<ConsumerOverrides> {
 }
 
 /// The codec with this number in a batch's attributes; none if there is no such codec.
-fn codec(id: i32) -> Compression {
+pub(super) fn codec(id: i32) -> Compression {
     u8::try_from(id).ok().and_then(Compression::from_number).unwrap_or_default()
 }

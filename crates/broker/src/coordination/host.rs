@@ -10,7 +10,7 @@ use naru_controller::controller::broker_lease_ms;
 use naru_coordinators::{
     CoordinatorRecord, Marker, Outcome, ReplyToken, Shard, Write, WriteId, WriteKind,
 };
-use naru_model::{ErrorCode, Sequence, Timestamp};
+use naru_model::{ErrorCode, Offset, Sequence, Timestamp};
 use naru_records::{
     BatchBuilder, BatchHeader, BatchOptions, Compression, EndTxnMarker, ProducerStamp,
 };
@@ -123,6 +123,10 @@ impl<S: Hosted> ShardHost<S> {
         Arc::ptr_eq(&self.partition, partition) && leader_epoch - known <= 1
     }
 
+    pub(super) fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
     fn core(&self) -> MutexGuard<'_, Core<S>> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,6 +224,7 @@ impl<S: Hosted> ShardHost<S> {
             for record in records {
                 let record = record.map_err(|error| error.to_string())?;
                 let Some(key) = record.key else { continue };
+                shard.replay_from(record.offset);
                 if let Err(error) = shard.replay(producer, &key, record.value.as_ref()) {
                     let offset = record.offset;
                     tracing::warn!(%offset, %error, "an unreadable coordinator record is skipped");
@@ -355,6 +360,7 @@ impl<S: Hosted> ShardHost<S> {
             Ok(appended) => appended,
             Err(error) => return Some(Err(error)),
         };
+        core.shard.on_appended(write.id, Offset(appended.base_offset));
         match self.partition.park_until_stored(&appended) {
             // An earlier write that is not settled yet must be told first.
             None if core.unsettled == 0 => Some(Ok(())),

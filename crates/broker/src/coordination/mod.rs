@@ -1,5 +1,6 @@
 //! Hosts the coordinators: one shard for each partition of an internal topic that this broker
-//! leads. Groups live in `__consumer_offsets`, transactions in `__transaction_state`.
+//! leads. Groups live in `__consumer_offsets`, transactions in `__transaction_state`, what share
+//! groups have done with records in `__share_group_state`.
 //!
 //! The rules are `naru_coordinators`'; this folder finds the shard of a group or a transactional
 //! id, appends what the shard writes, gives it back the result, wakes its timers, hands answers to
@@ -8,6 +9,7 @@
 mod groups;
 mod host;
 mod shard_set;
+mod share_state;
 mod topics;
 mod transactions;
 
@@ -16,14 +18,16 @@ use std::sync::Arc;
 
 use naru_controller::image::ResourceType;
 pub(crate) use naru_controller::topic_name::{
-    CONSUMER_OFFSETS as OFFSETS_TOPIC, TRANSACTION_STATE as TRANSACTIONS_TOPIC,
+    CONSUMER_OFFSETS as OFFSETS_TOPIC, SHARE_GROUP_STATE as SHARE_STATE_TOPIC,
+    TRANSACTION_STATE as TRANSACTIONS_TOPIC,
 };
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_coordinators::{
-    Command, ConnectionId, GroupShard, Identity, Marker, Participants, Reply, Topics,
-    TransactionShard, TransactionVersion, TxnCommand, TxnReply,
+    Command, ConnectionId, GroupShard, Identity, Marker, Participants, Reply, ShareCommand,
+    SharePartition, ShareReply, ShareShard, ShareStateError, Topics, TransactionShard,
+    TransactionVersion, TxnCommand, TxnReply,
 };
-use naru_model::{ErrorCode, TopicPartition};
+use naru_model::{ErrorCode, TopicPartition, Uuid};
 
 use shard_set::ShardSet;
 pub(crate) use shard_set::partition_of;
@@ -36,6 +40,7 @@ use crate::partition::TxnMarker;
 pub(crate) struct Coordination {
     groups: ShardSet<GroupShard>,
     transactions: ShardSet<TransactionShard>,
+    share_states: ShardSet<ShareShard>,
 }
 
 impl Coordination {
@@ -44,6 +49,7 @@ impl Coordination {
     pub(crate) fn adopt(&self, node: &Arc<Node>, image: &MetadataImage) {
         self.groups.adopt(node, image);
         self.transactions.adopt(node, image);
+        self.share_states.adopt(node, image);
     }
 
     /// Tells the shards what of a change of the metadata concerns them: topics, racks, and what
@@ -60,6 +66,9 @@ impl Coordination {
             let topics: Arc<dyn Topics> = Arc::new(topics::ImageTopics(Arc::clone(image)));
             for host in self.groups.all() {
                 host.teach(|shard| shard.on_metadata(Arc::clone(&topics), &changed, racks));
+            }
+            for host in self.share_states.all() {
+                host.teach(|shard| shard.on_metadata(Arc::clone(&topics)));
             }
         }
         for resource in &delta.configs_changed {
@@ -82,6 +91,18 @@ impl Coordination {
     /// Asks the shard of `group`.
     pub(crate) async fn ask(&self, group: &str, command: Command) -> Result<Reply, ErrorCode> {
         self.groups.shard_of(group)?.ask(command).await
+    }
+
+    /// Hands a command to the shard of a share partition; the answer comes by what is given back.
+    pub(crate) fn submit_share_state(
+        &self,
+        partition: &SharePartition,
+        command: ShareCommand,
+    ) -> Result<impl Future<Output = ShareReply> + Send + use<>, ErrorCode> {
+        let answer = self.share_states.shard_of(&partition.to_string())?.submit(command)?;
+        // A sender is dropped unanswered only when the node stops.
+        let gone = ShareReply::Refused(ShareStateError::Log(ErrorCode::CoordinatorNotAvailable));
+        Ok(async move { answer.await.unwrap_or(gone) })
     }
 
     /// Asks every group shard of this broker the same.
@@ -170,12 +191,18 @@ impl Coordination {
     pub(crate) fn unload(&self) {
         self.groups.unload();
         self.transactions.unload();
+        self.share_states.unload();
     }
 
-    /// Tells every group shard that topics are gone.
-    pub(crate) fn topics_deleted(&self, topics: &[String]) {
+    /// Tells every group shard and every share coordinator that topics are gone.
+    pub(crate) fn topics_deleted(&self, topics: &[(String, Uuid)]) {
+        let names: Vec<String> = topics.iter().map(|(name, _)| name.clone()).collect();
+        let ids: Vec<Uuid> = topics.iter().map(|(_, id)| *id).collect();
         for shard in self.groups.all() {
-            shard.tell(Command::TopicsDeleted { topics: topics.to_vec() });
+            shard.tell(Command::TopicsDeleted { topics: names.clone() });
+        }
+        for shard in self.share_states.all() {
+            shard.tell(ShareCommand::TopicsDeleted { topics: ids.clone() });
         }
     }
 }

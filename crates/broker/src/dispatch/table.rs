@@ -133,6 +133,11 @@ table! {
     DescribeTransactions 0..=0 later api::transactions_admin::describe;
     ListTransactions 0..=2 later api::transactions_admin::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
+    InitializeShareGroupState 0..=0 later api::share_state::handle;
+    ReadShareGroupState 0..=0 later api::share_state::handle;
+    WriteShareGroupState 0..=1 later api::share_state::handle;
+    DeleteShareGroupState 0..=0 later api::share_state::handle;
+    ReadShareGroupStateSummary 0..=1 later api::share_state::handle;
     AddRaftVoter 0..=1 forward AddRaftVoterRequest;
     RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;
 }

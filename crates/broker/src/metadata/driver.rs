@@ -20,7 +20,7 @@ use naru_controller::controller::{BootstrapSettings, BrokerSessions, SessionSett
 use naru_controller::raft::{
     Effect, Event, Quorum, RaftRequest, RaftResponse, SnapshotPolicy, Unreachable,
 };
-use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use naru_controller::topic_name::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::{ErrorCode, Timestamp};
 use naru_protocol::Records;
@@ -167,6 +167,8 @@ pub(super) struct DriverSettings {
     pub(super) offsets_replication_factor: i16,
     /// `transaction.state.log.replication.factor`.
     pub(super) transactions_replication_factor: i16,
+    /// `share.coordinator.state.topic.replication.factor`.
+    pub(super) share_state_replication_factor: i16,
     /// `metadata.max.idle.interval.ms`; none writes no NoOpRecords.
     pub(super) idle_interval_ms: Option<i64>,
     /// `metadata.max.retention.*`.
@@ -339,6 +341,7 @@ impl Driver {
         let wanted = [
             (CONSUMER_OFFSETS, self.settings.offsets_replication_factor),
             (TRANSACTION_STATE, self.settings.transactions_replication_factor),
+            (SHARE_GROUP_STATE, self.settings.share_state_replication_factor),
         ];
         let records = active.controller.decide_raise_internal_topics(&wanted);
         if !records.is_empty() {

@@ -144,6 +144,7 @@ fn driver_settings(config: &BrokerConfig) -> DriverSettings {
         bootstrap: BootstrapSettings { min_insync_replicas: config.topic.min_insync_replicas },
         offsets_replication_factor: config.offsets.topic_replication_factor,
         transactions_replication_factor: config.transactions.topic_replication_factor,
+        share_state_replication_factor: config.share_coordinator.topic_replication_factor,
         idle_interval_ms: Some(config.metadata_log.max_idle_interval_ms).filter(|ms| *ms > 0),
         retention: Retention {
             bytes: config.metadata_log.max_retention_bytes,

@@ -34,7 +34,7 @@ impl Node {
         let mut gone = Vec::new();
         let mut delay = 0;
         for (id, topic) in &delta.topics_deleted {
-            names.push(topic.name.to_string());
+            names.push((topic.name.to_string(), *id));
             for partition in self.partitions().remove_topic(*id) {
                 self.fetchers().unfollow(&partition);
                 delay = partition.settings().log.file_delete_delay_ms.max(delay);

@@ -10,7 +10,7 @@ use naru_protocol::messages::create_topics_request::{
 };
 
 use super::Node;
-use crate::coordination::TRANSACTIONS_TOPIC;
+use crate::coordination::{SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC};
 
 /// "The broker's default."
 const DEFAULT: i32 = -1;
@@ -62,6 +62,7 @@ impl Node {
         name: &str,
     ) -> Result<(), ErrorCode> {
         let (offsets, transactions) = (&self.config.offsets, &self.config.transactions);
+        let share = &self.config.share_coordinator;
         let brokers = i16::try_from(self.image().brokers().count()).unwrap_or(i16::MAX).max(1);
         let (num_partitions, replication_factor, segment_bytes) = match name {
             TRANSACTIONS_TOPIC => (
@@ -69,21 +70,32 @@ impl Node {
                 transactions.topic_replication_factor,
                 transactions.topic_segment_bytes,
             ),
+            SHARE_STATE_TOPIC => (
+                share.topic_num_partitions,
+                share.topic_replication_factor,
+                share.topic_segment_bytes,
+            ),
             _ => (
                 offsets.topic_num_partitions,
                 offsets.topic_replication_factor,
                 offsets.topic_segment_bytes,
             ),
         };
+        // The share coordinator cuts its log off in front, and nobody else does.
+        let policy = if name == SHARE_STATE_TOPIC { "delete" } else { "compact" };
         let mut configs = vec![
-            ("cleanup.policy", "compact".to_owned()),
+            ("cleanup.policy", policy.to_owned()),
             ("compression.type", "producer".to_owned()),
             ("segment.bytes", segment_bytes.to_string()),
         ];
+        // A topic of fewer replicas than the setting wants could not be written otherwise.
+        let min_isr = |wanted: i32| wanted.min(i32::from(brokers)).to_string();
+        if name == SHARE_STATE_TOPIC {
+            configs.push(("min.insync.replicas", min_isr(share.topic_min_isr)));
+            configs.push(("retention.ms", "-1".to_owned()));
+        }
         if name == TRANSACTIONS_TOPIC {
-            // A topic of fewer replicas than the setting wants could not be written otherwise.
-            let min_isr = transactions.topic_min_isr.min(i32::from(brokers));
-            configs.push(("min.insync.replicas", min_isr.to_string()));
+            configs.push(("min.insync.replicas", min_isr(transactions.topic_min_isr)));
             configs.push(("unclean.leader.election.enable", "false".to_owned()));
         }
         let configs = configs.into_iter().map(|(name, value)| CreatableTopicConfig {

@@ -246,6 +246,25 @@ impl Partition {
         self.waiters().feeds.subscribe(replica, feed);
     }
 
+    /// Moves the log start forward to `to`, which must not lie behind the high watermark; where it
+    /// is then. Not on the disk before the log starts are written down.
+    pub(crate) fn delete_records_before(&self, to: Offset) -> Result<Offset, ErrorCode> {
+        if to > self.high_watermark() {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let moved = {
+            let mut log = self.log();
+            let log = log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
+            log.advance_log_start(to)
+        };
+        let log_start = moved.map_err(|error| {
+            tracing::error!(partition = %self.name(), "{error}");
+            ErrorCode::KafkaStorageError
+        })?;
+        self.note_log_start();
+        Ok(log_start)
+    }
+
     /// Has followers told, with their next answers, that records at the log's start are gone.
     pub(crate) fn note_log_start(&self) {
         if !self.role().is_sole {

@@ -12,6 +12,7 @@ use super::consumer_groups::ConsumerGroupsConfig;
 use super::layers::{Layers, Props, Reader};
 use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
+use super::share_groups::{ShareCoordinatorConfig, ShareGroupsConfig};
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
 
@@ -52,6 +53,8 @@ pub struct BrokerConfig {
     pub offsets: OffsetsConfig,
     /// Transactions and their topic.
     pub transactions: TransactionsConfig,
+    /// The state of share groups and its topic.
+    pub share_coordinator: ShareCoordinatorConfig,
     /// `naru.http.listener`: where the HTTP listener opens, if at all.
     pub http_listener: Option<(String, u16)>,
     /// Most bytes one batch may inflate to.
@@ -186,6 +189,8 @@ pub struct GroupsConfig {
     pub max_size: i32,
     /// Groups of the consumer protocol.
     pub consumer: ConsumerGroupsConfig,
+    /// Share groups.
+    pub share: ShareGroupsConfig,
 }
 
 /// Committed offsets and their topic.
@@ -266,6 +271,7 @@ impl BrokerConfig {
             groups: GroupsConfig::read(&read)?,
             offsets: OffsetsConfig::read(&read)?,
             transactions: TransactionsConfig::read(&read)?,
+            share_coordinator: ShareCoordinatorConfig::read(&read)?,
             http_listener: http_listener(&read)?,
             decode_inflated_bytes_max: read.size("naru.decode.inflated.bytes.max")?,
             listeners,
@@ -424,6 +430,7 @@ impl GroupsConfig {
             max_session_timeout_ms: read.int("group.max.session.timeout.ms")?,
             max_size: read.int("group.max.size")?,
             consumer: ConsumerGroupsConfig::read(read)?,
+            share: ShareGroupsConfig::read(read)?,
         };
         if this.min_session_timeout_ms > this.max_session_timeout_ms {
             return Err(ConfigError::node(

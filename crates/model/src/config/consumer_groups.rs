@@ -70,7 +70,7 @@ impl ConsumerGroupsConfig {
     }
 }
 
-fn bounded(
+pub(super) fn bounded(
     read: &Reader<'_>,
     name: &'static str,
     min: &'static str,

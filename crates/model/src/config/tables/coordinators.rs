@@ -27,31 +27,31 @@ config_rows! {
     /// Longest text committed beside an offset.
     "offset.metadata.max.bytes": Int = "4096", Any, ReadOnly, SERVED;
     /// Partitions of __share_group_state.
-    "share.coordinator.state.topic.num.partitions": Int = "50", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.state.topic.num.partitions": Int = "50", AtLeast(1), ReadOnly, SERVED;
     /// Replicas of __share_group_state.
-    "share.coordinator.state.topic.replication.factor": Short = "3", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.state.topic.replication.factor": Short = "3", AtLeast(1), ReadOnly, SERVED;
     /// In-sync replicas __share_group_state needs.
-    "share.coordinator.state.topic.min.isr": Short = "2", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.state.topic.min.isr": Short = "2", AtLeast(1), ReadOnly, SERVED;
     /// Segment size of __share_group_state.
-    "share.coordinator.state.topic.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.state.topic.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, SERVED;
     /// Codec id of records in __share_group_state.
-    "share.coordinator.state.topic.compression.codec": Int = "0", Any, ReadOnly, SHARE_GROUPS;
+    "share.coordinator.state.topic.compression.codec": Int = "0", Any, ReadOnly, SERVED;
     /// How often old share state records are dropped.
-    "share.coordinator.state.topic.prune.interval.ms": Int = "300000", AtLeast(1), ReadOnly, SHARE_GROUPS internal;
+    "share.coordinator.state.topic.prune.interval.ms": Int = "300000", AtLeast(1), ReadOnly, SERVED internal;
     /// Updates written between two share state snapshots.
-    "share.coordinator.snapshot.update.records.per.snapshot": Int = "500", Between(0, 500), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.snapshot.update.records.per.snapshot": Int = "500", Between(0, 500), ReadOnly, SERVED;
     /// How often untouched share state is written anew.
-    "share.coordinator.cold.partition.snapshot.interval.ms": Int = "300000", AtLeast(1), ReadOnly, SHARE_GROUPS internal;
+    "share.coordinator.cold.partition.snapshot.interval.ms": Int = "300000", AtLeast(1), ReadOnly, SERVED internal;
     /// How long share state records gather before they are written.
-    "share.coordinator.append.linger.ms": Int = "-1", AtLeast(-1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.append.linger.ms": Int = "-1", AtLeast(-1), ReadOnly, TUNED;
     /// Largest write buffer kept for reuse.
-    "share.coordinator.cached.buffer.max.bytes": Int = "1048588", AtLeast(524_288), ClusterWide, SHARE_GROUPS;
+    "share.coordinator.cached.buffer.max.bytes": Int = "1048588", AtLeast(524_288), ClusterWide, TUNED;
     /// Read size when share state is loaded.
-    "share.coordinator.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, TUNED;
     /// Threads of the share coordinator.
     "share.coordinator.threads": Int = "1", AtLeast(1), ReadOnly, THREADS;
     /// How long a share state write may take.
-    "share.coordinator.write.timeout.ms": Int = "5000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "share.coordinator.write.timeout.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Partitions of __transaction_state.
     "transaction.state.log.num.partitions": Int = "50", AtLeast(1), ReadOnly, SERVED;
     /// Replicas of __transaction_state.

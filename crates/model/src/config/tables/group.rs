@@ -15,13 +15,13 @@ config_rows! {
     /// Silence after which a member is removed.
     "consumer.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.consumer.session.timeout.ms"];
     /// Shortest time between two assignments.
-    "share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SHARE_GROUPS ["group.share.assignment.interval.ms"];
+    "share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED ["group.share.assignment.interval.ms"];
     /// Where a new share group starts to read.
     "share.auto.offset.reset": String = "latest", OffsetReset, ClusterWide, SHARE_GROUPS;
     /// Deliveries of a record before it is given up.
     "share.delivery.count.limit": Int = "5", AtLeast(2), ClusterWide, SHARE_GROUPS ["group.share.delivery.count.limit"];
     /// Heartbeat interval told to members.
-    "share.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, SHARE_GROUPS ["group.share.heartbeat.interval.ms"];
+    "share.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, SERVED ["group.share.heartbeat.interval.ms"];
     /// Whether records of open transactions are delivered.
     "share.isolation.level": String = "read_uncommitted", OneOf(&["read_committed", "read_uncommitted"]), ClusterWide, SHARE_GROUPS;
     /// Records of a partition that may be held at once.
@@ -31,7 +31,7 @@ config_rows! {
     /// Whether a member may extend its hold on a record.
     "share.renew.acknowledge.enable": Boolean = "true", Any, ClusterWide, SHARE_GROUPS;
     /// Silence after which a member is removed.
-    "share.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SHARE_GROUPS ["group.share.session.timeout.ms"];
+    "share.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.share.session.timeout.ms"];
     /// Shortest time between two assignments.
     "streams.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, STREAMS_GROUPS ["group.streams.assignment.interval.ms"];
     /// Heartbeat interval told to members.

@@ -54,23 +54,23 @@ config_rows! {
     /// How often subscription patterns are matched anew.
     "group.consumer.regex.refresh.interval.ms": Int = "600000", AtLeast(10_000), ReadOnly, SERVED internal;
     /// Silence after which a share member is removed.
-    "group.share.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest session timeout a share group may set.
-    "group.share.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Highest session timeout a share group may set.
-    "group.share.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, SERVED;
     /// Heartbeat interval told to share members.
-    "group.share.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest heartbeat interval a share group may set.
-    "group.share.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Highest heartbeat interval a share group may set.
-    "group.share.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, SERVED;
     /// Shortest time between two assignments of a share group.
-    "group.share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SHARE_GROUPS;
+    "group.share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED;
     /// Lowest assignment interval a share group may set.
-    "group.share.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, SHARE_GROUPS;
+    "group.share.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, SERVED;
     /// Highest assignment interval a share group may set.
-    "group.share.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, SHARE_GROUPS;
+    "group.share.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, SERVED;
     /// How long a share member may hold a record.
     "group.share.record.lock.duration.ms": Int = "30000", Between(1_000, 3_600_000), ReadOnly, SHARE_GROUPS;
     /// Lowest record lock a share group may set.
@@ -92,11 +92,11 @@ config_rows! {
     /// Share sessions remembered at a time.
     "group.share.max.share.sessions": Int = "2000", AtLeast(1), ReadOnly, SHARE_GROUPS;
     /// Most members of a share group.
-    "group.share.max.size": Int = "200", Between(1, 1_000), ReadOnly, SHARE_GROUPS;
+    "group.share.max.size": Int = "200", Between(1, 1_000), ReadOnly, SERVED;
     /// Assignors of share groups.
     "group.share.assignors": List = "simple", SOME_ENTRIES, ReadOnly, SHARE_GROUPS;
     /// Pause before a share partition's start is tried again.
-    "group.share.initialize.retry.interval.ms": Int = "30000", AtLeast(1), ReadOnly, SHARE_GROUPS internal;
+    "group.share.initialize.retry.interval.ms": Int = "30000", AtLeast(1), ReadOnly, SERVED internal;
     /// Java class that stores share group state.
     "group.share.persister.class.name": String = "org.apache.kafka.server.share.persister.DefaultStatePersister", Any, ReadOnly, JAVA internal;
     /// Silence after which a streams member is removed.

@@ -15,6 +15,7 @@ mod placement;
 mod produce;
 mod quorum;
 mod reading;
+mod share_state;
 mod topics;
 mod transactions;
 mod values;
@@ -66,6 +67,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "consumer-static", run: consumer_groups::static_members },
     Scenario { name: "consumer-patterns", run: consumer_groups::patterns },
     Scenario { name: "consumer-migration", run: consumer_groups::migration },
+    Scenario { name: "share-state", run: share_state::run },
     // Apache Kafka goes on listing groups that only had offsets in transactions.
     Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },

@@ -1,0 +1,6 @@
+//! The share coordinator by its public face, with a log that can fail.
+
+mod batches;
+mod bench;
+mod life;
+mod properties;
