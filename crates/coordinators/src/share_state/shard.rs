@@ -158,7 +158,7 @@ impl ShareShard {
                 self.answer_behind(&partition, token, ShareReply::Summary(summary), out);
             }
             ShareCommand::TopicsDeleted { topics } => {
-                self.end_topics(now, topics.into_iter().collect(), out);
+                self.end_topics(now, &topics.into_iter().collect(), out);
                 out.reply(token, ShareReply::Done);
             }
         }
@@ -256,7 +256,7 @@ impl ShareShard {
     }
 
     /// Ends what groups had of topics.
-    fn end_topics(&mut self, now: Timestamp, topics: HashSet<Uuid>, out: &mut ShareOutcome) {
+    fn end_topics(&mut self, now: Timestamp, topics: &HashSet<Uuid>, out: &mut ShareOutcome) {
         let gone = self.partitions.keys().filter(|one| topics.contains(&one.topic_id));
         let mut gone: Vec<SharePartition> = gone.cloned().collect();
         gone.sort_unstable();
@@ -361,11 +361,11 @@ impl ShareShard {
     }
 
     /// A record is committed at `at`.
-    fn settle(&mut self, change: Change, at: Option<Offset>) {
+    fn settle(&mut self, change: &Change, at: Option<Offset>) {
         if change.undone {
             self.apply(&change.partition, change.fact.clone());
         }
-        match change.fact {
+        match &change.fact {
             ShareStateFact::Snapshot(_) => {
                 if let Some(known) = self.partitions.get_mut(&change.partition) {
                     known.snapshot_at = at;
@@ -417,7 +417,7 @@ impl Shard for ShareShard {
             return Ok(Replayed::Skipped);
         };
         self.apply(&partition, fact.clone());
-        self.settle(Change { partition, fact, before: None, undone: false }, at);
+        self.settle(&Change { partition, fact, before: None, undone: false }, at);
         Ok(Replayed::Applied)
     }
 
@@ -459,7 +459,7 @@ impl Shard for ShareShard {
         let Some(write) = self.writes.remove(index) else { return out };
         for (index, change) in (0_i64..).zip(write.changes) {
             match result {
-                Ok(()) => self.settle(change, write.at.map(|first| Offset(first.0 + index))),
+                Ok(()) => self.settle(&change, write.at.map(|first| Offset(first.0 + index))),
                 Err(_) => self.take_back(change),
             }
         }

@@ -44,7 +44,7 @@ impl Tracked {
                 Some(mut one) => {
                     one.leader_epoch_seen = one.leader_epoch_seen.max(update.leader_epoch);
                     one.updates = Some(one.updates.map_or(0, |count| count.saturating_add(1)));
-                    one.now.take_in(update);
+                    one.now.take_in(&update);
                     one
                 }
                 // Its snapshot is lost; Kafka goes on with what there is.
@@ -113,7 +113,7 @@ impl Tracked {
 }
 
 impl Snapshot {
-    fn take_in(&mut self, update: Update) {
+    fn take_in(&mut self, update: &Update) {
         self.start_offset = kept(update.start_offset, self.start_offset);
         self.leader_epoch =
             if update.leader_epoch == -1 { self.leader_epoch } else { update.leader_epoch };
