@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use naru_coordinators::{ShareCommand, ShareReply, ShareStateError};
 use naru_model::{ErrorCode, Uuid};
+use naru_protocol::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::words::words;
@@ -18,8 +19,7 @@ use crate::node::{Node, millis};
 use crate::security::{Operation, Resource};
 
 /// A request about share partitions.
-pub(crate) trait StateRequest {
-    type Response: Default;
+pub(crate) trait StateRequest: Request {
     /// What it wants done to the state, to tell when it cannot be.
     const VERB: &'static str;
 
@@ -27,7 +27,7 @@ pub(crate) trait StateRequest {
     /// answers with nothing.
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>>;
 
-    fn response(results: Vec<(Uuid, Vec<Part>)>) -> Self::Response;
+    fn response(results: Vec<(Uuid, Vec<Part>)>) -> <Self as Request>::Response;
 }
 
 /// The answer about one share partition.

@@ -59,7 +59,6 @@ macro_rules! plain_response {
 }
 
 impl StateRequest for InitializeShareGroupStateRequest {
-    type Response = initialized::InitializeShareGroupStateResponse;
     const VERB: &'static str = "initialize";
 
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>> {
@@ -85,7 +84,6 @@ impl StateRequest for InitializeShareGroupStateRequest {
 }
 
 impl StateRequest for ReadShareGroupStateRequest {
-    type Response = read::ReadShareGroupStateResponse;
     const VERB: &'static str = "read";
 
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>> {
@@ -127,7 +125,6 @@ impl StateRequest for ReadShareGroupStateRequest {
 }
 
 impl StateRequest for WriteShareGroupStateRequest {
-    type Response = written::WriteShareGroupStateResponse;
     const VERB: &'static str = "write";
 
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>> {
@@ -159,7 +156,6 @@ impl StateRequest for WriteShareGroupStateRequest {
 }
 
 impl StateRequest for DeleteShareGroupStateRequest {
-    type Response = deleted::DeleteShareGroupStateResponse;
     const VERB: &'static str = "delete";
 
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>> {
@@ -176,7 +172,6 @@ impl StateRequest for DeleteShareGroupStateRequest {
 }
 
 impl StateRequest for ReadShareGroupStateSummaryRequest {
-    type Response = summary::ReadShareGroupStateSummaryResponse;
     const VERB: &'static str = "read";
 
     fn commands(self) -> Option<Vec<(Uuid, Vec<ShareCommand>)>> {

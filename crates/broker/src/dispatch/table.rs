@@ -11,13 +11,18 @@ use naru_protocol::messages::create_acls_request::CreateAclsRequest;
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
 use naru_protocol::messages::delete_acls_request::DeleteAclsRequest;
+use naru_protocol::messages::delete_share_group_state_request::DeleteShareGroupStateRequest;
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
+use naru_protocol::messages::initialize_share_group_state_request::InitializeShareGroupStateRequest;
 use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
+use naru_protocol::messages::read_share_group_state_request::ReadShareGroupStateRequest;
+use naru_protocol::messages::read_share_group_state_summary_request::ReadShareGroupStateSummaryRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
 use naru_protocol::messages::update_features_request::UpdateFeaturesRequest;
+use naru_protocol::messages::write_share_group_state_request::WriteShareGroupStateRequest;
 
 use super::forward::forward;
 use super::{RequestContext, later, now};
@@ -133,11 +138,11 @@ table! {
     DescribeTransactions 0..=0 later api::transactions_admin::describe;
     ListTransactions 0..=2 later api::transactions_admin::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
-    InitializeShareGroupState 0..=0 later api::share_state::handle;
-    ReadShareGroupState 0..=0 later api::share_state::handle;
-    WriteShareGroupState 0..=1 later api::share_state::handle;
-    DeleteShareGroupState 0..=0 later api::share_state::handle;
-    ReadShareGroupStateSummary 0..=1 later api::share_state::handle;
+    InitializeShareGroupState 0..=0 later api::share_state::handle::<InitializeShareGroupStateRequest>;
+    ReadShareGroupState 0..=0 later api::share_state::handle::<ReadShareGroupStateRequest>;
+    WriteShareGroupState 0..=1 later api::share_state::handle::<WriteShareGroupStateRequest>;
+    DeleteShareGroupState 0..=0 later api::share_state::handle::<DeleteShareGroupStateRequest>;
+    ReadShareGroupStateSummary 0..=1 later api::share_state::handle::<ReadShareGroupStateSummaryRequest>;
     AddRaftVoter 0..=1 forward AddRaftVoterRequest;
     RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;
 }
