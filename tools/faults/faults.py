@@ -38,8 +38,9 @@ def arguments():
     parser.add_argument("--rate", type=int, default=3000, help="records per second")
     parser.add_argument("--usual", action="store_true", help="the subset of every test run")
     parser.add_argument("--quick", action="store_true", help="less load around each fault")
-    parser.add_argument("--transactions", action="store_true")
-    parser.add_argument("--consumer-protocol", action="store_true")
+    parser.add_argument(
+        "--plain", action="store_true", help="no transactions, no groups of the consumer protocol"
+    )
     parser.add_argument("--file-system", default="ext4", choices=["ext4", "xfs"])
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--why-not", action="store_true", help="why this machine cannot, if so")

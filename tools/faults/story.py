@@ -99,7 +99,7 @@ class Story:
     # The run
 
     def topics(self):
-        return [self.topic, *(self.transactional if self.options.transactions else [])]
+        return [self.topic, *([] if self.options.plain else self.transactional)]
 
     def run(self):
         self.create_topics()
@@ -164,12 +164,12 @@ class Story:
             )
         self.start_worker("watch", "watch", topics=self.topics())
         self.start_worker("group", "group-classic", topic=topic, group=f"classic-{topic}")
-        if self.options.consumer_protocol:
+        if not self.options.plain:
             group = f"consumer-{topic}"
             self.start_worker(
                 "group", "group-consumer", topic=topic, group=group, protocol="consumer"
             )
-        if self.options.transactions:
+        if not self.options.plain:
             first, second, copy = self.transactional
             for number in range(2):
                 name = f"transactions-{number}-{topic}"
@@ -253,7 +253,7 @@ class Story:
         figures.update(judge.watched(rows("watch"), held))
         for name in self.groups():
             figures[name] = judge.group(rows(name), held, topic, parts, began, ended)
-        if self.options.transactions:
+        if not self.options.plain:
             first, second, copy = self.transactional
             done = rows("transactions-*")
             both = [first, second]

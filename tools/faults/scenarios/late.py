@@ -73,10 +73,10 @@ def _(story):
     must_have_happened(story, "repeated")
 
 
-@scenario("end-of-transaction-late", plan=RELAYED)
+@scenario("end-of-transaction-late", plan=RELAYED, usual=True)
 def _(story):
     """EndTxn requests arrive late or twice: the next transaction is not theirs to end."""
-    if not story.options.transactions:
+    if story.options.plain:
         story.note(without_transactions=True)
         return
     for action, after_ms in (("delay", 6000), ("repeat", 300), ("repeat", 2000)):

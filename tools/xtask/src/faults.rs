@@ -17,8 +17,7 @@ const HANDED_ON: &[(&str, bool)] = &[
     ("--file-system", true),
     ("--usual", false),
     ("--quick", false),
-    ("--transactions", false),
-    ("--consumer-protocol", false),
+    ("--plain", false),
 ];
 
 /// `--against apache|BINARY` or `--systems naru,apache,...` (one per node) say what runs; the other

@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
   differential [--write] [--only NAME] [--against apache|BINARY]
                         answers of Apache Kafka and of Naru, field by field
   faults [SCENARIO]... [--against apache|BINARY] [--systems naru,apache,..] [--list]
-         [--usual] [--quick] [--rate N] [--file-system ext4|xfs] [--transactions]
+         [--usual] [--quick] [--rate N] [--file-system ext4|xfs] [--plain]
                         clusters in namespaces: crashes, cuts, power, disks, clocks (root)
   simulate [--seed N] [--seeds N] [--minutes N] [--trace] [--regressions] [--judge]
                         clusters on simulated disks, networks and clocks, by seed
