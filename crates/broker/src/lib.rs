@@ -19,6 +19,7 @@ mod node;
 mod partition;
 mod peer;
 mod security;
+mod share;
 mod storage;
 
 pub use node::{ExitCode, GivenUp, Progress, RunningNode, StartError, Summary, start};

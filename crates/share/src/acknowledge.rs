@@ -146,14 +146,18 @@ impl SharePartition {
             return Err(AckError::RenewDisabled);
         }
         let overlapping = self.runs.overlapping(first.max(self.start), last);
-        overlapping.filter(|(_, run)| !run.is_gap()).try_for_each(|(_, run)| check_run(member, run))
+        let mut known = overlapping.filter(|(_, run)| !run.is_gap());
+        known.try_for_each(|(first, run)| check_run(member, first, run))
     }
 }
 
-fn check_run(member: &str, run: &Run) -> Result<(), AckError> {
+fn check_run(member: &str, first: i64, run: &Run) -> Result<(), AckError> {
     match run.hold() {
-        None => Err(AckError::NotAcquired),
-        Some(hold) if *hold.member != *member => Err(AckError::NotOwner),
+        None if run.is_whole(first) => Err(AckError::NotAcquired),
+        None => Err(AckError::OffsetNotAcquired),
+        Some(hold) if *hold.member != *member => {
+            Err(if run.is_whole(first) { AckError::NotOwner } else { AckError::NotOwnerOfOffset })
+        }
         Some(hold) if hold.pending.is_some() => Err(AckError::UnderWay),
         Some(_) => Ok(()),
     }

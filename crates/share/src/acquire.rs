@@ -121,6 +121,7 @@ impl SharePartition {
             if let Some(max) = together {
                 last = last.min(first + max - 1);
             }
+            let upto_here = last;
             if ask.mode == AcquireMode::RecordLimit {
                 last = last.min(first + left - 1);
             } else if known.is_none() && last - first + 1 > left {
@@ -148,12 +149,25 @@ impl SharePartition {
             }
             taken += last - first + 1;
             self.end = self.end.max(last + 1);
+            if known.is_none() && last < upto_here && ask.mode == AcquireMode::RecordLimit {
+                self.leave_rest(ask.batches, first, last, upto_here);
+            }
             at = last + 1;
             if together.is_some() {
                 break;
             }
         }
         acquired
+    }
+
+    /// Notes the rest of a batch that was cut at `last`: it is the next range that is delivered.
+    fn leave_rest(&mut self, batches: &[ReadBatch], first: i64, last: i64, upto: i64) {
+        let end = batch_end(batches, last).min(upto);
+        if end > last {
+            let (origin, state) = (Origin::of(first, end), State::At(DeliveryState::Available));
+            self.runs.insert(last + 1, Run { last: end, origin, state, deliveries: 0 });
+            self.end = self.end.max(end + 1);
+        }
     }
 
     /// The next range at or after `at` that may be delivered.

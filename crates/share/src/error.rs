@@ -20,6 +20,12 @@ pub enum AckError {
     /// Nobody holds a record any more.
     #[error("The batch cannot be acknowledged. The batch is not in the acquired state.")]
     NotAcquired,
+    /// As [`Self::NotOwner`], where records that were delivered together went different ways.
+    #[error("Member is not the owner of offset")]
+    NotOwnerOfOffset,
+    /// As [`Self::NotAcquired`], where records that were delivered together went different ways.
+    #[error("The offset cannot be acknowledged. The offset is not acquired.")]
+    OffsetNotAcquired,
     /// A record is being acknowledged by another request.
     #[error("The record state is invalid. The acknowledgement of delivery could not be completed.")]
     UnderWay,
@@ -34,7 +40,9 @@ impl From<AckError> for ErrorCode {
             AckError::FirstPastAcquired | AckError::LastPastAcquired => Self::InvalidRequest,
             AckError::NotFound
             | AckError::NotOwner
+            | AckError::NotOwnerOfOffset
             | AckError::NotAcquired
+            | AckError::OffsetNotAcquired
             | AckError::UnderWay
             | AckError::RenewDisabled => Self::InvalidRecordState,
         }

@@ -76,6 +76,11 @@ impl Run {
         self.state == State::At(DeliveryState::Archived) && self.deliveries == 0
     }
 
+    /// Whether all that was delivered together has stayed together.
+    pub(crate) fn is_whole(&self, first: i64) -> bool {
+        self.origin == Origin::of(first, self.last)
+    }
+
     pub(crate) fn hold(&self) -> Option<&Hold> {
         match &self.state {
             State::Acquired(hold) => Some(hold),

@@ -138,6 +138,8 @@ table! {
     DescribeTransactions 0..=0 later api::transactions_admin::describe;
     ListTransactions 0..=2 later api::transactions_admin::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
+    ShareFetch 1..=2 later api::share_fetch::handle;
+    ShareAcknowledge 1..=2 later api::share_acknowledge::handle;
     InitializeShareGroupState 0..=0 later api::share_state::handle::<InitializeShareGroupStateRequest>;
     ReadShareGroupState 0..=0 later api::share_state::handle::<ReadShareGroupStateRequest>;
     WriteShareGroupState 0..=1 later api::share_state::handle::<WriteShareGroupStateRequest>;

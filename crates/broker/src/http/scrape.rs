@@ -45,6 +45,10 @@ fn node_series(text: &mut MetricsText, node: &Node) {
         "In sessions.",
         followed as u64,
     );
+    let (sessions, followed, shared) = node.share().counts();
+    gauge("kafka_server_sharesessioncache_sharesessionscount", "Sessions.", sessions as u64);
+    gauge("kafka_server_sharesessioncache_sharepartitionscount", "In sessions.", followed as u64);
+    gauge("naru_share_partitions", "Partitions of share groups led here.", shared as u64);
     let metrics = node.metrics();
     let mut counter = |name: &str, help: &str, counter: &Counter| {
         text.single(name, Kind::Counter, help, counter.total());

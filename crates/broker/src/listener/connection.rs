@@ -131,6 +131,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         }
         End::Io(error) => tracing::trace!(peer = %connection.info.peer, %error, "lost"),
     }
+    connection.node.share().connection_ended(&connection.node, connection.info.id.0);
     if let Some((id, epoch)) = connection.info.heard_broker() {
         connection.node.metadata().broker_connection_ended(&connection.node, id, epoch);
     }

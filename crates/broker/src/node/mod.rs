@@ -48,6 +48,7 @@ use crate::partition::{
 };
 use crate::peer::{BrokerLinks, ControllerLink, Fetchers, LinkState, Registration};
 use crate::security::Security;
+use crate::share::ShareGroups;
 use crate::storage::{Identity, Storage};
 
 /// The feature that says how transactions are written and by which rules they end.
@@ -64,6 +65,7 @@ pub(crate) struct Node {
     metadata: MetadataHost,
     coordination: Coordination,
     fetch_sessions: FetchSessions,
+    share: ShareGroups,
     connections: Arc<ConnectionRegistry>,
     metrics: Arc<NodeMetrics>,
     topic_metrics: Mutex<HashMap<Arc<str>, Arc<TopicMetrics>>>,
@@ -152,6 +154,11 @@ impl Node {
 
     pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
         &self.fetch_sessions
+    }
+
+    /// Share groups on the partitions that this broker leads.
+    pub(crate) fn share(&self) -> &ShareGroups {
+        &self.share
     }
 
     pub(crate) fn connections(&self) -> &Arc<ConnectionRegistry> {

@@ -26,6 +26,7 @@ use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
 use crate::peer::{self, BrokerLinks, Fetchers, LinkState, Registration};
 use crate::security::{Links, Security};
+use crate::share::ShareGroups;
 use crate::storage::{METADATA_FOLDER, Storage, identify};
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
@@ -103,6 +104,7 @@ pub fn start(
         partitions: PartitionTable::default(),
         coordination: Coordination::default(),
         fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
+        share: ShareGroups::new(&config.groups.share_partitions),
         connections: ConnectionRegistry::new(connection_limits(&config.sockets)),
         metrics: Arc::new(NodeMetrics::default()),
         topic_metrics: Mutex::default(),

@@ -96,6 +96,7 @@ impl RunningNode {
         node.stop.send_replace(true);
         // Members that wait for a rebalance would keep their connections open.
         node.coordination.unload();
+        node.share.unload();
         // Produce requests that wait for their sync still get it: the flusher ends last.
         self.network.join();
         self.controllers.join();

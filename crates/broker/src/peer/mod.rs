@@ -11,6 +11,7 @@ mod link;
 mod markers;
 mod mend;
 mod registration;
+mod share_state;
 mod verify;
 
 pub(crate) use brokers::BrokerLinks;
@@ -28,4 +29,5 @@ pub(crate) fn address(host: &str, port: u16) -> String {
 }
 
 pub(crate) use registration::{Registration, State, register_controller};
+pub(crate) use share_state::{Epochs, ShareKey, StoredState, read_state, write_state};
 pub(crate) use verify::verify;

@@ -13,6 +13,7 @@ use super::layers::{Layers, Props, Reader};
 use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
 use super::share_groups::{ShareCoordinatorConfig, ShareGroupsConfig};
+use super::share_partitions::SharePartitionsConfig;
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
 
@@ -191,6 +192,8 @@ pub struct GroupsConfig {
     pub consumer: ConsumerGroupsConfig,
     /// Share groups.
     pub share: ShareGroupsConfig,
+    /// Share groups at the leaders of partitions.
+    pub share_partitions: SharePartitionsConfig,
 }
 
 /// Committed offsets and their topic.
@@ -431,6 +434,7 @@ impl GroupsConfig {
             max_size: read.int("group.max.size")?,
             consumer: ConsumerGroupsConfig::read(read)?,
             share: ShareGroupsConfig::read(read)?,
+            share_partitions: SharePartitionsConfig::read(read)?,
         };
         if this.min_session_timeout_ms > this.max_session_timeout_ms {
             return Err(ConfigError::node(

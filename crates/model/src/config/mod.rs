@@ -23,6 +23,7 @@ mod properties;
 mod quorum_config;
 mod row;
 mod share_groups;
+mod share_partitions;
 mod tables;
 mod topic_config;
 
@@ -46,6 +47,7 @@ pub use properties::{PropertiesError, parse_properties};
 pub use quorum_config::{QuorumConfig, Voter};
 pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Validator};
 pub use share_groups::{ShareCoordinatorConfig, ShareGroupOwn, ShareGroupsConfig};
+pub use share_partitions::{ShareGroupLimits, ShareOffsetReset, SharePartitionsConfig};
 pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
 pub use topic_config::{
     CleanupPolicy, Durability, ThrottledReplicas, TimestampType, TopicCompression, TopicConfig,

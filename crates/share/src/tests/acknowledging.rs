@@ -76,7 +76,7 @@ fn only_the_holder_acknowledges_and_all_or_nothing_counts() {
     assert_eq!(world.acknowledge("a", 0, 9, &accept), Ok(Acknowledged::AtOnce), "done already");
     world.acknowledge("b", 12, 12, &[AckType::Release]).expect("held");
     world.store();
-    assert_eq!(world.acknowledge("b", 12, 12, &accept), Err(AckError::NotAcquired));
+    assert_eq!(world.acknowledge("b", 12, 12, &accept), Err(AckError::OffsetNotAcquired));
 }
 
 #[test]

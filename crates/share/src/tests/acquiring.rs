@@ -17,6 +17,7 @@ fn with_a_strict_limit_batches_are_cut() {
     let acquired = world.acquire_as("a", 3, AcquireMode::RecordLimit);
     assert_eq!((acquired[0].first, acquired[0].last), (Offset(0), Offset(2)));
     assert_eq!(world.partition.next_fetch_offset(), Offset(3));
+    assert_eq!(world.partition.end(), Offset(10), "the rest of the batch is known");
     let acquired = world.acquire_as("b", 3, AcquireMode::RecordLimit);
     assert_eq!((acquired[0].first, acquired[0].last), (Offset(3), Offset(5)));
 }

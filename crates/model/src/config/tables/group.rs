@@ -17,19 +17,19 @@ config_rows! {
     /// Shortest time between two assignments.
     "share.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED ["group.share.assignment.interval.ms"];
     /// Where a new share group starts to read.
-    "share.auto.offset.reset": String = "latest", OffsetReset, ClusterWide, SHARE_GROUPS;
+    "share.auto.offset.reset": String = "latest", OffsetReset, ClusterWide, SERVED;
     /// Deliveries of a record before it is given up.
-    "share.delivery.count.limit": Int = "5", AtLeast(2), ClusterWide, SHARE_GROUPS ["group.share.delivery.count.limit"];
+    "share.delivery.count.limit": Int = "5", AtLeast(2), ClusterWide, SERVED ["group.share.delivery.count.limit"];
     /// Heartbeat interval told to members.
     "share.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, SERVED ["group.share.heartbeat.interval.ms"];
     /// Whether records of open transactions are delivered.
-    "share.isolation.level": String = "read_uncommitted", OneOf(&["read_committed", "read_uncommitted"]), ClusterWide, SHARE_GROUPS;
+    "share.isolation.level": String = "read_uncommitted", OneOf(&["read_committed", "read_uncommitted"]), ClusterWide, SERVED;
     /// Records of a partition that may be held at once.
-    "share.partition.max.record.locks": Int = "2000", AtLeast(100), ClusterWide, SHARE_GROUPS ["group.share.partition.max.record.locks"];
+    "share.partition.max.record.locks": Int = "2000", AtLeast(100), ClusterWide, SERVED ["group.share.partition.max.record.locks"];
     /// How long a member may hold a record.
-    "share.record.lock.duration.ms": Int = "30000", AtLeast(1_000), ClusterWide, SHARE_GROUPS ["group.share.record.lock.duration.ms"];
+    "share.record.lock.duration.ms": Int = "30000", AtLeast(1_000), ClusterWide, SERVED ["group.share.record.lock.duration.ms"];
     /// Whether a member may extend its hold on a record.
-    "share.renew.acknowledge.enable": Boolean = "true", Any, ClusterWide, SHARE_GROUPS;
+    "share.renew.acknowledge.enable": Boolean = "true", Any, ClusterWide, SERVED;
     /// Silence after which a member is removed.
     "share.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.share.session.timeout.ms"];
     /// Shortest time between two assignments.

@@ -72,25 +72,25 @@ config_rows! {
     /// Highest assignment interval a share group may set.
     "group.share.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, SERVED;
     /// How long a share member may hold a record.
-    "group.share.record.lock.duration.ms": Int = "30000", Between(1_000, 3_600_000), ReadOnly, SHARE_GROUPS;
+    "group.share.record.lock.duration.ms": Int = "30000", Between(1_000, 3_600_000), ReadOnly, SERVED;
     /// Lowest record lock a share group may set.
-    "group.share.min.record.lock.duration.ms": Int = "15000", Between(1_000, 30_000), ReadOnly, SHARE_GROUPS;
+    "group.share.min.record.lock.duration.ms": Int = "15000", Between(1_000, 30_000), ReadOnly, SERVED;
     /// Highest record lock a share group may set.
-    "group.share.max.record.lock.duration.ms": Int = "60000", Between(30_000, 3_600_000), ReadOnly, SHARE_GROUPS;
+    "group.share.max.record.lock.duration.ms": Int = "60000", Between(30_000, 3_600_000), ReadOnly, SERVED;
     /// Deliveries of a record before it is given up.
-    "group.share.delivery.count.limit": Int = "5", Between(2, 10), ReadOnly, SHARE_GROUPS;
+    "group.share.delivery.count.limit": Int = "5", Between(2, 10), ReadOnly, SERVED;
     /// Lowest delivery limit a share group may set.
-    "group.share.min.delivery.count.limit": Int = "2", Between(2, 5), ReadOnly, SHARE_GROUPS;
+    "group.share.min.delivery.count.limit": Int = "2", Between(2, 5), ReadOnly, SERVED;
     /// Highest delivery limit a share group may set.
-    "group.share.max.delivery.count.limit": Int = "10", Between(5, 25), ReadOnly, SHARE_GROUPS;
+    "group.share.max.delivery.count.limit": Int = "10", Between(5, 25), ReadOnly, SERVED;
     /// Records of a partition that may be held at once.
-    "group.share.partition.max.record.locks": Int = "2000", Between(100, 10_000), ReadOnly, SHARE_GROUPS;
+    "group.share.partition.max.record.locks": Int = "2000", Between(100, 10_000), ReadOnly, SERVED;
     /// Lowest limit of held records a share group may set.
-    "group.share.min.partition.max.record.locks": Int = "100", Between(100, 2_000), ReadOnly, SHARE_GROUPS;
+    "group.share.min.partition.max.record.locks": Int = "100", Between(100, 2_000), ReadOnly, SERVED;
     /// Highest limit of held records a share group may set.
-    "group.share.max.partition.max.record.locks": Int = "4000", Between(2_000, 10_000), ReadOnly, SHARE_GROUPS;
+    "group.share.max.partition.max.record.locks": Int = "4000", Between(2_000, 10_000), ReadOnly, SERVED;
     /// Share sessions remembered at a time.
-    "group.share.max.share.sessions": Int = "2000", AtLeast(1), ReadOnly, SHARE_GROUPS;
+    "group.share.max.share.sessions": Int = "2000", AtLeast(1), ReadOnly, SERVED;
     /// Most members of a share group.
     "group.share.max.size": Int = "200", Between(1, 1_000), ReadOnly, SERVED;
     /// Assignors of share groups.

@@ -11,6 +11,7 @@ public class ClientTour extends Client {
     ConsumerCases.run();
     TransactionCases.run();
     ConsumerProtocolCases.run();
+    ShareCases.run();
     AdminCases.run();
     report.end();
   }

@@ -6,18 +6,26 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.KafkaShareConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicIdPartition;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -25,7 +33,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * The Java client while brokers die: an idempotent producer, two groups of two, one
- * of each protocol, and an admin client.
+ * of each protocol, a share group of two, and an admin client.
  *
  * <p>Arguments: BOOTSTRAP STOP. All three go on until the file STOP is there; then what was
  * acknowledged is compared with what the topic holds.
@@ -42,6 +50,9 @@ public class FailoverTour {
   static final Map<Integer, Place> acknowledged = new ConcurrentHashMap<>();
   static final Set<Integer> got = ConcurrentHashMap.newKeySet();
   static final Set<Integer> gotByConsumerProtocol = ConcurrentHashMap.newKeySet();
+  /** What the share group acknowledged and was told so, and what of it was given again. */
+  static final Set<Integer> done = ConcurrentHashMap.newKeySet();
+  static final Set<Integer> givenAgain = ConcurrentHashMap.newKeySet();
   static final List<String> refused = new ArrayList<>();
   static final List<String> adminErrors = new ArrayList<>();
   static volatile boolean groupMayEnd;
@@ -52,7 +63,9 @@ public class FailoverTour {
     Report report = new Report();
     try (Admin admin = Admin.create(properties())) {
       admin.createTopics(List.of(new NewTopic(TOPIC, PARTITIONS, (short) 3))).all().get();
+      beginShareGroup(admin);
       List<Thread> members = new ArrayList<>();
+      for (int i = 0; i < 2; i++) members.add(started(FailoverTour::share));
       for (String protocol : List.of("classic", "consumer")) {
         Set<Integer> into = protocol.equals("classic") ? got : gotByConsumerProtocol;
         for (int i = 0; i < 2; i++) members.add(started(() -> read(protocol, into)));
@@ -61,7 +74,8 @@ public class FailoverTour {
       write();
       long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
       while (!(got.containsAll(acknowledged.keySet())
-              && gotByConsumerProtocol.containsAll(acknowledged.keySet()))
+              && gotByConsumerProtocol.containsAll(acknowledged.keySet())
+              && done.containsAll(acknowledged.keySet()))
           && System.nanoTime() < end) Thread.sleep(100);
       groupMayEnd = true;
       for (Thread member : members) member.join();
@@ -74,7 +88,51 @@ public class FailoverTour {
     report.run(
         "the Java group of the consumer protocol got every record",
         () -> complete(gotByConsumerProtocol));
+    report.run("the Java share group got every record", () -> complete(done));
+    report.run(
+        "nothing was given to the Java share group after it had been acknowledged",
+        () -> {
+          if (!givenAgain.isEmpty()) throw new AssertionError(givenAgain.size() + " records");
+        });
     report.end();
+  }
+
+  static void beginShareGroup(Admin admin) throws Exception {
+    ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, TOPIC + "-share");
+    ConfigEntry earliest = new ConfigEntry("share.auto.offset.reset", "earliest");
+    List<AlterConfigOp> ops = List.of(new AlterConfigOp(earliest, AlterConfigOp.OpType.SET));
+    admin.incrementalAlterConfigs(Map.of(group, ops)).all().get();
+  }
+
+  /** A member of the share group: what it was given is acknowledged at once. */
+  static void share() {
+    StringDeserializer strings = new StringDeserializer();
+    Properties properties = properties("group.id", TOPIC + "-share");
+    try (KafkaShareConsumer<String, String> member =
+        new KafkaShareConsumer<>(properties, strings, strings)) {
+      member.subscribe(List.of(TOPIC));
+      while (!groupMayEnd) {
+        try {
+          ConsumerRecords<String, String> records = member.poll(Duration.ofMillis(200));
+          for (ConsumerRecord<String, String> record : records) {
+            int number = Integer.parseInt(record.value());
+            if (done.contains(number)) givenAgain.add(number);
+          }
+          Map<Integer, Boolean> stored = new HashMap<>();
+          for (Map.Entry<TopicIdPartition, Optional<KafkaException>> result :
+              member.commitSync().entrySet()) {
+            stored.put(result.getKey().partition(), result.getValue().isEmpty());
+          }
+          for (ConsumerRecord<String, String> record : records) {
+            if (stored.getOrDefault(record.partition(), false)) {
+              done.add(Integer.parseInt(record.value()));
+            }
+          }
+        } catch (KafkaException e) {
+          // The leader or the coordinator is moving: the records will be given to somebody again.
+        }
+      }
+    }
   }
 
   static void complete(Set<Integer> seen) {

@@ -15,6 +15,7 @@ mod placement;
 mod produce;
 mod quorum;
 mod reading;
+mod share_fetch;
 mod share_state;
 mod topics;
 mod transactions;
@@ -68,6 +69,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "consumer-patterns", run: consumer_groups::patterns },
     Scenario { name: "consumer-migration", run: consumer_groups::migration },
     Scenario { name: "share-state", run: share_state::run },
+    Scenario { name: "share-fetch", run: share_fetch::run },
+    Scenario { name: "share-fetch-refusals", run: share_fetch::refusals },
     // Apache Kafka goes on listing groups that only had offsets in transactions.
     Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },

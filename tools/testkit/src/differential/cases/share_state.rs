@@ -88,7 +88,7 @@ fn end(topic_id: Uuid, partition: i32) -> DeleteShareGroupStateRequest {
 }
 
 /// The topic of share state is there, and its partitions are loaded: part of no transcript.
-fn wait_for_coordinators(s: &mut Session, topic: Uuid) {
+pub fn wait_for_coordinators(s: &mut Session, topic: Uuid) {
     let found = FindCoordinatorRequest {
         key_type: 2,
         coordinator_keys: vec![format!("{GROUP}:{topic}:0")],
