@@ -1,8 +1,9 @@
 //! Who somebody is and what they may do: the rules, as pure functions and state machines.
 //!
 //! `principal` names a user, `acl` decides what a principal may do, `sasl` finds out who somebody
-//! is, `jaas` reads the settings of that, `names` makes principals of certificates. No I/O, no clock, no randomness, no secrets in `Debug`:
-//! bytes, times and random bits are arguments. Sockets, files and configurations are the broker's
+//! is, `jaas` reads the settings of that, `names` makes principals of certificates, `token` is what
+//! a delegation token consists of. No I/O, no clock, no randomness, no secrets in `Debug`: bytes,
+//! times and random bits are arguments. Sockets, files and configurations are the broker's
 //! and the client's.
 
 #![forbid(unsafe_code)]
@@ -12,5 +13,6 @@ pub mod jaas;
 pub mod names;
 mod principal;
 pub mod sasl;
+pub mod token;
 
 pub use principal::{InvalidPrincipal, Principal};

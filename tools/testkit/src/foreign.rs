@@ -122,6 +122,14 @@ pub fn java_failover(tools: &Tools) -> Result<Command> {
     Ok(java(&classes, &libs, "200m", "FailoverTour"))
 }
 
+/// The Java client with tokens; wants a folder with `admin.properties`, the addresses of listeners
+/// for SCRAM, PLAIN, and unsecured and signed tokens, and the port where keys are looked for.
+pub fn java_security(tools: &Tools) -> Result<Command> {
+    let libs = tools.kafka_jars()?;
+    let classes = tools.classes("security", "security", &libs)?;
+    Ok(java(&classes, &libs, "200m", "SecurityTour"))
+}
+
 fn java_tools(tools: &Tools, broker: &Broker) -> Result<Command> {
     let mut command = java_tool_tour(tools)?;
     command.arg(broker.bootstrap()).arg(broker.data_dir());

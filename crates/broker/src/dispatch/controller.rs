@@ -67,6 +67,9 @@ table! {
     AlterConfigs 0..=2 decided api::configs::alter;
     SaslAuthenticate 0..=2 plain api::cluster::sasl_authenticate;
     CreatePartitions 0..=3 decided api::topics::create_partitions;
+    CreateDelegationToken 1..=3 decided api::tokens::create;
+    RenewDelegationToken 1..=2 decided api::tokens::renew;
+    ExpireDelegationToken 1..=2 decided api::tokens::expire;
     ElectLeaders 0..=2 decided api::partitions::elect_leaders;
     IncrementalAlterConfigs 0..=1 decided api::configs::alter_incrementally;
     AlterPartitionReassignments 0..=1 decided api::partitions::reassign;

@@ -120,6 +120,10 @@ table! {
     DescribeLogDirs 1..=5 now api::log_dirs::describe;
     SaslAuthenticate 0..=2 now api::sasl::authenticate;
     CreatePartitions 0..=3 forward CreatePartitionsRequest;
+    CreateDelegationToken 1..=3 later api::tokens::create;
+    RenewDelegationToken 1..=2 later api::tokens::renew;
+    ExpireDelegationToken 1..=2 later api::tokens::expire;
+    DescribeDelegationToken 1..=3 now api::tokens::describe;
     DeleteGroups 0..=2 later api::group_admin::delete;
     ElectLeaders 0..=2 forward ElectLeadersRequest;
     IncrementalAlterConfigs 0..=1 later api::configs::alter_incrementally;
@@ -150,7 +154,13 @@ table! {
 }
 
 /// Requests that a broker passes on to the active controller (KIP-590).
-const FORWARDED_ALSO: [ApiKey; 2] = [ApiKey::AlterConfigs, ApiKey::IncrementalAlterConfigs];
+const FORWARDED_ALSO: [ApiKey; 5] = [
+    ApiKey::AlterConfigs,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+];
 
 /// What ApiVersions tells: key, lowest and highest version.
 pub(crate) fn advertised() -> impl Iterator<Item = (ApiKey, i16, i16)> {

@@ -19,6 +19,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) host: String,
     /// It is this node itself that asks: it may do everything.
     pub(crate) own: bool,
+    /// A broker vouches for who asks, and has looked at how they are connected.
+    pub(crate) forwarded: bool,
     /// Name of the listener, such as `PLAINTEXT`; decides the addresses that metadata tells.
     pub(crate) listener: Arc<str>,
     /// The other side.
@@ -82,6 +84,7 @@ impl ConnectionInfo {
             principal: Principal::anonymous(),
             host,
             own: false,
+            forwarded: false,
             listener,
             peer,
             door,

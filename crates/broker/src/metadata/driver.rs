@@ -171,6 +171,8 @@ pub(super) struct DriverSettings {
     pub(super) share_state_replication_factor: i16,
     /// `metadata.max.idle.interval.ms`; none writes no NoOpRecords.
     pub(super) idle_interval_ms: Option<i64>,
+    /// `delegation.token.expiry.check.interval.ms`; none if there are no tokens.
+    pub(super) token_check_interval_ms: Option<i64>,
     /// `metadata.max.retention.*`.
     pub(super) retention: Retention,
 }
@@ -316,6 +318,7 @@ impl Driver {
             self.write_or_wait(&decision.records)?;
         }
         self.look_after_internal_topics()?;
+        self.sweep_tokens()?;
         self.show_life()?;
         self.tend();
         self.tell_room()?;

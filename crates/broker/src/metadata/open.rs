@@ -146,6 +146,8 @@ fn driver_settings(config: &BrokerConfig) -> DriverSettings {
         transactions_replication_factor: config.transactions.topic_replication_factor,
         share_state_replication_factor: config.share_coordinator.topic_replication_factor,
         idle_interval_ms: Some(config.metadata_log.max_idle_interval_ms).filter(|ms| *ms > 0),
+        token_check_interval_ms: (config.tokens.secret_key.is_some())
+            .then_some(config.tokens.expiry_check_interval_ms),
         retention: Retention {
             bytes: config.metadata_log.max_retention_bytes,
             ms: config.metadata_log.max_retention_ms,

@@ -15,6 +15,8 @@ pub(crate) enum Resource<'a> {
     Group(&'a str),
     Cluster,
     TransactionalId(&'a str),
+    DelegationToken(&'a str),
+    User(&'a str),
 }
 
 impl<'a> Resource<'a> {
@@ -24,6 +26,8 @@ impl<'a> Resource<'a> {
             Self::Group(id) => (ResourceType::Group, id),
             Self::Cluster => (ResourceType::Cluster, CLUSTER_NAME),
             Self::TransactionalId(id) => (ResourceType::TransactionalId, id),
+            Self::DelegationToken(id) => (ResourceType::DelegationToken, id),
+            Self::User(name) => (ResourceType::User, name),
         }
     }
 }

@@ -11,6 +11,8 @@ use naru_security::sasl::Mechanism;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 
+use super::jwks::KeySources;
+use super::oauth::OAuthRules;
 use super::settings::Settings;
 use super::tls::TlsRules;
 
@@ -30,6 +32,8 @@ pub(crate) struct SaslRules {
     pub(super) mechanisms: Vec<Mechanism>,
     /// Passwords of PLAIN, by user.
     pub(super) plain_users: BTreeMap<String, String>,
+    /// How tokens are judged, where they are taken.
+    pub(super) oauth: Option<OAuthRules>,
     /// `connections.max.reauth.ms` by mechanism, where it is above 0.
     pub(super) reauth: BTreeMap<Mechanism, Duration>,
     /// `connection.failed.authentication.delay.ms`.
@@ -40,12 +44,16 @@ pub(crate) struct SaslRules {
 
 impl ListenerSecurity {
     /// Reads a listener's settings, or says what is wrong with them.
-    pub(super) fn read(props: &Props, endpoint: &Endpoint) -> Result<Self, String> {
+    pub(super) fn read(
+        props: &Props,
+        endpoint: &Endpoint,
+        keys: &KeySources,
+    ) -> Result<Self, String> {
         let settings = Settings::new(props, &endpoint.name);
         let wrong = |text: String| format!("listener {}: {text}", endpoint.name);
         let sasl = match endpoint.protocol {
             SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl => {
-                Some(SaslRules::read(settings).map_err(wrong)?)
+                Some(SaslRules::read(settings, keys).map_err(wrong)?)
             }
             SecurityProtocol::Plaintext | SecurityProtocol::Ssl => None,
         };
@@ -78,7 +86,7 @@ impl ListenerSecurity {
 }
 
 impl SaslRules {
-    fn read(settings: Settings<'_>) -> Result<Self, String> {
+    fn read(settings: Settings<'_>, keys: &KeySources) -> Result<Self, String> {
         let mut mechanisms = Vec::new();
         for name in settings.list("sasl.enabled.mechanisms") {
             mechanisms.push(Mechanism::from_name(name).ok_or_else(|| {
@@ -91,9 +99,10 @@ impl SaslRules {
                         served; write, for example, sasl.enabled.mechanisms=SCRAM-SHA-512"
                 .to_owned());
         }
-        if mechanisms.contains(&Mechanism::OAuthBearer) {
-            return Err("the SASL mechanism OAUTHBEARER is not served yet".to_owned());
-        }
+        let oauth = match mechanisms.contains(&Mechanism::OAuthBearer) {
+            true => Some(OAuthRules::read(settings, keys)?),
+            false => None,
+        };
         let mut plain_users = BTreeMap::new();
         if mechanisms.contains(&Mechanism::Plain) {
             let text = settings.of_mechanism("PLAIN", "sasl.jaas.config").ok_or(
@@ -115,6 +124,7 @@ impl SaslRules {
         Ok(Self {
             mechanisms,
             plain_users,
+            oauth,
             reauth,
             failure_delay: crate::node::millis(delay),
             receive_max: usize::try_from(receive_max).unwrap_or(0),
@@ -134,7 +144,7 @@ mod tests {
             host: String::new(),
             port: 0,
         };
-        ListenerSecurity::read(&props, &endpoint)
+        ListenerSecurity::read(&props, &endpoint, &KeySources::default())
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use naru_controller::controller::is_token_expired;
 use naru_model::ErrorCode;
 use naru_protocol::api::ApiKey;
 use naru_protocol::frame::RequestHeader;
@@ -19,7 +20,8 @@ use naru_protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 use naru_protocol::{Message, Reader};
 use naru_security::Principal;
 use naru_security::sasl::{
-    Mechanism, PlainLogin, SaslError, ScramHash, ScramKeys, ScramServer, ScramStart,
+    Mechanism, OAuthServer, OAuthStep, PlainLogin, SaslError, ScramHash, ScramKeys, ScramServer,
+    ScramStart,
 };
 
 use super::ListenerSecurity;
@@ -53,8 +55,17 @@ enum Stage {
 #[derive(Debug)]
 enum Exchange {
     Plain,
+    OAuth(OAuthServer),
     ScramStart(ScramHash),
-    ScramProof { server: ScramServer, hash: ScramHash, name: String },
+    ScramProof { server: Box<ScramServer>, hash: ScramHash, who: Named },
+}
+
+/// Whom a proof is about.
+#[derive(Debug)]
+struct Named {
+    principal: Principal,
+    /// When what they prove to know is over, in milliseconds since 1970.
+    ends_ms: Option<i64>,
 }
 
 /// Who is logged in, and until when.
@@ -71,7 +82,7 @@ type Said = (Vec<u8>, Option<Duration>);
 /// What a message of a mechanism leads to.
 enum Outcome {
     Goes { exchange: Exchange, bytes: Vec<u8> },
-    Done { name: String, bytes: Vec<u8> },
+    Done { who: Named, bytes: Vec<u8> },
 }
 
 impl Login {
@@ -172,8 +183,7 @@ impl Login {
         let exchange = match mechanism {
             Mechanism::Plain => Exchange::Plain,
             Mechanism::Scram(hash) => Exchange::ScramStart(hash),
-            // No listener offers it.
-            Mechanism::OAuthBearer => return Answer::Nothing,
+            Mechanism::OAuthBearer => Exchange::OAuth(OAuthServer::default()),
         };
         self.stage = Stage::Tokens { exchange, framed: reply.version >= FRAMED_SINCE };
         Answer::Send(reply.frame(&SaslHandshakeResponse { error_code: 0, mechanisms }))
@@ -250,13 +260,14 @@ impl Login {
                 self.stage = Stage::Tokens { exchange, framed };
                 Ok((bytes, None))
             }
-            Outcome::Done { name, bytes } => {
-                let principal = Principal::user(name);
+            Outcome::Done { who: Named { principal, ends_ms }, bytes } => {
                 if self.session.as_ref().is_some_and(|before| before.principal != principal) {
                     let error = "Cannot change principals during re-authentication";
                     return Err(failed(SaslError::Told(error.to_owned())));
                 }
+                let left = ends_ms.map(|at| crate::node::millis(at.saturating_sub(node.now().0)));
                 let lifetime = rules.reauth.get(&mechanism).copied();
+                let lifetime = [lifetime, left].into_iter().flatten().min();
                 let ends = lifetime.map(|lifetime| Instant::now() + lifetime);
                 self.stage = Stage::Open;
                 *info = Arc::new(ConnectionInfo {
@@ -296,6 +307,7 @@ impl Exchange {
     const fn mechanism(&self) -> Mechanism {
         match self {
             Self::Plain => Mechanism::Plain,
+            Self::OAuth(_) => Mechanism::OAuthBearer,
             Self::ScramStart(hash) | Self::ScramProof { hash, .. } => Mechanism::Scram(*hash),
         }
     }
@@ -310,36 +322,85 @@ impl Exchange {
             Self::Plain => {
                 let login = PlainLogin::parse(message)?;
                 login.check(rules.plain_users.get(&login.name).map(String::as_str))?;
-                Ok(Outcome::Done { name: login.name, bytes: Vec::new() })
+                Ok(Outcome::Done { who: Named::user(login.name), bytes: Vec::new() })
             }
+            Self::OAuth(server) => judge_token(node, rules, server, message),
             Self::ScramStart(hash) => {
                 let start = ScramStart::parse(message)?;
-                let keys = keys_of(node, hash, &start)?;
+                let (keys, who) = keys_of(node, hash, &start)?;
                 let (server, bytes) = ScramServer::start(hash, &start, keys, &nonce()?);
-                let exchange = Self::ScramProof { server, hash, name: start.name };
+                let exchange = Self::ScramProof { server: Box::new(server), hash, who };
                 Ok(Outcome::Goes { exchange, bytes })
             }
-            Self::ScramProof { server, name, .. } => {
+            Self::ScramProof { server, who, .. } => {
                 let bytes = server.finish(message)?;
-                Ok(Outcome::Done { name, bytes })
+                Ok(Outcome::Done { who, bytes })
             }
         }
     }
 }
 
-fn keys_of(node: &Node, hash: ScramHash, start: &ScramStart) -> Result<ScramKeys, SaslError> {
-    if start.token {
-        return Err(SaslError::Untold("delegation tokens are not served"));
+/// Takes a message of OAUTHBEARER.
+fn judge_token(
+    node: &Node,
+    rules: &SaslRules,
+    mut server: OAuthServer,
+    message: &[u8],
+) -> Result<Outcome, SaslError> {
+    let OAuthStep::Judge { token, authorization } = server.take(message)?;
+    let judge = rules.oauth.as_ref().ok_or(SaslError::Untold("no tokens here"))?;
+    match judge.judge(&token, node.now().0) {
+        Ok(claims) if authorization.is_empty() || authorization == claims.subject => {
+            let principal = Principal::user(claims.subject);
+            let who = Named { principal, ends_ms: Some(claims.expires_ms) };
+            Ok(Outcome::Done { who, bytes: Vec::new() })
+        }
+        Ok(claims) => Err(SaslError::Told(format!(
+            "Authentication failed: Client requested an authorization id ({authorization}) that is \
+             different from the token's principal name ({})",
+            claims.subject
+        ))),
+        Err(error) => {
+            tracing::info!(target: "audit.login", "a token was refused: {error}");
+            let bytes = server.refuse(&error);
+            Ok(Outcome::Goes { exchange: Exchange::OAuth(server), bytes })
+        }
     }
+}
+
+impl Named {
+    fn user(name: String) -> Self {
+        Self { principal: Principal::user(name), ends_ms: None }
+    }
+}
+
+/// What is checked of whoever begins so, and who it is.
+fn keys_of(
+    node: &Node,
+    hash: ScramHash,
+    start: &ScramStart,
+) -> Result<(ScramKeys, Named), SaslError> {
     let image = node.image();
+    if start.token {
+        let token = image.delegation_token(&start.name);
+        let token = token.filter(|token| !is_token_expired(token, node.now().0));
+        let token = token.ok_or(SaslError::Untold("no such token"))?;
+        let keys = node.security().tokens().keys(hash, &token.token_id);
+        let keys = keys.ok_or(SaslError::Untold("no delegation tokens here"))?;
+        let owner = Principal::parse(&token.owner).map_err(|_| SaslError::Untold("no owner"))?;
+        let principal = Principal { token_authenticated: true, ..owner };
+        let ends_ms = Some(token.expiration_timestamp.min(token.max_timestamp));
+        return Ok((keys, Named { principal, ends_ms }));
+    }
     let record = image.scram_credential(&start.name, hash.code());
     let record = record.ok_or(SaslError::Untold("no such user"))?;
-    Ok(ScramKeys {
+    let keys = ScramKeys {
         salt: record.salt.to_vec(),
         iterations: record.iterations,
         stored_key: record.stored_key.to_vec(),
         server_key: record.server_key.to_vec(),
-    })
+    };
+    Ok((keys, Named::user(start.name.clone())))
 }
 
 /// 160 random bits in letters and digits.

@@ -8,12 +8,15 @@
 //! Without an authorizer nothing is asked: everybody may do everything.
 
 mod access;
+mod jwks;
 mod links;
 mod listeners;
 mod login;
+mod oauth;
 mod requests;
 mod settings;
 mod tls;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,12 +24,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use naru_model::config::{BrokerConfig, Props};
 use naru_security::acl::Authorizer;
 
+use jwks::KeySources;
+
 pub(crate) use access::Resource;
+pub(crate) use jwks::KeySource;
 pub(crate) use links::Links;
 pub(crate) use listeners::ListenerSecurity;
 pub(crate) use login::Login;
 pub(crate) use naru_security::acl::{Operation, ResourceType};
 pub(crate) use requests::{controller_operation, is_administration};
+pub(crate) use tokens::Tokens;
 
 /// Who decides on access in Apache Kafka.
 const AUTHORIZER: &str = "authorizer.class.name";
@@ -44,19 +51,23 @@ pub(crate) struct Security {
     listeners: RwLock<Arc<Listeners>>,
     /// How this node's own connections are secured.
     links: Links,
+    tokens: Tokens,
+    keys: KeySources,
 }
 
 impl Security {
     /// Reads the settings, or says what is wrong with them.
     pub(crate) fn read(file: &Props, config: &BrokerConfig) -> Result<Self, String> {
-        let listeners = RwLock::new(Arc::new(read_listeners(file, config)?));
+        let keys = KeySources::default();
+        let listeners = RwLock::new(Arc::new(read_listeners(file, config, &keys)?));
         let links = Links::read(file, config)?;
-        Ok(Self { authorizer: authorizer(file)?, listeners, links })
+        let tokens = Tokens::new(config.tokens.secret_key.clone());
+        Ok(Self { authorizer: authorizer(file)?, listeners, links, tokens, keys })
     }
 
     /// Takes the settings of all listeners anew. What is wrong leaves everything as it was.
     pub(crate) fn reload(&self, props: &Props, config: &BrokerConfig) {
-        match read_listeners(props, config) {
+        match read_listeners(props, config, &self.keys) {
             Ok(listeners) => {
                 *self.listeners.write().unwrap_or_else(PoisonError::into_inner) =
                     Arc::new(listeners);
@@ -68,6 +79,16 @@ impl Security {
     /// How this node's own connections are secured.
     pub(crate) const fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The keys of those who sign tokens, to be kept fresh.
+    pub(crate) fn key_sources(&self) -> Vec<Arc<KeySource>> {
+        self.keys.all()
+    }
+
+    /// What logins with delegation tokens are checked by.
+    pub(crate) const fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// How a listener finds out who somebody is.
@@ -82,11 +103,15 @@ impl Security {
     }
 }
 
-fn read_listeners(props: &Props, config: &BrokerConfig) -> Result<Listeners, String> {
+fn read_listeners(
+    props: &Props,
+    config: &BrokerConfig,
+    keys: &KeySources,
+) -> Result<Listeners, String> {
     let endpoints = config.listeners.broker.iter().chain(&config.listeners.controller);
     endpoints
         .map(|endpoint| {
-            let security = ListenerSecurity::read(props, endpoint)?;
+            let security = ListenerSecurity::read(props, endpoint, keys)?;
             Ok((endpoint.name.clone(), Arc::new(security)))
         })
         .collect()

@@ -4,9 +4,11 @@
 //! themselves, voters of a quorum.
 
 mod connection;
+mod http;
 pub mod security;
 mod versions;
 
 pub use connection::{Connection, ConnectionOptions};
+pub use http::{HttpUrl, fetch};
 pub use security::ClientSecurity;
 pub use versions::Versions;

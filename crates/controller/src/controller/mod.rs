@@ -31,6 +31,7 @@ mod registration;
 mod scram;
 mod sessions;
 mod tick;
+mod tokens;
 mod topic_error;
 mod transaction;
 mod update_features;
@@ -55,6 +56,7 @@ pub use reassign::ReassignmentError;
 pub use registration::RegisterBroker;
 pub use scram::ScramError;
 pub use sessions::{BrokerSessions, SessionSettings, broker_lease_ms};
+pub use tokens::{TokenError, TokenLife, is_owner_or_renewer, is_token_expired, token_owner};
 pub use topic_error::TopicError;
 pub use update_features::{FeatureError, UpdateFeatures, UpdatedFeatures};
 

@@ -1,7 +1,8 @@
-//! ACLs and SCRAM credentials in the image.
+//! ACLs, SCRAM credentials and delegation tokens in the image.
 
 use naru_model::Uuid;
 use naru_protocol::messages::access_control_entry_record::AccessControlEntryRecord;
+use naru_protocol::messages::delegation_token_record::DelegationTokenRecord;
 use naru_protocol::messages::user_scram_credential_record::UserScramCredentialRecord;
 use naru_protocol::metadata::MetadataRecord;
 use naru_security::acl::{Acl, Operation, PatternType, Permission, ResourceType};
@@ -34,6 +35,22 @@ impl MetadataImage {
             Some(MetadataRecord::UserScramCredentialRecord(record)) => Some(record),
             _ => None,
         }
+    }
+
+    /// The delegation token of this id.
+    pub fn delegation_token(&self, id: &str) -> Option<&DelegationTokenRecord> {
+        match self.other.get(&OtherKey::DelegationToken(id.to_owned())) {
+            Some(MetadataRecord::DelegationTokenRecord(record)) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// All delegation tokens, ids ascending.
+    pub fn delegation_tokens(&self) -> impl Iterator<Item = &DelegationTokenRecord> {
+        self.other.values().filter_map(|record| match record {
+            MetadataRecord::DelegationTokenRecord(record) => Some(record),
+            _ => None,
+        })
     }
 
     /// All SCRAM credentials, users ascending.

@@ -6,7 +6,7 @@
 //!
 //! Invariants: a topic's name and id lead to the same topic; every partition belongs to a topic;
 //! a broker's epoch is the offset of its registration. Records whose meaning is not served yet
-//! (quotas, tokens) are kept and written into snapshots, never dropped; the index of ACLs holds
+//! (quotas) are kept and written into snapshots, never dropped; the index of ACLs holds
 //! what the kept records say.
 
 mod access;

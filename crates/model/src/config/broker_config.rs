@@ -14,6 +14,7 @@ use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
 use super::share_groups::{ShareCoordinatorConfig, ShareGroupsConfig};
 use super::share_partitions::SharePartitionsConfig;
+use super::tokens::TokensConfig;
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
 
@@ -56,6 +57,8 @@ pub struct BrokerConfig {
     pub transactions: TransactionsConfig,
     /// The state of share groups and its topic.
     pub share_coordinator: ShareCoordinatorConfig,
+    /// Delegation tokens.
+    pub tokens: TokensConfig,
     /// `naru.http.listener`: where the HTTP listener opens, if at all.
     pub http_listener: Option<(String, u16)>,
     /// Most bytes one batch may inflate to.
@@ -275,6 +278,7 @@ impl BrokerConfig {
             offsets: OffsetsConfig::read(&read)?,
             transactions: TransactionsConfig::read(&read)?,
             share_coordinator: ShareCoordinatorConfig::read(&read)?,
+            tokens: TokensConfig::read(&read)?,
             http_listener: http_listener(&read)?,
             decode_inflated_bytes_max: read.size("naru.decode.inflated.bytes.max")?,
             listeners,

@@ -25,6 +25,7 @@ mod row;
 mod share_groups;
 mod share_partitions;
 mod tables;
+mod tokens;
 mod topic_config;
 
 pub use alter::{AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_group};
@@ -49,6 +50,7 @@ pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Va
 pub use share_groups::{ShareCoordinatorConfig, ShareGroupOwn, ShareGroupsConfig};
 pub use share_partitions::{ShareGroupLimits, ShareOffsetReset, SharePartitionsConfig};
 pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
+pub use tokens::{Secret, TokensConfig};
 pub use topic_config::{
     CleanupPolicy, Durability, ThrottledReplicas, TimestampType, TopicCompression, TopicConfig,
 };

@@ -3,11 +3,13 @@
 //! A side takes the other's bytes and gives its own; it never asks where passwords or keys come
 //! from. Secrets are compared in constant time.
 
+mod jwks;
 mod mechanism;
 mod oauth;
 mod plain;
 mod scram;
 
+pub use jwks::{Jwk, JwkMaterial};
 pub use mechanism::Mechanism;
 pub use oauth::{Claims, Jwt, JwtError, JwtRules, OAuthServer, OAuthStep, oauth_first_message};
 pub use plain::{PlainLogin, plain_message, same_secret};

@@ -11,8 +11,12 @@ use super::SaslError;
 
 /// Longest token that is looked at.
 const TOKEN_MAX: usize = 64 << 10;
+/// No time in a token is further away than a hundred thousand years.
+const SECONDS_MAX: f64 = 3.2e12;
 /// What a server says of a token that it does not take.
 const INVALID: &str = "{\"status\":\"invalid_token\"}";
+/// What a server says of a token that does not allow enough.
+const INSUFFICIENT: &str = "{\"status\":\"insufficient_scope\"}";
 /// What a client says when it has read that.
 const ACKNOWLEDGED: &[u8] = b"\x01";
 
@@ -24,14 +28,19 @@ pub fn oauth_first_message(token: &str) -> Vec<u8> {
 /// A server's side of one login.
 #[derive(Debug, Default)]
 pub struct OAuthServer {
-    refused: bool,
+    refused: Option<&'static str>,
 }
 
 /// What a server does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OAuthStep {
     /// This token is to be judged.
-    Judge(String),
+    Judge {
+        /// The token.
+        token: String,
+        /// Who the client wants to be; whoever the token names if empty.
+        authorization: String,
+    },
 }
 
 impl OAuthServer {
@@ -40,9 +49,9 @@ impl OAuthServer {
     /// # Errors
     /// If it is not one, or says that the client knows it is refused.
     pub fn take(&mut self, message: &[u8]) -> Result<OAuthStep, SaslError> {
-        if self.refused {
+        if let Some(told) = self.refused {
             return Err(if message == ACKNOWLEDGED {
-                SaslError::Told(INVALID.to_owned())
+                SaslError::Told(told.to_owned())
             } else {
                 SaslError::Untold("a message after a refusal")
             });
@@ -62,13 +71,19 @@ impl OAuthServer {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(bad());
         }
-        Ok(OAuthStep::Judge(token.trim().to_owned()))
+        let authorization = header.trim_start_matches("n,").trim_end_matches(',');
+        let authorization = authorization.strip_prefix("a=").unwrap_or_default().to_owned();
+        Ok(OAuthStep::Judge { token: token.trim().to_owned(), authorization })
     }
 
     /// Refuses the token: what the client is sent, to be acknowledged.
-    pub fn refuse(&mut self) -> Vec<u8> {
-        self.refused = true;
-        INVALID.as_bytes().to_vec()
+    pub fn refuse(&mut self, why: &JwtError) -> Vec<u8> {
+        let text = match why {
+            JwtError::Scope(_) => INSUFFICIENT,
+            _ => INVALID,
+        };
+        self.refused = Some(text);
+        text.as_bytes().to_vec()
     }
 }
 
@@ -93,6 +108,12 @@ pub enum JwtError {
     /// It is for somebody else.
     #[error("the audience is not one of the expected")]
     Audience,
+    /// It does not allow what every user here must be allowed.
+    #[error("the scope {0} is missing")]
+    Scope(String),
+    /// Nobody vouches for it with a key that is known here.
+    #[error("no key that is known here is the one that signed")]
+    Key,
     /// Whoever made it has another key.
     #[error("the signature is not good")]
     Signature,
@@ -143,8 +164,14 @@ pub struct JwtRules {
     pub issuer: Option<String>,
     /// `sasl.oauthbearer.expected.audience`; none expected if empty.
     pub audiences: Vec<String>,
-    /// `sasl.oauthbearer.clock.skew.seconds`.
-    pub clock_skew_seconds: i64,
+    /// `sasl.oauthbearer.clock.skew.seconds`, in milliseconds.
+    pub clock_skew_ms: i64,
+    /// `sasl.oauthbearer.scope.claim.name`.
+    pub scope_claim: String,
+    /// What every token must allow.
+    pub scopes: Vec<String>,
+    /// Whether a token must say when it was made.
+    pub needs_issued_at: bool,
     /// `sasl.oauthbearer.sub.claim.name`.
     pub subject_claim: String,
 }
@@ -166,18 +193,21 @@ impl JwtRules {
     pub fn judge(&self, token: &Jwt<'_>, now_ms: i64) -> Result<Claims, JwtError> {
         let missing = |name: &str| JwtError::Missing(name.to_owned());
         let claim = |name: &str| token.payload.get(name);
-        let seconds = |name: &str| -> Result<i64, JwtError> {
-            let value = claim(name).and_then(Value::as_number).ok_or_else(|| missing(name))?;
-            let whole =
-                value.as_i64().or_else(|| value.to_string().split('.').next()?.parse().ok());
-            whole.ok_or_else(|| missing(name))
+        let time = |name: &str| -> Result<i64, JwtError> {
+            let seconds = claim(name).and_then(Value::as_f64).filter(|n| n.abs() < SECONDS_MAX);
+            seconds.map(to_ms).ok_or_else(|| missing(name))
         };
-        let (now, skew) = (now_ms.div_euclid(1000), self.clock_skew_seconds);
-        let expires = seconds("exp")?;
-        let issued = seconds("iat")?;
-        let from = if claim("nbf").is_some() { seconds("nbf")? } else { issued };
-        let is_early = from.max(issued) > now.saturating_add(skew);
-        if expires.saturating_add(skew) <= now || is_early {
+        let skew = self.clock_skew_ms;
+        let expires_ms = time("exp")?;
+        if self.needs_issued_at || claim("iat").is_some() {
+            let issued = time("iat")?;
+            let is_early = !self.needs_issued_at && issued > now_ms.saturating_add(skew);
+            if expires_ms < issued || is_early {
+                return Err(JwtError::Time);
+            }
+        }
+        let is_early = claim("nbf").is_some() && time("nbf")? > now_ms.saturating_add(skew);
+        if expires_ms.saturating_add(skew) <= now_ms || is_early {
             return Err(JwtError::Time);
         }
         if let Some(expected) = &self.issuer
@@ -198,8 +228,22 @@ impl JwtRules {
         let subject = claim(&self.subject_claim).and_then(Value::as_str).map(str::trim);
         let subject = subject.filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(|| missing(&self.subject_claim))?.to_owned();
-        Ok(Claims { subject, expires_ms: expires.saturating_mul(1000) })
+        let allowed = match claim(&self.scope_claim) {
+            Some(Value::String(text)) => text.split_whitespace().collect(),
+            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        match self.scopes.iter().find(|scope| !allowed.contains(&scope.as_str())) {
+            Some(absent) => Err(JwtError::Scope(absent.clone())),
+            None => Ok(Claims { subject, expires_ms }),
+        }
     }
+}
+
+/// Seconds as a token has them, in milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "it was bounded")]
+fn to_ms(seconds: f64) -> i64 {
+    (seconds * 1000.0) as i64
 }
 
 #[cfg(test)]
@@ -211,14 +255,20 @@ mod tests {
         format!("{}.{}.{}", part("{\"alg\":\"RS256\",\"kid\":\"k\"}"), part(payload), part("s"))
     }
 
-    fn judge(payload: &str) -> Result<Claims, JwtError> {
-        let rules = JwtRules {
+    fn rules() -> JwtRules {
+        JwtRules {
             issuer: Some("me".to_owned()),
             audiences: vec!["kafka".to_owned()],
-            clock_skew_seconds: 30,
+            clock_skew_ms: 30_000,
             subject_claim: "sub".to_owned(),
-        };
-        rules.judge(&Jwt::parse(&token(payload))?, 1_000_000)
+            scope_claim: "scope".to_owned(),
+            scopes: Vec::new(),
+            needs_issued_at: true,
+        }
+    }
+
+    fn judge(payload: &str) -> Result<Claims, JwtError> {
+        rules().judge(&Jwt::parse(&token(payload))?, 1_000_000)
     }
 
     #[test]
@@ -239,13 +289,29 @@ mod tests {
         assert!(with("me", "kafka", 900, 1100).is_ok());
         assert!(with("me", "kafka", 900, 971).is_ok(), "within the skew");
         assert_eq!(with("me", "kafka", 900, 970), Err(JwtError::Time));
-        assert_eq!(with("me", "kafka", 1031, 1100), Err(JwtError::Time));
+        assert_eq!(with("me", "kafka", 1101, 1100), Err(JwtError::Time), "over before it began");
         assert_eq!(with("you", "kafka", 900, 1100), Err(JwtError::Issuer));
         assert_eq!(with("me", "other", 900, 1100), Err(JwtError::Audience));
         let nobody = judge(r#"{"iss":"me","aud":"kafka","iat":900,"exp":1100}"#);
         assert_eq!(nobody, Err(JwtError::Missing("sub".to_owned())));
         let forever = judge(r#"{"sub":"a","iss":"me","aud":"kafka","iat":900}"#);
         assert_eq!(forever, Err(JwtError::Missing("exp".to_owned())));
+    }
+
+    #[test]
+    fn a_scope_may_be_asked_for_and_the_beginning_counts() {
+        let rules = JwtRules { scopes: vec!["read".to_owned()], ..rules() };
+        let judge = |more: &str| {
+            let claims = r#""sub":"a","iss":"me","aud":"kafka","iat":900,"exp":1100"#;
+            let token = token(&format!("{{{claims}{more}}}"));
+            rules.judge(&Jwt::parse(&token).unwrap(), 1_000_000).map(drop)
+        };
+        assert_eq!(judge(r#","scope":"write read""#), Ok(()));
+        assert_eq!(judge(r#","scope":["read"]"#), Ok(()));
+        assert_eq!(judge(r#","scope":"readers""#), Err(JwtError::Scope("read".to_owned())));
+        assert_eq!(judge(r#","scope":"read","nbf":1031"#), Err(JwtError::Time));
+        assert_eq!(judge(r#","scope":"read","nbf":1030.5"#), Err(JwtError::Time));
+        assert_eq!(judge(r#","scope":"read","nbf":1030"#), Ok(()));
     }
 
     #[test]
@@ -258,8 +324,16 @@ mod tests {
             assert!(server.take(bad).is_err(), "{bad:?}");
         }
         let judged = server.take(&oauth_first_message("t"));
-        assert_eq!(judged, Ok(OAuthStep::Judge("t".to_owned())));
-        assert_eq!(server.refuse(), INVALID.as_bytes());
+        let plain = |token: &str, authorization: &str| {
+            Ok(OAuthStep::Judge {
+                token: token.to_owned(),
+                authorization: authorization.to_owned(),
+            })
+        };
+        assert_eq!(judged, plain("t", ""));
+        let named = OAuthServer::default().take(b"n,a=bob,\x01auth=Bearer t\x01\x01");
+        assert_eq!(named, plain("t", "bob"));
+        assert_eq!(server.refuse(&JwtError::Signature), INVALID.as_bytes());
         assert_eq!(server.take(b"\x01"), Err(SaslError::Told(INVALID.to_owned())));
     }
 }

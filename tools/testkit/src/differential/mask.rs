@@ -11,7 +11,7 @@ use super::session::{Answer, Entry};
 use super::tree::Tree;
 
 /// Fields whose value is an id.
-const IDS: &[&str] = &["topic_id", "cluster_id", "member_id", "leader", "producer_id"];
+const IDS: &[&str] = &["topic_id", "cluster_id", "member_id", "leader", "producer_id", "token_id"];
 /// Ids that are not always told: they are not counted, so that those behind keep their names.
 const DIRECTORY: &str = "replica_directory_id";
 /// Fields whose value is a number that depends on the machine or the moment, if it is positive.
@@ -21,6 +21,12 @@ const NUMBERS: &[&str] = &[
     "log_append_time_ms",
     // Of a producer: its last marker is stamped with the broker's time.
     "last_timestamp",
+    "issue_timestamp_ms",
+    "expiry_timestamp_ms",
+    "max_timestamp_ms",
+    "issue_timestamp",
+    "expiry_timestamp",
+    "max_timestamp",
     "total_bytes",
     "usable_bytes",
     // An offset of the metadata log.
@@ -103,6 +109,11 @@ fn mask_leaf(field: &str, text: &mut String, port: u16, data_dir: &str, names: &
         if is_number || bare.len() >= ID_LENGTH && bare.chars().any(|c| c != 'A') {
             *text = if is_number { "<producer id>".to_owned() } else { names.of(bare) };
         }
+        return;
+    }
+    // What a broker makes of the id of a token.
+    if field == "hmac" && text.len() > EMPTY_RECORDS {
+        *text = "<hmac>".to_owned();
         return;
     }
     if field == DIRECTORY && text.chars().any(|c| c != 'A') {

@@ -47,7 +47,18 @@ const PROPERTIES: &[(&str, &str)] = &[
 const AUTHORIZER: &[(&str, &str)] = &[
     ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
     ("allow.everyone.if.no.acl.found", "true"),
+    ("delegation.token.secret.key", "secret"),
 ];
+
+/// The listener where users log in, beside the usual one; its port stands in for `SASL_PORT`.
+const LOGINS: &str = "\
+listeners=PLAINTEXT://127.0.0.1:PLAIN_PORT,CONTROLLER://127.0.0.1:CONTROLLER_PORT,SASL://127.0.0.1:SASL_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:PLAIN_PORT,SASL://127.0.0.1:SASL_PORT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
+required user_admin=\"secret\" user_bob=\"secret\" user_carol=\"secret\";
+";
 
 /// Versions of each API that Naru serves.
 type Served = BTreeMap<i16, (i16, i16)>;
@@ -67,10 +78,10 @@ pub fn run(reference: &System, subject: &System, only: &str) -> Result<Report> {
 }
 
 fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
-    let (mut entries, served) = part(system, PROPERTIES, cases::SCENARIOS, only)?;
+    let (mut entries, served) = part(system, PROPERTIES, false, cases::SCENARIOS, only)?;
     let with_acls = [PROPERTIES, AUTHORIZER].concat();
     if cases::WITH_ACLS.iter().any(|scenario| scenario.name.contains(only)) {
-        entries.extend(part(system, &with_acls, cases::WITH_ACLS, only)?.0);
+        entries.extend(part(system, &with_acls, true, cases::WITH_ACLS, only)?.0);
     }
     Ok((entries, served))
 }
@@ -79,6 +90,7 @@ fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
 fn part(
     system: &System,
     properties: &[(&'static str, &'static str)],
+    with_logins: bool,
     scenarios: &[cases::Scenario],
     only: &str,
 ) -> Result<(Vec<Entry>, Served)> {
@@ -86,7 +98,9 @@ fn part(
     if matches!(system, System::Naru { .. }) {
         properties.push(("naru.durability", "os"));
     }
-    let broker = Broker::start(system, &properties)?;
+    let mut broker = Broker::prepare(system, &properties)?;
+    let logins = if with_logins { add_logins(&broker)? } else { 0 };
+    broker.start_again()?;
     let served: Served = crate::probe::api_versions(broker.port())?
         .into_iter()
         .map(|(key, low, high)| (key, (if key == ApiKey::Produce.key() { 3 } else { low }, high)))
@@ -94,13 +108,24 @@ fn part(
     let mut entries = Vec::new();
     session::warm_up(&broker).context("warming up")?;
     for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(only)) {
-        let mut session = Session::new(scenario.name, &broker);
+        let mut session = Session::new(scenario.name, &broker).with_logins(logins);
         (scenario.run)(&mut session);
         entries.extend(session.into_entries());
     }
     let data = broker.data_dir();
     mask::mask(&mut entries, broker.port(), &data.to_string_lossy());
     Ok((entries, served))
+}
+
+/// Adds the listener where users log in; its port.
+fn add_logins(broker: &Broker) -> Result<u16> {
+    let port = crate::probe::free_port()?;
+    let (plain, controller) = (broker.port().to_string(), broker.controller_port().to_string());
+    let more = LOGINS.replace("SASL_PORT", &port.to_string()).replace("PLAIN_PORT", &plain);
+    let more = more.replace("CONTROLLER_PORT", &controller);
+    let file = broker.properties_file();
+    std::fs::write(&file, std::fs::read_to_string(&file)? + &more)?;
+    Ok(port)
 }
 
 /// The suite of the test command: one case an API, one for the list of accepted differences, and

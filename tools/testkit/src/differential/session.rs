@@ -22,6 +22,8 @@ use naru_protocol::messages::list_offsets_request::{
 };
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::messages::metadata_response::MetadataResponseTopic;
+use naru_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use naru_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use naru_protocol::{Message as _, Request};
 
 use super::tree::Tree;
@@ -35,6 +37,8 @@ const MAX_ANSWER: usize = 64 << 20;
 const USUAL: &str = "usual";
 /// The connection to the controller listener.
 pub const CONTROLLER: &str = "controller";
+/// What names of connections begin with whose users log in.
+const LOGIN: &str = "sasl-";
 
 /// What a broker did with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +71,8 @@ pub struct Session {
     scenario: &'static str,
     port: u16,
     controller_port: u16,
+    /// Where users log in.
+    logins_port: u16,
     links: BTreeMap<String, TcpStream>,
     /// Who a request in flight was from: its connection, with version.
     pending: BTreeMap<String, i16>,
@@ -77,7 +83,22 @@ impl Session {
     pub fn new(scenario: &'static str, broker: &Broker) -> Self {
         let (links, pending) = (BTreeMap::new(), BTreeMap::new());
         let (port, controller_port) = (broker.port(), broker.controller_port());
-        Self { scenario, port, controller_port, links, pending, entries: Vec::new() }
+        let (logins_port, entries) = (0, Vec::new());
+        Self { scenario, port, controller_port, logins_port, links, pending, entries }
+    }
+
+    /// The port of connections that begin with [`LOGIN`].
+    pub fn with_logins(self, logins_port: u16) -> Self {
+        Self { logins_port, ..self }
+    }
+
+    /// Logs the user in whose name follows [`LOGIN`] in the name of the connection.
+    pub fn log_in(&mut self, link: &str) {
+        let user = link.strip_prefix(LOGIN).unwrap_or(link);
+        let mechanism = "PLAIN".to_owned();
+        self.quiet_on(link, 1, &SaslHandshakeRequest { mechanism });
+        let auth_bytes = format!("\0{user}\0secret").into_bytes().into();
+        self.quiet_on(link, 2, &SaslAuthenticateRequest { auth_bytes });
     }
 
     pub fn into_entries(self) -> Vec<Entry> {
@@ -271,7 +292,11 @@ impl Session {
     }
 
     fn write(&mut self, link: &str, bytes: &[u8]) {
-        let port = if link == CONTROLLER { self.controller_port } else { self.port };
+        let port = match link {
+            CONTROLLER => self.controller_port,
+            login if login.starts_with(LOGIN) => self.logins_port,
+            _ => self.port,
+        };
         if !self.links.contains_key(link)
             && let Ok(stream) = TcpStream::connect(("127.0.0.1", port))
         {

@@ -1,5 +1,6 @@
-//! Logins, certificates and ACLs, with other people's clients: Java's tools and librdkafka over
-//! SASL_PLAINTEXT with SCRAM, SASL_SSL with PLAIN, and SSL with client certificates.
+//! Logins, tokens, certificates and ACLs, with other people's clients: Java's tools and librdkafka
+//! over SASL_PLAINTEXT with SCRAM and OAUTHBEARER, SASL_SSL with PLAIN, and SSL with client
+//! certificates.
 
 use std::fs;
 use std::path::Path;
@@ -25,12 +26,25 @@ struct Ports {
     scram: u16,
     plain_tls: u16,
     tls: u16,
+    /// OAUTHBEARER with tokens that are not signed.
+    unsecured: u16,
+    /// OAUTHBEARER with tokens that are.
+    signed: u16,
+    /// Where the keys of signed tokens are looked for.
+    keys: u16,
 }
 
 pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     program("openssl", "openssl")?;
     certificates(stage.folder)?;
-    let ports = Ports { scram: free_port()?, plain_tls: free_port()?, tls: free_port()? };
+    let ports = Ports {
+        scram: free_port()?,
+        plain_tls: free_port()?,
+        tls: free_port()?,
+        unsecured: free_port()?,
+        signed: free_port()?,
+        keys: free_port()?,
+    };
     let mut broker = start(stage, &ports)?;
     let libs = stage.tools.kafka_jars()?;
     let tools = Java { libs: &libs, folder: stage.folder };
@@ -105,8 +119,13 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
         })(),
     );
     let mut python = stage.python("scenarios/security.py")?;
-    python.arg(&scram).arg(&admin).arg(&tls).arg(stage.folder);
+    let unsecured = format!("127.0.0.1:{}", ports.unsecured);
+    python.arg(&scram).arg(&admin).arg(&tls).arg(&unsecured).arg(stage.folder);
     stage.cases(&mut python, PATIENCE, outcome)?;
+    let signed = format!("127.0.0.1:{}", ports.signed);
+    let mut tour = crate::foreign::java_security(stage.tools)?;
+    tour.arg(stage.folder).args([&scram, &admin, &unsecured, &signed]).arg(ports.keys.to_string());
+    stage.cases(&mut tour, PATIENCE, outcome)?;
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
@@ -165,14 +184,23 @@ fn start(stage: &Stage<'_>, ports: &Ports) -> Result<Broker> {
     let folder = stage.folder.display();
     let broker = Broker::prepare(stage.system, &[])?;
     let (port, controller) = (broker.port(), broker.controller_port());
-    let Ports { scram, plain_tls, tls } = ports;
+    let Ports { scram, plain_tls, tls, unsecured, signed, keys } = ports;
     let more = format!(
         "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},\
-         SCRAM://127.0.0.1:{scram},PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls}\n\
+         SCRAM://127.0.0.1:{scram},PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls},\
+         UNSECURED://127.0.0.1:{unsecured},SIGNED://127.0.0.1:{signed}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{port},SCRAM://127.0.0.1:{scram},\
-         PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls}\n\
+         PLAIN_TLS://127.0.0.1:{plain_tls},TLS://127.0.0.1:{tls},\
+         UNSECURED://127.0.0.1:{unsecured},SIGNED://127.0.0.1:{signed}\n\
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
-         SCRAM:SASL_PLAINTEXT,PLAIN_TLS:SASL_SSL,TLS:SSL\n\
+         SCRAM:SASL_PLAINTEXT,PLAIN_TLS:SASL_SSL,TLS:SSL,\
+         UNSECURED:SASL_PLAINTEXT,SIGNED:SASL_PLAINTEXT\n\
+         delegation.token.secret.key=a secret of the cluster\n\
+         listener.name.unsecured.sasl.enabled.mechanisms=OAUTHBEARER\n\
+         listener.name.signed.sasl.enabled.mechanisms=OAUTHBEARER\n\
+         sasl.oauthbearer.expected.audience=kafka\nsasl.oauthbearer.expected.issuer=tests\n\
+         listener.name.signed.oauthbearer.sasl.oauthbearer.jwks.endpoint.url=\
+         http://127.0.0.1:{keys}/keys\n\
          authorizer.class.name={STANDARD}\n\
          super.users=User:ANONYMOUS;User:admin\n\
          listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512\n\

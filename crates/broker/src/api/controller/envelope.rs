@@ -73,6 +73,7 @@ fn unpack(
         node: context.node.clone(),
         connection: Arc::new(ConnectionInfo {
             principal,
+            forwarded: true,
             ..ConnectionInfo::anonymous(
                 Arc::clone(&context.connection.listener),
                 peer,

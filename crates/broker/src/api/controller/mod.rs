@@ -13,6 +13,7 @@ pub(crate) mod partitions;
 pub(crate) mod raft;
 mod refuse;
 pub(crate) mod scram;
+pub(crate) mod tokens;
 pub(crate) mod topics;
 
 pub(crate) use refuse::Refuse;

@@ -20,6 +20,7 @@ use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequ
 use naru_protocol::messages::controller_registration_request::ControllerRegistrationRequest;
 use naru_protocol::messages::create_acls_request::CreateAclsRequest;
 use naru_protocol::messages::create_acls_response::AclCreationResult;
+use naru_protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
 use naru_protocol::messages::create_partitions_request::CreatePartitionsRequest;
 use naru_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
@@ -36,12 +37,14 @@ use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
 use naru_protocol::messages::envelope_request::EnvelopeRequest;
+use naru_protocol::messages::expire_delegation_token_request::ExpireDelegationTokenRequest;
 use naru_protocol::messages::fetch_request::FetchRequest;
 use naru_protocol::messages::fetch_snapshot_request::FetchSnapshotRequest;
 use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use naru_protocol::messages::incremental_alter_configs_response;
 use naru_protocol::messages::list_partition_reassignments_request::ListPartitionReassignmentsRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
+use naru_protocol::messages::renew_delegation_token_request::RenewDelegationTokenRequest;
 use naru_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use naru_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
@@ -90,16 +93,28 @@ refused_as_a_whole! {
     ElectLeadersRequest
     EndQuorumEpochRequest
     EnvelopeRequest
+    ExpireDelegationTokenRequest
     FetchRequest
     FetchSnapshotRequest
     ListPartitionReassignmentsRequest
     RemoveRaftVoterRequest
+    RenewDelegationTokenRequest
     UnregisterBrokerRequest
     SaslAuthenticateRequest
     SaslHandshakeRequest
     UpdateFeaturesRequest
     UpdateRaftVoterRequest
     VoteRequest
+}
+
+impl Refuse for CreateDelegationTokenRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        Self::Response { error_code: error.code(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        self.owner_principal_name.clone().unwrap_or_default()
+    }
 }
 
 impl Refuse for DescribeConfigsRequest {

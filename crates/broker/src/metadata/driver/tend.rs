@@ -19,11 +19,17 @@ pub(super) struct Tending {
     /// Time of the newest committed batch that is not in a snapshot for sure.
     pub(super) committed: Option<Timestamp>,
     due_ms: i64,
+    tokens_due_ms: i64,
 }
 
 impl Tending {
     pub(super) fn new(now_ms: i64) -> Self {
-        Self { written_ms: now_ms, committed: None, due_ms: now_ms + TEND_EVERY_MS }
+        Self {
+            written_ms: now_ms,
+            committed: None,
+            due_ms: now_ms + TEND_EVERY_MS,
+            tokens_due_ms: now_ms,
+        }
     }
 }
 
@@ -50,6 +56,22 @@ impl Driver {
         }
         let records = self.active.as_ref().map(|active| active.controller.decide_no_op());
         self.write_or_wait(&records.unwrap_or_default())
+    }
+
+    /// Removes delegation tokens that have expired
+    /// (`delegation.token.expiry.check.interval.ms`).
+    pub(super) fn sweep_tokens(&mut self) -> Result<(), JournalError> {
+        let now_ms = self.clock.now();
+        let (Some(active), Some(interval)) = (&self.active, self.settings.token_check_interval_ms)
+        else {
+            return Ok(());
+        };
+        if self.tending.tokens_due_ms > now_ms {
+            return Ok(());
+        }
+        self.tending.tokens_due_ms = now_ms.saturating_add(interval);
+        let removed = active.controller.decide_sweep_tokens(now().0);
+        self.write_or_wait(&removed)
     }
 
     /// Takes the snapshot that is due by time, and deletes what is old.

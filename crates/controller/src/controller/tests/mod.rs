@@ -11,6 +11,7 @@ mod property;
 mod reassign;
 mod scram;
 mod start;
+mod tokens;
 mod topics;
 
 use std::sync::Arc;

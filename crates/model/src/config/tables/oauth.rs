@@ -16,25 +16,25 @@ config_rows! {
     /// Where tokens are asked for.
     "sasl.oauthbearer.token.endpoint.url": String = null, Any, ReadOnly, SECURITY;
     /// Where the signing keys are found.
-    "sasl.oauthbearer.jwks.endpoint.url": String = null, Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.jwks.endpoint.url": String = null, Any, ReadOnly, SERVED;
     /// How often the signing keys are fetched anew.
-    "sasl.oauthbearer.jwks.endpoint.refresh.ms": Long = "3600000", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.jwks.endpoint.refresh.ms": Long = "3600000", Any, ReadOnly, SERVED;
     /// First pause before the keys are asked for again.
-    "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms": Long = "100", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms": Long = "100", Any, ReadOnly, SERVED;
     /// Longest pause before the keys are asked for again.
-    "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, SERVED;
     /// Audiences a token may name.
-    "sasl.oauthbearer.expected.audience": List = "", ENTRIES, ReadOnly, SECURITY;
+    "sasl.oauthbearer.expected.audience": List = "", ENTRIES, ReadOnly, SERVED;
     /// Issuer a token must name.
-    "sasl.oauthbearer.expected.issuer": String = null, Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.expected.issuer": String = null, Any, ReadOnly, SERVED;
     /// Clock difference allowed in token times.
-    "sasl.oauthbearer.clock.skew.seconds": Int = "30", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.clock.skew.seconds": Int = "30", Any, ReadOnly, SERVED;
     /// Scope asked for.
     "sasl.oauthbearer.scope": String = null, Any, ReadOnly, SECURITY;
     /// Claim that holds the scope.
-    "sasl.oauthbearer.scope.claim.name": String = "scope", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.scope.claim.name": String = "scope", Any, ReadOnly, SERVED;
     /// Claim that holds the subject.
-    "sasl.oauthbearer.sub.claim.name": String = "sub", Any, ReadOnly, SECURITY;
+    "sasl.oauthbearer.sub.claim.name": String = "sub", Any, ReadOnly, SERVED;
     /// Client id shown to the identity provider.
     "sasl.oauthbearer.client.credentials.client.id": String = null, Any, ReadOnly, SECURITY;
     /// Client secret shown to the identity provider.

@@ -15,11 +15,11 @@ config_rows! {
     /// Java security providers to load.
     "security.providers": String = null, Any, ReadOnly, JAVA;
     /// Secret that delegation tokens are signed with.
-    "delegation.token.secret.key": Password = null, Any, ReadOnly, SECURITY;
+    "delegation.token.secret.key": Password = null, Any, ReadOnly, SERVED;
     /// Longest life of a delegation token.
-    "delegation.token.max.lifetime.ms": Long = "604800000", AtLeast(1), ReadOnly, SECURITY;
+    "delegation.token.max.lifetime.ms": Long = "604800000", AtLeast(1), ReadOnly, SERVED;
     /// Life of a delegation token between renewals.
-    "delegation.token.expiry.time.ms": Long = "86400000", AtLeast(1), ReadOnly, SECURITY;
+    "delegation.token.expiry.time.ms": Long = "86400000", AtLeast(1), ReadOnly, SERVED;
     /// How often expired delegation tokens are looked for.
-    "delegation.token.expiry.check.interval.ms": Long = "3600000", AtLeast(1), ReadOnly, SECURITY;
+    "delegation.token.expiry.check.interval.ms": Long = "3600000", AtLeast(1), ReadOnly, SERVED;
 }

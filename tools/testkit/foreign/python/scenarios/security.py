@@ -1,10 +1,14 @@
 """librdkafka with a login, and with a client certificate.
 
-Arguments: SCRAM_ADDRESS PLAIN_TLS_ADDRESS TLS_ADDRESS FOLDER. The topic `private` lets the user
+Arguments: SCRAM_ADDRESS PLAIN_TLS_ADDRESS TLS_ADDRESS UNSECURED_ADDRESS FOLDER. The topic `private` lets the user
 `alice` and the certificate in; the PLAIN user `admin` may do everything.
 """
 
+import base64
+import json
 import os
+import shutil
+import subprocess
 import sys
 import time
 
@@ -15,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import report
 from report import eq, feature
 
-SCRAM, PLAIN_TLS, TLS, FOLDER = sys.argv[1:]
+SCRAM, PLAIN_TLS, TLS, UNSECURED, FOLDER = sys.argv[1:]
 TOPIC = "private"
 
 
@@ -102,6 +106,41 @@ def refusal(settings):
     while not errors and time.time() < end:
         producer.poll(0.2)
     return [error.code() for error in errors][:1]
+
+
+def part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def unsecured(_):
+    """A token of the user `alice` that nobody signs and that is soon over."""
+    now = time.time()
+    claims = {"sub": "alice", "iat": int(now), "exp": int(now) + 4}
+    return f"{part({'alg': 'none'})}.{part(claims)}.", now + 4
+
+
+@feature("librdkafka with OAUTHBEARER, longer than a token lasts")
+def oauth():
+    settings = {
+        "bootstrap.servers": UNSECURED,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "OAUTHBEARER",
+        "oauth_cb": unsecured,
+    }
+    there_and_back(settings, 60, 100, pause=0.1)
+
+
+@feature("kcat with PLAIN in TLS")
+def kcat():
+    if shutil.which("kcat") is None:
+        return
+    settings = [word for key, value in PLAIN.items() if key != "bootstrap.servers"
+                for word in ("-X", f"{key}={value}")]
+    base = ["kcat", "-b", PLAIN_TLS, *settings, "-t", "by-kcat"]
+    subprocess.run([*base, "-P"], input=b"one\ntwo\n", check=True, timeout=60)
+    read = subprocess.run([*base, "-C", "-e", "-q", "-o", "beginning"], check=True, timeout=60,
+                          capture_output=True)
+    eq(read.stdout, b"one\ntwo\n")
 
 
 @feature("librdkafka is told that the password is wrong")

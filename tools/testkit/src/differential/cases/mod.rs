@@ -17,6 +17,7 @@ mod quorum;
 mod reading;
 mod share_fetch;
 mod share_state;
+mod tokens;
 mod topics;
 mod transactions;
 mod values;
@@ -93,4 +94,6 @@ pub const WITH_ACLS: &[Scenario] = &[
     Scenario { name: "closed-topics", run: acls::topics },
     Scenario { name: "closed-groups", run: acls::groups },
     Scenario { name: "closed-cluster", run: acls::cluster },
+    Scenario { name: "tokens", run: tokens::run },
+    Scenario { name: "no-tokens", run: tokens::out_of_place },
 ];
