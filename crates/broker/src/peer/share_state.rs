@@ -176,6 +176,8 @@ fn passes(error: ErrorCode) -> bool {
             | ErrorCode::NetworkException
             | ErrorCode::BrokerNotAvailable
             | ErrorCode::NotEnoughReplicas
+            | ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::NotLeaderOrFollower
             | ErrorCode::RequestTimedOut
     )
 }

@@ -62,6 +62,7 @@ impl ShareGroups {
         let mut partitions = self.partitions();
         if let Some(known) = partitions.get(key) {
             if known.is_over(log, epoch) {
+                known.stay();
                 return Arc::clone(known);
             }
             known.end(ErrorCode::NotLeaderOrFollower);

@@ -249,6 +249,11 @@ impl SharedPartition {
         is_stored
     }
 
+    /// A member has come back before it ended.
+    pub(super) fn stay(&self) {
+        self.inner().ends_when_stored = false;
+    }
+
     /// Sets the timer for holds that end.
     pub(super) fn arm(self: &Arc<Self>, node: &Arc<Node>) {
         let mut inner = self.inner();

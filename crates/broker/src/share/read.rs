@@ -92,6 +92,7 @@ impl SharedPartition {
             self.persist(node);
             if !acquired.is_empty() {
                 let records = slice(&bytes, &acquired);
+                self.log().metrics().bytes_out.add(records.len() as u64);
                 return Ok(Taken { records, acquired });
             }
         }
