@@ -85,7 +85,7 @@ impl World {
         groups.next_rpc += 1;
         let rpc = groups.next_rpc;
         groups.asked.insert(actor, (rpc, asked));
-        let request = Box::new(Request::Group(command));
+        let request = Box::new(Request::Group(Box::new(command)));
         self.send(actor, 0, leader, Lane::Client, rpc, request, times::CLIENT_TIMEOUT_MS);
     }
 

@@ -47,7 +47,7 @@ pub(crate) enum Request {
     Produce(ProduceAsk),
     /// Where the leader's logs begin and end.
     ListOffsets(Vec<PartitionKey>),
-    Group(Command),
+    Group(Box<Command>),
 }
 
 #[derive(Debug, Clone)]

@@ -261,7 +261,7 @@ impl Broker {
                 });
                 env.answer(ticket, Response::ListOffsets(found.collect()));
             }
-            Request::Group(command) => self.ask_groups(env, ticket, command),
+            Request::Group(command) => self.ask_groups(env, ticket, *command),
             Request::Raft(_) | Request::Controller(_) => {}
         }
         self.pass_on(env);
