@@ -16,6 +16,7 @@ mod rebalance;
 mod record;
 mod topic;
 mod topic_config;
+mod transaction;
 
 use crate::options::nearest;
 use crate::tools::TOOLS;
@@ -30,6 +31,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("produce", "p", "sends records: arguments, lines of standard input, or NDJSON"),
     ("consume", "c", "shows records: from anywhere, to anywhere, in any form"),
     ("group", "g", "ls, describe, lag, seek, delete"),
+    ("transaction", "", "ls, show, hanging, abort"),
     ("cluster", "", "describe, quorum, log-dirs, features, unregister"),
     ("quorum", "", "status, remove: the voters on the metadata"),
     ("rebalance", "", "plan, run, status, cancel, prefer: where replicas and leaders are"),
@@ -46,6 +48,7 @@ pub fn run(args: &[String]) -> i32 {
     match first.as_str() {
         "topic" | "topics" | "t" => noun("topic", topic::COMMANDS, rest),
         "group" | "groups" | "g" => noun("group", group::COMMANDS, rest),
+        "transaction" | "transactions" => noun("transaction", transaction::COMMANDS, rest),
         "cluster" => noun("cluster", cluster::COMMANDS, rest),
         "quorum" => noun("quorum", cluster::QUORUM_COMMANDS, rest),
         "rebalance" => noun("rebalance", rebalance::COMMANDS, rest),

@@ -3,7 +3,7 @@
 
 use super::bootstrap::{client_config, command_config};
 use super::common::Ended;
-use crate::options::{OptionError, Parsed, Row, help, nearest, parse};
+use crate::options::{OptionError, Parsed, Row, Takes, help, nearest, parse};
 use crate::text::{Streams, justify};
 use naru_client::Admin;
 
@@ -87,11 +87,16 @@ impl Program {
             OptionError::NoValue(name) => {
                 format!("argument {}: expected one argument", self.shown(name))
             }
-            OptionError::NotANumber { name, value } => format!(
-                "argument {}: could not convert '{value}' to Integer (For input string: \
-                 \"{value}\")",
-                self.shown(name)
-            ),
+            OptionError::NotANumber { name, value } => {
+                let row = self.rows.iter().find(|row| row.name == *name);
+                let is_long = row.is_some_and(|row| matches!(row.takes, Takes::Long(_)));
+                format!(
+                    "argument {}: could not convert '{value}' to {} (For input string: \
+                     \"{value}\")",
+                    self.shown(name),
+                    if is_long { "Long" } else { "Integer" }
+                )
+            }
             OptionError::Repeated(name) => format!("argument {} is repeated", self.shown(name)),
         }
     }
@@ -126,6 +131,17 @@ impl Program {
         streams: &mut Streams,
     ) -> Result<Option<&'p str>, Ended> {
         p.one(name).map_err(|error| self.complain(None, &self.words(&error), streams))
+    }
+
+    /// The one number of an option.
+    pub fn number<T: std::str::FromStr>(
+        &self,
+        p: &Parsed,
+        sub: &Sub,
+        name: &str,
+        streams: &mut Streams,
+    ) -> Result<Option<T>, Ended> {
+        p.number(name).map_err(|error| self.complain(Some(sub.usage), &self.words(&error), streams))
     }
 
     /// An option that must have been given.

@@ -24,6 +24,7 @@ mod properties;
 pub mod reassign_partitions;
 mod storage;
 mod topics;
+pub mod transactions;
 
 pub use bootstrap::from_environment;
 pub use common::{KAFKA_VERSION, block_on};
@@ -85,6 +86,7 @@ pub static TOOLS: &[Tool] = &[
         run: broker_api_versions::run,
     },
     Tool { name: "kafka-cluster", about: cluster::ABOUT, run: cluster::run },
+    Tool { name: "kafka-transactions", about: transactions::ABOUT, run: transactions::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },
     Tool { name: "kafka-run-class", about: legacy::RUN_CLASS, run: legacy::run_class },
     Tool { name: "zookeeper-server-start", about: legacy::ZOOKEEPER, run: legacy::zookeeper },

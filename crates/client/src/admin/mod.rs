@@ -12,6 +12,7 @@ mod offsets;
 mod quorum;
 mod reassignments;
 mod topics;
+mod transactions;
 
 pub use cluster::ClusterDescription;
 pub use configs::{
@@ -26,6 +27,10 @@ pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets
 pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
 pub use reassignments::{ElectionType, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
+pub use transactions::{
+    HangingTransaction, ProducerDescription, TransactionDescription, TransactionFilter,
+    TransactionListing,
+};
 
 use crate::cluster::Cluster;
 use crate::config::ClientConfig;

@@ -28,6 +28,10 @@ use crate::config::{ClientConfig, ClientEvent};
 use crate::error::{Error, Result};
 use crate::net::{ClientSecurity, Connection, ConnectionOptions};
 
+/// What FindCoordinator is asked about.
+const GROUP_KEY: i8 = 0;
+const TRANSACTION_KEY: i8 = 1;
+
 /// `endpoint_type` of DescribeCluster: brokers.
 pub(crate) const BROKERS: i8 = 1;
 /// `endpoint_type` of DescribeCluster: controllers.
@@ -278,13 +282,22 @@ impl Cluster {
 
     /// Asks who coordinates a group: the node id.
     pub(crate) async fn coordinator(&self, group: &str) -> Result<i32> {
+        self.coordinator_of(GROUP_KEY, group).await
+    }
+
+    /// Asks who coordinates a transactional id: the node id.
+    pub(crate) async fn transaction_coordinator(&self, id: &str) -> Result<i32> {
+        self.coordinator_of(TRANSACTION_KEY, id).await
+    }
+
+    async fn coordinator_of(&self, key_type: i8, key: &str) -> Result<i32> {
         let connection = self.any().await?;
         let version = connection.versions().pick::<FindCoordinatorRequest>(i16::MAX)?;
-        let mut request = FindCoordinatorRequest::default();
+        let mut request = FindCoordinatorRequest { key_type, ..Default::default() };
         if version >= 4 {
-            request.coordinator_keys = vec![group.to_owned()];
+            request.coordinator_keys = vec![key.to_owned()];
         } else {
-            request.key = group.to_owned();
+            request.key = key.to_owned();
         }
         let mut response = connection.call(&request, version, Duration::ZERO).await?;
         let (code, message, id, host, port) = match response.coordinators.pop() {
