@@ -73,6 +73,10 @@ pub trait Shard {
     /// Does what time demands.
     fn tick(&mut self, now: Timestamp) -> Outcome<Self::Reply, Self::Effect>;
 
+    /// Nobody was answered for so long, so nobody can be late: deadlines move by as much. A shard
+    /// that waits for nobody has none to move.
+    fn postpone(&mut self, _by_ms: i64) {}
+
     /// Gives the partition up: whatever waits is told to look for the coordinator again. The
     /// shard is empty afterwards.
     fn unload(&mut self) -> Outcome<Self::Reply, Self::Effect>;

@@ -205,6 +205,10 @@ impl Shard for GroupShard {
         out
     }
 
+    fn postpone(&mut self, by_ms: i64) {
+        self.timers.postpone(by_ms);
+    }
+
     fn unload(&mut self) -> Outcome {
         let mut out = Outcome::default();
         let error = ErrorCode::NotCoordinator;

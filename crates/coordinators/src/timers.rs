@@ -94,6 +94,13 @@ impl Timers {
         None
     }
 
+    /// Moves every deadline; the queue keeps the old places until they come up.
+    pub(crate) fn postpone(&mut self, by_ms: i64) {
+        for deadline in self.deadlines.values_mut() {
+            deadline.at = Timestamp(deadline.at.0.saturating_add(by_ms.max(0)));
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.deadlines.clear();
         self.queue.clear();
@@ -134,6 +141,19 @@ mod tests {
         }
         assert_eq!(timers.len(), 1);
         assert_eq!(timers.pop_due(Timestamp(1)), Some(session("a")));
+        assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn postponed_deadlines_come_later_by_as_much() {
+        let mut timers = Timers::default();
+        timers.set(session("a"), Timestamp(10));
+        timers.set(session("b"), Timestamp(20));
+        timers.postpone(100);
+        assert_eq!(timers.pop_due(Timestamp(109)), None);
+        assert_eq!(timers.pop_due(Timestamp(110)), Some(session("a")));
+        timers.set(session("b"), Timestamp(111));
+        assert_eq!(timers.pop_due(Timestamp(111)), Some(session("b")));
         assert_eq!(timers.len(), 0);
     }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use naru_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
-use naru_records::BatchHeader;
+use naru_records::ProducerStamp;
 
 use crate::append::Staging;
 use crate::checkpoint::{Durable, replace};
@@ -163,15 +163,15 @@ impl Log {
     /// the guard that the batch must bring; none if the transaction has begun here.
     pub fn begin_verification(
         &mut self,
-        header: &BatchHeader,
+        producer: ProducerStamp,
         bumps_epochs: bool,
         now: Timestamp,
     ) -> Option<VerificationGuard> {
-        let (id, epoch) = (header.producer_id, header.producer_epoch);
+        let ProducerStamp { id, epoch, base_sequence } = producer;
         if self.producers.has_ongoing(id, epoch) {
             return None;
         }
-        Some(self.verifications.begin(id, epoch, header.base_sequence, bumps_epochs, now))
+        Some(self.verifications.begin(id, epoch, base_sequence, bumps_epochs, now))
     }
 
     /// Whether a transaction of this producer has begun here, in this epoch.

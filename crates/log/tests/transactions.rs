@@ -177,18 +177,18 @@ fn a_transaction_begins_only_with_the_guard_that_was_given_out_last() {
         log.append_one(batch, Origin::Client, EPOCH, NOW).map(drop)
     };
     let first = transactional(7, 0, 0, &["a"]);
-    let header = BatchHeader::parse(&first).unwrap();
+    let producer = BatchHeader::parse(&first).unwrap().producer().unwrap();
     let refused = try_with(&mut log, &first, None);
     assert!(matches!(refused, Err(AppendError::NotVerified { .. })));
-    let stale = log.begin_verification(&header, false, NOW);
+    let stale = log.begin_verification(producer, false, NOW);
     // An abort comes between the coordinator's answer and the append.
     end(&mut log, &marker(7, 0, false, 0), 0).unwrap();
     let refused = try_with(&mut log, &first, stale);
     assert!(matches!(refused, Err(AppendError::NotVerified { .. })));
-    let guard = log.begin_verification(&header, false, NOW);
+    let guard = log.begin_verification(producer, false, NOW);
     assert_ne!(guard, stale);
     try_with(&mut log, &first, guard).unwrap();
-    assert_eq!(log.begin_verification(&header, false, NOW), None, "it has begun");
+    assert_eq!(log.begin_verification(producer, false, NOW), None, "it has begun");
     try_with(&mut log, &transactional(7, 0, 1, &["b"]), None).unwrap();
 }
 
@@ -197,7 +197,8 @@ fn with_version_2_an_unknown_producer_begins_at_sequence_zero() {
     let disk: Arc<dyn Disk> = SimDisk::new();
     let (mut log, _) = open(&disk, &dir(), &config(), true);
     let later = transactional(7, 3, 4, &["a"]);
-    let guard = log.begin_verification(&BatchHeader::parse(&later).unwrap(), true, NOW);
+    let producer = BatchHeader::parse(&later).unwrap().producer().unwrap();
+    let guard = log.begin_verification(producer, true, NOW);
     let batch = NewBatch::built(&later).unwrap().with_verification(Verification::Needed(guard));
     let refused = log.append_one(batch, Origin::Client, EPOCH, NOW);
     assert!(matches!(refused, Err(AppendError::OutOfOrderSequence { .. })));

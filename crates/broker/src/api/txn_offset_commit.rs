@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use naru_coordinators::{Command, Identity, Reply};
+use naru_log::Verification;
 use naru_model::{ErrorCode, TopicPartition};
 use naru_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestTopic,
@@ -70,10 +71,10 @@ async fn commit(
     request: TxnOffsetCommitRequest,
 ) -> Result<TxnOffsetCommitResponse, ErrorCode> {
     let group = request.group_id.clone();
-    check_in_transaction(context, &request).await?;
+    let verification = verification(context, &request).await?;
     let command = Command::TxnOffsetCommit(request);
     let wait_max = crate::node::millis(context.node.config().offsets.commit_timeout_ms);
-    let asked = context.node.coordination().ask(&group, command);
+    let asked = context.node.coordination().ask_verified(&group, command, verification);
     let answer = tokio::time::timeout(wait_max, asked).await;
     match answer.unwrap_or(Err(ErrorCode::CoordinatorNotAvailable)) {
         Ok(Reply::TxnOffsetCommit(response)) => Ok(response),
@@ -81,11 +82,13 @@ async fn commit(
     }
 }
 
-/// The group's partition must be in the transaction, or joins it now.
-async fn check_in_transaction(
+/// The group's partition must be in the transaction, or joins it now. What the offsets have to
+/// bring if the transaction begins with them there: a marker that comes before they are appended
+/// makes it worthless, so that they cannot open a transaction which nobody would end.
+async fn verification(
     context: &RequestContext,
     request: &TxnOffsetCommitRequest,
-) -> Result<(), ErrorCode> {
+) -> Result<Verification, ErrorCode> {
     let node = &context.node;
     let index = partition_of_group(&node.image(), &request.group_id)
         .ok_or(ErrorCode::CoordinatorNotAvailable)?;
@@ -93,12 +96,26 @@ async fn check_in_transaction(
         Identity { id: request.producer_id.into(), epoch: request.producer_epoch.into() };
     let partition = TopicPartition::new(OFFSETS_TOPIC, index);
     let verify_only = context.version < IMPLICIT_SINCE;
+    let is_needed = node.config().log.transaction_verification;
+    if verify_only && !is_needed {
+        return Ok(Verification::NotNeeded);
+    }
     let id = &request.transactional_id;
     let config = &node.config().log;
     let pause = Duration::from_millis(config.add_partitions_retry_backoff_ms);
     let retry_until =
         Instant::now() + Duration::from_millis(config.add_partitions_retry_backoff_max_ms);
-    let verdict = loop {
+    let (guard, verdict) = loop {
+        let begun =
+            node.coordination().begin_verification(&request.group_id, producer, !verify_only);
+        let guard = match begun {
+            Ok(None) => break (None, ErrorCode::None),
+            Ok(guard) => guard,
+            Err(ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError) => {
+                return Err(ErrorCode::NotCoordinator);
+            }
+            Err(error) => return Err(error),
+        };
         let partitions = BTreeSet::from([partition.clone()]);
         let verdict = match verify(node, id, producer, partitions, verify_only).await {
             Ok(results) => {
@@ -108,13 +125,14 @@ async fn check_in_transaction(
         };
         let is_busy = verdict == ErrorCode::ConcurrentTransactions;
         if verify_only || !is_busy || Instant::now() >= retry_until {
-            break verdict;
+            break (guard, verdict);
         }
         // The last transaction's markers are on their way; a client would wait longer.
         tokio::time::sleep(pause).await;
     };
     match verdict {
-        ErrorCode::None => Ok(()),
+        ErrorCode::None if is_needed => Ok(Verification::Needed(guard)),
+        ErrorCode::None => Ok(Verification::NotNeeded),
         ErrorCode::TransactionAbortable if context.version < ABORTABLE_SINCE => {
             Err(ErrorCode::InvalidTxnState)
         }

@@ -15,7 +15,7 @@ use naru_log::Verification;
 use naru_model::{ErrorCode, ProducerEpoch, ProducerId, TopicPartition};
 use naru_protocol::Records;
 use naru_protocol::messages::produce_request::{ProduceRequest, TopicProduceData};
-use naru_records::{BatchHeader, batches};
+use naru_records::{ProducerStamp, batches};
 use tokio::time::Instant;
 
 use super::lookup;
@@ -44,7 +44,7 @@ pub(super) struct Transactional {
     transactional_id: String,
     producer_id: ProducerId,
     producer_epoch: ProducerEpoch,
-    batches: Vec<(Place, BatchHeader)>,
+    batches: Vec<(Place, ProducerStamp)>,
 }
 
 /// What the partitions say before the coordinator is asked.
@@ -76,11 +76,9 @@ impl Transactional {
         for (place, records) in places(request) {
             let Records::Inline(bytes) = records else { continue };
             let headers = batches(bytes).map_while(Result::ok).map(|(header, _)| header);
-            for header in headers.filter(BatchHeader::is_transactional) {
+            for header in headers.filter(|header| header.is_transactional()) {
                 is_transactional = true;
-                if header.producer().is_some() {
-                    found.push((place, header));
-                }
+                found.extend(header.producer().map(|producer| (place, producer)));
             }
         }
         if !is_transactional {
@@ -93,9 +91,9 @@ impl Transactional {
             return Err(ErrorCode::TransactionalIdAuthorizationFailed);
         }
         let Some((_, first)) = found.first() else { return Ok(None) };
-        let (producer_id, producer_epoch) = (first.producer_id, first.producer_epoch);
-        let is_other = |(_, header): &(Place, BatchHeader)| {
-            (header.producer_id, header.producer_epoch) != (producer_id, producer_epoch)
+        let (producer_id, producer_epoch) = (first.id, first.epoch);
+        let is_other = |(_, producer): &(Place, ProducerStamp)| {
+            (producer.id, producer.epoch) != (producer_id, producer_epoch)
         };
         if found.iter().any(is_other) {
             return Err(ErrorCode::InvalidProducerIdMapping);
@@ -114,7 +112,7 @@ impl Transactional {
         let needed = |guard| {
             if is_needed { Verification::Needed(guard) } else { Verification::NotNeeded }
         };
-        for (place, header) in &self.batches {
+        for (place, producer) in &self.batches {
             let topic = &request.topic_data[place.0];
             let index = topic.partition_data[place.1].index;
             let by_id = context.version >= TOPIC_IDS_SINCE;
@@ -124,7 +122,7 @@ impl Transactional {
             }
             let begun = find(context, topic, index).and_then(|partition| {
                 let now = context.node.now();
-                Ok((partition.begin_verification(header, adds, now)?, partition))
+                Ok((partition.begin_verification(*producer, adds, now)?, partition))
             });
             let verdict = match begun {
                 Ok((None, _)) => Ok(needed(None)),

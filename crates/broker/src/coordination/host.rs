@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use naru_controller::controller::broker_lease_ms;
 use naru_coordinators::{
-    CoordinatorRecord, Marker, Outcome, ReplyToken, Shard, Write, WriteId, WriteKind,
+    CoordinatorRecord, Identity, Marker, Outcome, ReplyToken, Shard, Write, WriteId, WriteKind,
 };
+use naru_log::{Verification, VerificationGuard};
 use naru_model::{ErrorCode, Offset, Sequence, Timestamp};
 use naru_records::{
     BatchBuilder, BatchHeader, BatchOptions, Compression, EndTxnMarker, ProducerStamp,
@@ -27,6 +28,8 @@ const TOLD_EARLY_MAX: usize = 10_000;
 const INFLATED_MAX: u64 = 64 << 20;
 /// Pause before what could not be loaded is tried again.
 const LOAD_RETRY: Duration = Duration::from_secs(1);
+/// Pause before a coordinator that answers nobody looks whether it may again.
+const AWAY_PAUSE: Duration = Duration::from_millis(200);
 /// Bytes read at once while loading.
 const LOAD_CHUNK: usize = 4 << 20;
 
@@ -87,6 +90,12 @@ struct Core<S: Hosted> {
     last_token: u64,
     /// Writes handed to `pending` and not given back.
     unsettled: usize,
+    /// What the log has may be more than the shard knew of: it is read again when all is settled.
+    reloads: bool,
+    /// How often it was loaded; a timer of an earlier time ends.
+    loads: u64,
+    /// Since when nobody is answered, because another broker may have taken this one's place.
+    away_since: Option<Timestamp>,
     /// What the shard was told while it was loading.
     told_early: Vec<S::Command>,
 }
@@ -107,6 +116,9 @@ impl<S: Hosted> ShardHost<S> {
                 waiting: HashMap::new(),
                 last_token: 0,
                 unsettled: 0,
+                reloads: false,
+                loads: 0,
+                away_since: None,
                 told_early: Vec::new(),
             }),
             timer_moved: Notify::new(),
@@ -156,8 +168,9 @@ impl<S: Hosted> ShardHost<S> {
         node.background().spawn_blocking(move || {
             // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
             let Some(shard) = host.read_shard(&metadata) else { return };
-            let told_early = {
+            let (told_early, loads) = {
                 let mut core = host.core();
+                core.loads += 1;
                 // Else it was retired while it was loading.
                 if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
                     core.loaded = Ok(());
@@ -168,10 +181,10 @@ impl<S: Hosted> ShardHost<S> {
                     let outcome = core.shard.on_loaded(now);
                     host.carry_out(&mut core, now, outcome);
                 }
-                std::mem::take(&mut core.told_early)
+                (std::mem::take(&mut core.told_early), core.loads)
             };
             told_early.into_iter().for_each(|command| host.tell(command));
-            background.spawn(Self::run_timer(host));
+            background.spawn(Self::run_timer(host, loads));
         });
     }
 
@@ -181,13 +194,19 @@ impl<S: Hosted> ShardHost<S> {
         let mut is_told = false;
         loop {
             let mut shard = S::empty(node, &self.partition);
-            let read = self.replay_partition(&mut shard).and_then(|()| self.wait_for_commit());
+            let leads = self.partition.check_leads().is_ok();
+            let read = if leads {
+                self.replay_partition(&mut shard).and_then(|()| self.wait_for_commit())
+            } else {
+                // Whoever leads now is about to be told, or this broker leads again.
+                Err("it is not led here".to_owned())
+            };
             if self.core().loaded != Err(ErrorCode::CoordinatorLoadInProgress) {
                 return None;
             }
             match read {
                 Ok(()) => return Some(shard),
-                Err(error) if !is_told => {
+                Err(error) if leads && !is_told => {
                     is_told = true;
                     tracing::error!(partition = %self.partition.name(), %error, "not loaded yet");
                 }
@@ -255,7 +274,7 @@ impl<S: Hosted> ShardHost<S> {
         let Ok(now) = self.now() else { return };
         let mut core = self.core();
         match core.loaded {
-            Ok(()) => self.hand_over(&mut core, now, command, None),
+            Ok(()) => self.hand_over(&mut core, now, command, Verification::NotNeeded, None),
             Err(ErrorCode::CoordinatorLoadInProgress) => {
                 if core.told_early.len() < TOLD_EARLY_MAX {
                     core.told_early.push(command);
@@ -265,20 +284,42 @@ impl<S: Hosted> ShardHost<S> {
         }
     }
 
+    /// The guard that a write has to bring which begins this producer's transaction in the shard's
+    /// partition, once its coordinator has said yes; none if it has begun there.
+    pub(super) fn begin_verification(
+        &self,
+        producer: Identity,
+        bumps_epochs: bool,
+    ) -> Result<Option<VerificationGuard>, ErrorCode> {
+        let stamp = stamp(producer);
+        self.partition.begin_verification(stamp, bumps_epochs, self.now()?)
+    }
+
     /// Hands a command to the shard; the answer comes through the channel.
     pub(super) fn submit(
         &self,
         command: S::Command,
     ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
+        self.submit_verified(command, Verification::NotNeeded)
+    }
+
+    /// The same; what the shard writes at once as part of a transaction brings `verification`.
+    pub(super) fn submit_verified(
+        &self,
+        command: S::Command,
+        verification: Verification,
+    ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
         let now = self.now()?;
-        self.check_contact()?;
+        let contact = self.check_contact();
         let mut core = self.core();
+        core.keep_time(now, contact.is_ok());
+        contact?;
         core.loaded?;
         if core.waiting.len() >= WAITING_MAX {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let (sender, receiver) = oneshot::channel();
-        self.hand_over(&mut core, now, command, Some(sender));
+        self.hand_over(&mut core, now, command, verification, Some(sender));
         Ok(receiver)
     }
 
@@ -287,6 +328,7 @@ impl<S: Hosted> ShardHost<S> {
         core: &mut Core<S>,
         now: Timestamp,
         command: S::Command,
+        verification: Verification,
         waiting: Option<oneshot::Sender<S::Reply>>,
     ) {
         core.last_token += 1;
@@ -296,7 +338,7 @@ impl<S: Hosted> ShardHost<S> {
         }
         let deadline = core.shard.next_deadline();
         let outcome = core.shard.handle(now, token, command);
-        self.carry_out(core, now, outcome);
+        self.carry_out_verified(core, now, outcome, verification);
         if core.shard.next_deadline() != deadline {
             self.timer_moved.notify_one();
         }
@@ -328,6 +370,16 @@ impl<S: Hosted> ShardHost<S> {
 
     /// Does what a step of the shard asks for, and what follows from it.
     fn carry_out(&self, core: &mut Core<S>, now: Timestamp, outcome: Outcome<S::Reply, S::Effect>) {
+        self.carry_out_verified(core, now, outcome, Verification::NotNeeded);
+    }
+
+    fn carry_out_verified(
+        &self,
+        core: &mut Core<S>,
+        now: Timestamp,
+        outcome: Outcome<S::Reply, S::Effect>,
+        verification: Verification,
+    ) {
         let mut outcomes = vec![outcome];
         while let Some(outcome) = outcomes.pop() {
             for (token, reply) in outcome.replies {
@@ -337,7 +389,7 @@ impl<S: Hosted> ShardHost<S> {
                 }
             }
             for write in outcome.writes {
-                if let Some(result) = self.append(core, &write, now) {
+                if let Some(result) = self.append(core, &write, verification, now) {
                     outcomes.push(core.shard.on_written(now, write.id, result));
                 }
             }
@@ -354,9 +406,10 @@ impl<S: Hosted> ShardHost<S> {
         &self,
         core: &mut Core<S>,
         write: &Write,
+        verification: Verification,
         now: Timestamp,
     ) -> Option<Result<(), ErrorCode>> {
-        let appended = match self.place(write, now) {
+        let appended = match self.place(write, verification, now) {
             Ok(appended) => appended,
             Err(error) => return Some(Err(error)),
         };
@@ -373,16 +426,17 @@ impl<S: Hosted> ShardHost<S> {
         }
     }
 
-    fn place(&self, write: &Write, now: Timestamp) -> Result<Appended, ErrorCode> {
+    fn place(
+        &self,
+        write: &Write,
+        verification: Verification,
+        now: Timestamp,
+    ) -> Result<Appended, ErrorCode> {
         let mut options = BatchOptions { compression: self.compression, ..BatchOptions::default() };
         match write.kind {
             WriteKind::Plain => {}
             WriteKind::Transactional(producer) => {
-                options.producer = Some(ProducerStamp {
-                    id: producer.id,
-                    epoch: producer.epoch,
-                    base_sequence: NO_SEQUENCE,
-                });
+                options.producer = Some(stamp(producer));
                 options.transactional = true;
             }
             WriteKind::Marker(marker) => {
@@ -391,7 +445,8 @@ impl<S: Hosted> ShardHost<S> {
             }
         }
         let batch = build_batch(&write.records, &options)?;
-        self.partition.append_own(&batch.into(), now).map_err(|refused| refused.error)
+        let appended = self.partition.append_own(&batch.into(), verification, now);
+        appended.map_err(|refused| refused.error)
     }
 
     fn settle_later(
@@ -418,42 +473,83 @@ impl<S: Hosted> ShardHost<S> {
         }
     }
 
-    fn tick(&self, now: Timestamp) {
+    /// Does what is due, if anybody could have been heard of; whether that was so.
+    fn tick(&self, now: Timestamp) -> bool {
+        let contact = self.check_contact().is_ok();
         let mut core = self.core();
-        let outcome = core.shard.tick(now);
-        self.carry_out(&mut core, now, outcome);
+        core.keep_time(now, contact);
+        if contact {
+            let outcome = core.shard.tick(now);
+            self.carry_out(&mut core, now, outcome);
+        }
+        contact
     }
 
+    /// Tells the shard what became of a write. One that was given up on may be kept or lost: the
+    /// shard that took it back would differ from the log until the next one reads it. So the
+    /// shard is given up, and made anew of what the log has and the quorum of replicas keeps.
     fn settle(&self, now: Timestamp, id: WriteId, result: Result<(), ErrorCode>) {
         let mut core = self.core();
         core.unsettled -= 1;
-        let outcome = core.shard.on_written(now, id, result);
-        self.carry_out(&mut core, now, outcome);
+        if core.loaded.is_ok() && result == Err(ErrorCode::NotLeaderOrFollower) {
+            tracing::warn!(partition = %self.partition.name(), "read again: a write is in doubt");
+            core.loaded = Err(ErrorCode::CoordinatorLoadInProgress);
+            core.reloads = true;
+            let outcome = core.shard.unload();
+            self.carry_out(&mut core, now, outcome);
+        } else if core.loaded.is_ok() {
+            let outcome = core.shard.on_written(now, id, result);
+            self.carry_out(&mut core, now, outcome);
+        }
+        if core.reloads && core.unsettled == 0 {
+            core.reloads = false;
+            drop(core);
+            if let (Some(host), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
+                Self::load(&host, &node);
+            }
+        }
     }
 
     /// Ticks the shard whenever its next deadline has come, as long as the node lives and has it.
-    async fn run_timer(host: Arc<Self>) {
+    async fn run_timer(host: Arc<Self>, loads: u64) {
         /// How long a shard without deadlines sleeps at most.
         const IDLE: Duration = Duration::from_secs(60);
         while let Ok(now) = host.now() {
             let deadline = {
                 let core = host.core();
-                if core.loaded.is_err() {
+                if core.loaded.is_err() || core.loads != loads {
                     return;
                 }
                 core.shard.next_deadline()
             };
             let wait = deadline.map_or(IDLE, |deadline| millis(deadline.0 - now.0).min(IDLE));
             if wait.is_zero() {
-                host.tick(now);
-                // A deadline that a tick cannot clear must not keep the thread.
-                tokio::task::yield_now().await;
+                if host.tick(now) {
+                    // A deadline that a tick cannot clear must not keep the thread.
+                    tokio::task::yield_now().await;
+                } else {
+                    tokio::time::sleep(AWAY_PAUSE).await;
+                }
                 continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = host.timer_moved.notified() => {}
             }
+        }
+    }
+}
+
+impl<S: Hosted> Core<S> {
+    /// While nobody is answered nobody can be late: deadlines move by as much.
+    fn keep_time(&mut self, now: Timestamp, contact: bool) {
+        match self.away_since {
+            None if !contact => self.away_since = Some(now),
+            Some(since) if contact => {
+                self.away_since = None;
+                self.shard.postpone(now.0.saturating_sub(since.0).max(0));
+            }
+            _ => {}
         }
     }
 }
@@ -487,6 +583,10 @@ fn build_batch(
         builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
     }
     builder.build(options).map_err(|_| ErrorCode::MessageTooLarge)
+}
+
+fn stamp(producer: Identity) -> ProducerStamp {
+    ProducerStamp { id: producer.id, epoch: producer.epoch, base_sequence: NO_SEQUENCE }
 }
 
 /// Coordinators do not count what they write in a producer's name.

@@ -27,6 +27,7 @@ use naru_coordinators::{
     SharePartition, ShareReply, ShareShard, ShareStateError, Topics, TransactionShard,
     TransactionVersion, TxnCommand, TxnReply,
 };
+use naru_log::{Verification, VerificationGuard};
 use naru_model::{ErrorCode, TopicPartition, Uuid};
 
 use shard_set::ShardSet;
@@ -103,6 +104,28 @@ impl Coordination {
         // A sender is dropped unanswered only when the node stops.
         let gone = ShareReply::Refused(ShareStateError::Log(ErrorCode::CoordinatorNotAvailable));
         Ok(async move { answer.await.unwrap_or(gone) })
+    }
+
+    /// The guard that offsets have to bring which begin this producer's transaction in the
+    /// partition of `group`, once its coordinator has said yes; none if it has begun there.
+    pub(crate) fn begin_verification(
+        &self,
+        group: &str,
+        producer: Identity,
+        bumps_epochs: bool,
+    ) -> Result<Option<VerificationGuard>, ErrorCode> {
+        self.groups.shard_of(group)?.begin_verification(producer, bumps_epochs)
+    }
+
+    /// Asks the shard of `group`; what it writes as part of a transaction brings `verification`.
+    pub(crate) async fn ask_verified(
+        &self,
+        group: &str,
+        command: Command,
+        verification: Verification,
+    ) -> Result<Reply, ErrorCode> {
+        let answer = self.groups.shard_of(group)?.submit_verified(command, verification)?;
+        answer.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)
     }
 
     /// Asks every group shard of this broker the same.

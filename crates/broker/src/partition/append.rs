@@ -108,10 +108,12 @@ impl Partition {
         self.append(batch, Origin::Client, now)
     }
 
-    /// Appends what a coordinator of this broker has built.
+    /// Appends what a coordinator of this broker has built, and only with this `verification` if
+    /// it begins a transaction.
     pub(crate) fn append_own(
         self: &Arc<Self>,
         bytes: &Bytes,
+        verification: Verification,
         now: Timestamp,
     ) -> Result<Appended, Refused> {
         self.check_online()?;
@@ -124,7 +126,7 @@ impl Partition {
             message: Some(error.to_string()),
             records: Vec::new(),
         })?;
-        self.append(batch, Origin::Coordinator, now)
+        self.append(batch.with_verification(verification), Origin::Coordinator, now)
     }
 
     pub(super) fn check_can_append(&self, for_all: bool) -> Result<(), Refused> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use naru_log::{NewBatch, Origin, ProducerInfo, VerificationGuard};
 use naru_model::{ErrorCode, ProducerEpoch, ProducerId, Timestamp};
-use naru_records::{BatchHeader, EndTxnMarker, end_txn_batch};
+use naru_records::{EndTxnMarker, ProducerStamp, end_txn_batch};
 
 use super::{Appended, Partition, Refused};
 
@@ -55,7 +55,7 @@ impl Partition {
     /// transaction has begun here.
     pub(crate) fn begin_verification(
         &self,
-        header: &BatchHeader,
+        producer: ProducerStamp,
         bumps_epochs: bool,
         now: Timestamp,
     ) -> Result<Option<VerificationGuard>, ErrorCode> {
@@ -63,7 +63,7 @@ impl Partition {
         let mut log = self.log();
         self.check_leads()?;
         let log = log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
-        Ok(log.begin_verification(header, bumps_epochs, now))
+        Ok(log.begin_verification(producer, bumps_epochs, now))
     }
 
     /// The producers that are remembered, by id.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use naru_log::{LogConfig, OpenOptions, OsDisk, Verification};
 use naru_model::config::ThrottledReplicas;
 use naru_model::{BrokerEpoch, ProducerEpoch, ProducerId, Sequence};
-use naru_records::{BatchBuilder, BatchHeader, BatchOptions, ProducerStamp};
+use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Divergence, PartitionState};
 
 use super::*;
@@ -317,13 +317,12 @@ fn committed_records_end_before_a_transaction_until_its_marker_is_replicated() {
     let options =
         BatchOptions { producer: Some(stamp), transactional: true, ..BatchOptions::default() };
     let bytes: Bytes = builder.build(&options).unwrap().into();
-    let header = BatchHeader::parse(&bytes).unwrap();
     let append = |guard| {
         let verification = Verification::Needed(guard);
         leader.partition.append_produced(&bytes, true, verification, NOW)
     };
     assert_eq!(append(None).unwrap_err().error, ErrorCode::InvalidTxnState);
-    let guard = leader.partition.begin_verification(&header, false, NOW).unwrap();
+    let guard = leader.partition.begin_verification(stamp, false, NOW).unwrap();
     append(guard).unwrap();
     fetch(&leader, &follower);
     fetch(&leader, &follower);
@@ -363,6 +362,33 @@ fn committed_records_end_before_a_transaction_until_its_marker_is_replicated() {
         let aborted = read.aborted.unwrap();
         assert_eq!((aborted[0].producer_id.0, aborted[0].first_offset.0), (7, 1));
     }
+}
+
+#[test]
+fn what_a_coordinator_writes_for_a_transaction_that_has_ended_meanwhile_is_refused() {
+    let leader = place(1, false, 1);
+    leader.partition.apply(&state(1, 3, &[1]));
+    let stamp =
+        ProducerStamp { id: ProducerId(7), epoch: ProducerEpoch(0), base_sequence: Sequence(-1) };
+    let mut builder = BatchBuilder::new();
+    builder.append_plain(NOW, Some(b"group and partition"), Some(b"offset"));
+    let options =
+        BatchOptions { producer: Some(stamp), transactional: true, ..BatchOptions::default() };
+    let bytes: Bytes = builder.build(&options).unwrap().into();
+    let append = |guard| leader.partition.append_own(&bytes, Verification::Needed(guard), NOW);
+    let late = leader.partition.begin_verification(stamp, true, NOW).unwrap();
+    let abort = TxnMarker {
+        producer_id: stamp.id,
+        producer_epoch: stamp.epoch,
+        coordinator_epoch: 4,
+        committed: false,
+        transaction_version: 0,
+    };
+    leader.partition.append_marker(abort, NOW).unwrap();
+    assert_eq!(append(late).unwrap_err().error, ErrorCode::InvalidTxnState);
+    let guard = leader.partition.begin_verification(stamp, true, NOW).unwrap();
+    append(guard).unwrap();
+    assert_eq!(leader.partition.begin_verification(stamp, true, NOW), Ok(None), "it has begun");
 }
 
 /// Whether a future is ready.

@@ -570,6 +570,14 @@ impl Shard for TransactionShard {
         out
     }
 
+    /// Transactions that became overdue meanwhile are looked for when their producers have had
+    /// time to end them. What expires after days is not moved.
+    fn postpone(&mut self, by_ms: i64) {
+        for due in [&mut self.abort_due, &mut self.retry_due].into_iter().flatten() {
+            *due = after(*due, by_ms.max(0));
+        }
+    }
+
     fn unload(&mut self) -> TxnOutcome {
         let mut out = TxnOutcome::default();
         for write in self.writes.drain(..) {

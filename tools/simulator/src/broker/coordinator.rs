@@ -8,7 +8,7 @@ use naru_coordinators::Shard as _;
 use naru_coordinators::{
     Command, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
 };
-use naru_model::{ErrorCode, Offset};
+use naru_model::{ErrorCode, Offset, Timestamp};
 use naru_records::{BatchBuilder, BatchOptions};
 use naru_replication::PartitionKey;
 
@@ -23,6 +23,10 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Longest time that loading takes.
 const LOAD_MAX_MS: i64 = 60;
 const INFLATED_MAX: u64 = 1 << 20;
+/// Pause before a coordinator that answers nobody looks whether it may again.
+const AWAY_PAUSE_MS: i64 = 200;
+/// After so long without contact who waits for a write is sent away.
+const DOUBT_AFTER_MS: i64 = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loaded {
@@ -47,6 +51,22 @@ pub(super) struct Coordinator {
     /// Writes whose fate is not known, in order.
     unsettled: VecDeque<(WriteId, Offset)>,
     tick_at: Option<i64>,
+    /// Since when nobody is answered.
+    away_since: Option<Timestamp>,
+}
+
+impl Coordinator {
+    /// While nobody is answered nobody can be late.
+    fn keep_time(&mut self, now: Timestamp, contact: bool) {
+        match self.away_since {
+            None if !contact => self.away_since = Some(now),
+            Some(since) if contact => {
+                self.away_since = None;
+                self.shard.postpone((now.0 - since.0).max(0));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Broker {
@@ -82,6 +102,7 @@ impl Broker {
             last_token: 0,
             unsettled: VecDeque::new(),
             tick_at: None,
+            away_since: None,
         });
         let takes = env.random.between(0, LOAD_MAX_MS);
         env.later(takes, NodeEvent::GroupsLoad { number });
@@ -140,6 +161,9 @@ impl Broker {
     pub(super) fn ask_groups(&mut self, env: &mut Env<'_>, ticket: Ticket, command: Command) {
         let now = env.wall();
         let contact = self.is_in_contact(env);
+        if let Some(host) = &mut self.coordinator {
+            host.keep_time(now, contact);
+        }
         let (image, node) = (&self.published, env.node);
         let leads = |key: PartitionKey| {
             let topic = image.topic_by_id(key.topic);
@@ -244,7 +268,8 @@ impl Broker {
     fn plan_tick(&mut self, env: &mut Env<'_>) {
         let Some(host) = &mut self.coordinator else { return };
         let Some(deadline) = host.shard.next_deadline() else { return };
-        let at = env.now + (deadline.0 - env.wall().0).clamp(0, 60_000);
+        let pause = if host.away_since.is_some() { AWAY_PAUSE_MS } else { 0 };
+        let at = env.now + (deadline.0 - env.wall().0).clamp(pause, 60_000);
         if host.tick_at.is_none_or(|planned| at < planned) {
             host.tick_at = Some(at);
             env.later((at - env.now).max(1), NodeEvent::GroupsTick { number: host.number });
@@ -256,12 +281,43 @@ impl Broker {
             return;
         };
         host.tick_at = None;
-        let outcome = if host.loaded == Loaded::Yes {
-            host.shard.tick(env.wall())
+        let contact = self.is_in_contact(env);
+        let now = env.wall();
+        let Some(host) = &mut self.coordinator else { return };
+        host.keep_time(now, contact);
+        let gone_ms = host.away_since.map_or(0, |since| now.0 - since.0);
+        if gone_ms > DOUBT_AFTER_MS && !host.unsettled.is_empty() {
+            return self.doubt_groups(env);
+        }
+        let outcome = if host.loaded == Loaded::Yes && contact {
+            host.shard.tick(now)
         } else {
             Outcome::default()
         };
         self.carry_out_groups(env, outcome);
+    }
+
+    /// Who waits for a write is sent away by a leader that may have been replaced. What it wrote
+    /// may be kept or lost: the groups are read again.
+    fn doubt_groups(&mut self, env: &mut Env<'_>) {
+        let Some(mut host) = self.coordinator.take() else { return };
+        note!(
+            env,
+            "n{} reads the groups again: {} writes are in doubt",
+            env.node,
+            host.unsettled.len()
+        );
+        host.unsettled.clear();
+        for (token, reply) in host.shard.unload().replies {
+            if let Some(ticket) = host.waiting.remove(&token) {
+                env.answer(ticket, Response::Group(Ok(reply)));
+            }
+        }
+        host.number = self.number();
+        host.loaded = Loaded::NotYet;
+        let takes = env.random.between(0, LOAD_MAX_MS);
+        env.later(takes, NodeEvent::GroupsLoad { number: host.number });
+        self.coordinator = Some(host);
     }
 }
 
