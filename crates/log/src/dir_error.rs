@@ -78,6 +78,17 @@ pub enum LogDirError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A partition has two live folders, of which none is known to be the older one.
+    #[error(
+        "{partition} lies here twice: {}; keep the one that is complete and move the others away",
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+    )]
+    Twice {
+        /// The partition.
+        partition: String,
+        /// Its folders.
+        paths: Vec<PathBuf>,
+    },
     /// Anything else the disk refuses.
     #[error(transparent)]
     Storage(StorageError),

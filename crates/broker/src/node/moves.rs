@@ -16,13 +16,13 @@ use naru_log::{
     write_partition_metadata,
 };
 use naru_model::config::ReplicationThrottle;
-use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
+use naru_model::{ErrorCode, Offset, Timestamp, TopicPartition, Uuid};
 use naru_replication::RateQuota;
 use tokio::sync::Semaphore;
 
 use super::Node;
 use crate::partition::Partition;
-use crate::storage::OpenedLog;
+use crate::storage::{OpenedLog, exchange};
 
 /// What is copied at a time.
 const COPY_BYTES: usize = 1 << 20;
@@ -163,7 +163,9 @@ impl Node {
             if moving.len() >= MOVES_MAX {
                 return Err(ErrorCode::KafkaStorageError);
             }
-            moving.insert(key, Arc::clone(&begun));
+            if let Some(before) = moving.insert(key, Arc::clone(&begun)) {
+                before.is_cancelled.store(true, Ordering::Release);
+            }
         }
         let (node, name) = (Arc::clone(self), partition.name());
         self.background().spawn(async move {
@@ -198,6 +200,8 @@ impl Node {
                 .and_then(|dir| read_partition_metadata(&**dir.disk(), &folder).ok().flatten());
             let goes_on = known
                 .filter(|partition| id == Some(partition.topic_id()) && !partition.is_in(&to))
+                // Of two copies one is enough.
+                .filter(|partition| self.moves.of(partition).is_none())
                 .is_some_and(|partition| self.begin_move(&partition, &to, folder.clone()).is_ok());
             if !goes_on {
                 self.remove_later(vec![folder], 0);
@@ -226,7 +230,7 @@ impl Node {
                 std::thread::sleep(PAUSE);
                 continue;
             }
-            let copied = copy_some(from.reader(), &mut log, self)?;
+            let copied = copy_some(&from, &mut log, self)?;
             work.note(&log);
             if copied > 0 {
                 let mut is_fast = self.moves.pays(self, copied);
@@ -279,9 +283,9 @@ impl Node {
         if guard.is_none() || work.is_cancelled.load(Ordering::Acquire) {
             return Err(MoveError::Cancelled);
         }
-        while copy_some(partition.reader(), &mut log, self)? > 0 {}
+        while copy_some(partition, &mut log, self)? > 0 {}
         let start = partition.log_start();
-        let high_watermark = partition.high_watermark();
+        let (high_watermark, lost) = (partition.high_watermark(), partition.lost());
         let end = log.close()?;
         // From here on there is no way back: nobody appends to the old log any more.
         drop(guard.take());
@@ -294,15 +298,18 @@ impl Node {
         match opened {
             // How far the old log was cleaned says nothing of the copy: what was copied before a
             // round is not clean. The next round begins at its start.
-            Ok(opened) => self.serve_moved(key, &name, opened, high_watermark),
+            Ok(opened) => {
+                self.serve_moved(key, &name, opened, (high_watermark, lost));
+                Ok(())
+            }
             Err(error) => {
                 tracing::error!("{name} is opened again later: {error}");
                 self.partitions().remove(key.0, key.1);
                 let mut again = self.not_opened.lock().unwrap_or_else(PoisonError::into_inner);
                 again.insert(key);
+                Err(error)
             }
         }
-        Ok(())
     }
 
     /// Gives the copy the live name, and opens it there.
@@ -313,15 +320,22 @@ impl Node {
         work: &Move,
         (start, end): (Offset, Offset),
     ) -> Result<OpenedLog, MoveError> {
-        let dir = self.storage().dir(&work.to).ok_or(MoveError::Cancelled)?;
-        let live = dir.folder_of(name);
-        let renamed = dir.disk().rename(&work.folder, &live);
-        renamed.map_err(|source| StorageError { action: "rename", path: live.clone(), source })?;
-        dir.sync()?;
-        let delay = partition.settings().log.file_delete_delay_ms;
-        let old = self.storage().begin_deletion(std::slice::from_ref(name), || self.random());
+        let dir_of = |path: &Path| self.storage().dir(path).ok_or(MoveError::Cancelled);
+        let (from, dir) = (dir_of(partition.dir())?, dir_of(&work.to)?);
+        let done = exchange(from, dir, name, &work.folder, self.random())?;
+        let live = done.live;
         self.storage().note(name.clone(), live.clone());
-        self.remove_later(old, delay);
+        if let Some((path, error)) = done.failure {
+            tracing::error!("{name} has moved, but {error}");
+            if let Some(failed) = self.storage().dir(&path) {
+                failed.health().note(&error);
+            }
+        }
+        if let Err(error) = self.storage().keep_checkpoints_of(|known| known != name) {
+            tracing::error!("checkpoints of {name} stay: {error}");
+        }
+        let delay = partition.settings().log.file_delete_delay_ms;
+        self.remove_later(done.old.into_iter().collect(), delay);
         let options = OpenOptions {
             config: partition.settings().log.clone(),
             clean: true,
@@ -340,7 +354,7 @@ impl Node {
         key: (Uuid, i32),
         name: &TopicPartition,
         opened: OpenedLog,
-        mark: Offset,
+        (mark, lost): (Offset, Option<Offset>),
     ) {
         let image = self.image();
         let state = image.topic_by_id(key.0).and_then(|topic| {
@@ -356,6 +370,8 @@ impl Node {
             return;
         };
         let moved = self.partition(&topic, key.1, opened, Some(mark));
+        // The copy lacks what the old log lacked.
+        moved.take_over_lost(lost);
         self.partitions().insert(vec![Arc::clone(&moved)]);
         // Its role comes by the thread that reacts: by the newest image, and in order.
         self.metadata().react_again(BTreeSet::from([key]));
@@ -369,8 +385,21 @@ impl Node {
 
 /// Copies the next batches from one log to the other; how many bytes, 0 when it has caught up. What
 /// the first log has cut off, or dropped at its start, goes from the other as well.
-fn copy_some(from: &LogReader, to: &mut Log, node: &Node) -> Result<usize, MoveError> {
-    let now = node.now();
+fn copy_some(from: &Partition, to: &mut Log, node: &Node) -> Result<usize, MoveError> {
+    let copied = copy_from(from.reader(), to, node.now());
+    let is_damaged = matches!(
+        copied,
+        Err(MoveError::Read(ReadError::Damaged { .. })
+            | MoveError::Append(AppendError::Damaged { .. }))
+    );
+    if is_damaged {
+        // Mended with another replica's bytes before it can move.
+        from.suspect_damage();
+    }
+    copied
+}
+
+fn copy_from(from: &LogReader, to: &mut Log, now: Timestamp) -> Result<usize, MoveError> {
     let source = from.offsets();
     if to.log_end() < source.start {
         to.truncate_fully_and_start_at(source.start, now)?;

@@ -24,6 +24,7 @@ impl Node {
         }
         self.drop_topics(delta);
         self.change_partitions(image, delta);
+        self.fetchers().end_idle();
         self.share().learn(self, image, delta);
         self.reconfigure(image, delta);
         self.coordination().adopt(self, image);

@@ -92,7 +92,7 @@ pub fn start(
     // A directory that was formatted and nothing more has nothing to recover from.
     identity.is_new |= never_ran(&config);
     storage.reserve_space(config.log.reserve_bytes);
-    let deleted_before = storage.scan()?;
+    let deleted_before = storage.scan(|| super::random_bits(&random))?;
     let metadata =
         MetadataHost::open(&storage, &config, props, &identity, background.handle(), seed, &links)?;
     let incarnation_id = Uuid::from_random(super::random_bits(&random));

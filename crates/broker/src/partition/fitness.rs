@@ -30,6 +30,19 @@ impl Partition {
         self.lost_upto.store(ALL_LOST, Ordering::SeqCst);
     }
 
+    /// Up to where records are missing that were there, if any.
+    pub(crate) fn lost(&self) -> Option<Offset> {
+        let upto = self.lost_upto.load(Ordering::SeqCst);
+        (upto != NOTHING_LOST).then_some(Offset(upto))
+    }
+
+    /// The log was made from one that lacked these records.
+    pub(crate) fn take_over_lost(&self, upto: Option<Offset>) {
+        if let Some(upto) = upto {
+            self.lost_upto.fetch_max(upto.0, Ordering::SeqCst);
+        }
+    }
+
     /// Whether the whole log is gone and nobody has led since.
     pub(crate) fn is_wiped(&self) -> bool {
         self.lost_upto.load(Ordering::SeqCst) == ALL_LOST

@@ -4,8 +4,8 @@
 //! What a fetcher got it asks for again when all of it is on the disk: a disk that is slow, or
 //! hangs, holds up what lies on it, and nothing else.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -53,6 +53,8 @@ pub(crate) struct Fetchers {
 struct Inner {
     threads: HashMap<FetcherKey, Fetcher>,
     assigned: HashMap<PartitionKey, FetcherKey>,
+    /// Threads that have been told to end.
+    ending: Vec<JoinHandle<()>>,
     stopped: bool,
 }
 
@@ -100,18 +102,30 @@ impl Fetchers {
         self.inner().release(partition.key());
     }
 
+    /// Ends the threads that have nothing to fetch: their leader is gone, or leads nothing here
+    /// any more.
+    pub(crate) fn end_idle(&self) {
+        let mut inner = self.inner();
+        let Inner { threads, assigned, ending, .. } = &mut *inner;
+        let used: HashSet<FetcherKey> = assigned.values().copied().collect();
+        // Its end of the inbox closes with the fetcher, which ends the thread.
+        ending
+            .extend(threads.extract_if(|key, _| !used.contains(key)).map(|(_, idle)| idle.thread));
+        ending.retain(|thread| !thread.is_finished());
+    }
+
     /// Ends all threads and waits for them.
     pub(crate) fn stop(&self) {
         let threads = {
             let mut inner = self.inner();
             inner.stopped = true;
-            std::mem::take(&mut inner.threads)
+            let mut threads = std::mem::take(&mut inner.ending);
+            threads.extend(inner.threads.drain().map(|(_, fetcher)| fetcher.thread));
+            threads
         };
-        for (_, fetcher) in threads {
-            // Its end of the inbox closes, which ends the thread.
-            drop(fetcher.inbox);
+        for thread in threads {
             // A panic has been printed by its hook.
-            let _ = fetcher.thread.join();
+            let _ = thread.join();
         }
     }
 }
@@ -160,7 +174,7 @@ mod tests {
             // Named by Kafka's number as long as there is one directory.
             assert_eq!(of(0, index, 1).name(), "0");
         }
-        let used: std::collections::HashSet<_> = (0..100).map(|index| of(0, index, 3)).collect();
+        let used: HashSet<_> = (0..100).map(|index| of(0, index, 3)).collect();
         assert_eq!(used.len(), 3);
     }
 }

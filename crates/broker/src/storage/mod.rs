@@ -3,6 +3,7 @@
 //!
 //! Knows folders and files; what a partition means is `partition`'s. Calls block.
 
+mod exchange;
 mod health;
 mod recover;
 
@@ -16,6 +17,7 @@ use naru_log::{
 };
 use naru_model::{Offset, TopicPartition, Uuid};
 
+pub(crate) use exchange::exchange;
 pub(crate) use recover::{LogToOpen, OpenedLog, open_all};
 
 use crate::node::StartError;
@@ -35,6 +37,8 @@ pub(crate) struct Storage {
     unopened: Vec<PathBuf>,
     /// Where each partition's log was found when the directories were opened.
     found: Mutex<HashMap<TopicPartition, PathBuf>>,
+    /// Folders of the same names as those, of other topics: one of each is of the past.
+    namesakes: Mutex<Vec<(TopicPartition, PathBuf)>>,
     /// Copies of partitions that were moving when the node stopped.
     futures: Mutex<Vec<(TopicPartition, PathBuf)>>,
     /// The directories that partitions are to be made in, by who has asked for that.
@@ -68,6 +72,7 @@ impl Storage {
             dirs,
             unopened,
             found: Mutex::default(),
+            namesakes: Mutex::default(),
             futures: Mutex::default(),
             preferred: Mutex::default(),
             checkpointing: Mutex::default(),
@@ -94,15 +99,18 @@ impl Storage {
     }
 
     /// Looks where which partition lies. The folders that were deleted before the last stop and
-    /// are still there, to be removed when there is time.
-    pub(crate) fn scan(&self) -> Result<Vec<PathBuf>, LogDirError> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+    /// are still there, to be removed when there is time. `unique` gives numbers for names.
+    pub(crate) fn scan(
+        &self,
+        mut unique: impl FnMut() -> u128,
+    ) -> Result<Vec<PathBuf>, LogDirError> {
         let mut deleted = Vec::new();
+        let mut live: HashMap<TopicPartition, Vec<(&LogDir, PathBuf)>> = HashMap::new();
         for dir in &self.dirs {
             for folder in dir.folders()? {
                 match folder.kind {
                     FolderKind::Live if !is_metadata(&folder) => {
-                        found.insert(folder.partition, folder.path);
+                        live.entry(folder.partition).or_default().push((dir, folder.path));
                     }
                     FolderKind::Deleting => deleted.push(folder.path),
                     FolderKind::Future => {
@@ -113,6 +121,14 @@ impl Storage {
                     FolderKind::Live | FolderKind::Stray => {}
                 }
             }
+        }
+        for (partition, folders) in live {
+            let mut counting = one_of_each(&partition, folders, &mut unique, &mut deleted)?;
+            let first = counting.pop();
+            let mut namesakes = self.namesakes.lock().unwrap_or_else(PoisonError::into_inner);
+            namesakes.extend(counting.into_iter().map(|path| (partition.clone(), path)));
+            drop(namesakes);
+            first.into_iter().for_each(|path| self.note(partition.clone(), path));
         }
         Ok(deleted)
     }
@@ -126,17 +142,28 @@ impl Storage {
     /// away while the node was down. Nothing is deleted that metadata does not say to delete.
     pub(crate) fn set_strays_aside(&self, is_here: impl Fn(&TopicPartition, Uuid) -> bool) {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (partition, path) in found {
+        let namesakes =
+            std::mem::take(&mut *self.namesakes.lock().unwrap_or_else(PoisonError::into_inner));
+        for (partition, path) in found.into_iter().chain(namesakes) {
             let Some(dir) = path.parent().and_then(|parent| self.dir(parent)) else { continue };
             let aside = match read_partition_metadata(&**dir.disk(), &path) {
                 Ok(Some(id)) if !is_here(&partition, id) => set_aside(dir, &path, id),
-                // Without an id nothing is known of it.
-                Ok(_) => continue,
+                Ok(id) => {
+                    let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Without an id nothing is known of it.
+                    if id.is_some() {
+                        found.entry(partition).or_insert(path);
+                    }
+                    continue;
+                }
                 Err(error) => Err(error),
             };
             match aside {
                 Ok(()) => {
-                    self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
+                    let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+                    if found.get(&partition) == Some(&path) {
+                        found.remove(&partition);
+                    }
                 }
                 Err(error) => tracing::warn!("{partition} is not looked at: {error}"),
             }
@@ -339,6 +366,41 @@ impl Storage {
     }
 }
 
+/// The folders under one partition's name that count, one for each topic that had the name. A
+/// crash while a replica moved may have left two of one topic; the other is deleted.
+fn one_of_each(
+    partition: &TopicPartition,
+    folders: Vec<(&LogDir, PathBuf)>,
+    unique: &mut impl FnMut() -> u128,
+    deleted: &mut Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, LogDirError> {
+    if folders.len() == 1 {
+        return Ok(folders.into_iter().map(|(_, path)| path).collect());
+    }
+    let mut by_id: HashMap<Option<Uuid>, Vec<(&LogDir, PathBuf)>> = HashMap::new();
+    for (dir, path) in folders {
+        let id = read_partition_metadata(&**dir.disk(), &path)?;
+        by_id.entry(id).or_default().push((dir, path));
+    }
+    let mut counting = Vec::new();
+    for folders in by_id.into_values() {
+        let paths: Vec<(&LogDir, &Path)> =
+            folders.iter().map(|(dir, path)| (*dir, path.as_path())).collect();
+        let only = if folders.len() == 1 { paths.first().map(|(_, path)| *path) } else { None };
+        let Some(counts) = only.or_else(|| exchange::survivor(&paths)).map(Path::to_path_buf)
+        else {
+            let paths = folders.into_iter().map(|(_, path)| path).collect();
+            return Err(LogDirError::Twice { partition: partition.to_string(), paths });
+        };
+        for (dir, path) in folders.iter().filter(|(_, path)| *path != counts) {
+            tracing::warn!(path = %path.display(), "{partition} has moved; the old folder goes");
+            deleted.push(exchange::discard(dir, partition, unique())?);
+        }
+        counting.push(counts);
+    }
+    Ok(counting)
+}
+
 fn is_metadata(folder: &Folder) -> bool {
     folder.path.file_name().is_some_and(|name| name == METADATA_FOLDER)
 }
@@ -410,7 +472,7 @@ mod tests {
             std::fs::create_dir(&folder).unwrap();
             naru_log::write_partition_metadata(&**dir.disk(), &folder, id).unwrap();
         }
-        storage.scan().unwrap();
+        storage.scan(|| 1).unwrap();
         storage.set_strays_aside(|name, id| *name == here && id == Uuid(1));
         assert!(dir.folder_of(&here).exists() && !dir.folder_of(&gone).exists());
         assert!(storage.knows(&here) && !storage.knows(&gone));
@@ -428,7 +490,7 @@ mod tests {
         for name in [&old, &other] {
             std::fs::create_dir(dir.folder_of(name)).unwrap();
         }
-        assert!(storage.scan().unwrap().is_empty());
+        assert!(storage.scan(|| 1).unwrap().is_empty());
         let offsets: OffsetCheckpoint =
             [(old.clone(), Offset(700)), (other.clone(), Offset(3))].into();
         for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart] {
@@ -444,6 +506,6 @@ mod tests {
         // What a crash leaves is found by the next start.
         drop(storage);
         let storage = Storage::open(&[root.display().to_string()], "").unwrap();
-        assert_eq!(storage.scan().unwrap(), renamed);
+        assert_eq!(storage.scan(|| 1).unwrap(), renamed);
     }
 }
