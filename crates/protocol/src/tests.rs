@@ -4,10 +4,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::api::ApiKey;
+use crate::for_each_message;
 use crate::messages::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use crate::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use crate::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use crate::messages::{for_each_message, topic_record::TopicRecord};
+use crate::messages::topic_record::TopicRecord;
 use crate::metadata::MetadataRecord;
 use crate::{DecodeError, Message, Reader, Records, frame};
 

@@ -5,6 +5,7 @@ mod codegen;
 mod differential;
 mod faults;
 mod features;
+mod fuzz;
 mod scale;
 mod simulate;
 mod test;
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
   simulate [--seed N] [--seeds N] [--minutes N] [--trace] [--regressions] [--judge]
                         clusters on simulated disks, networks and clocks, by seed
   features [--write]    the README's table from docs/features.txt
+  fuzz [--target NAME]... [--seconds N] [--seed N] [--coverage] [--careful] [--list]
+                        decoders, files and records against inputs that are wrong
   codegen [--check]     Rust from the message schemas
   schemas LIBS          the message schemas from Kafka's jars";
 
@@ -53,6 +56,7 @@ fn run() -> Result<ExitCode> {
         ["scale", ref options @ ..] => return scale::command(&root, options),
         ["faults", ref options @ ..] => return faults::command(&root, options),
         ["features", ref options @ ..] => return features::command(&root, options),
+        ["fuzz", ref options @ ..] => return fuzz::command(&root, options),
         ["simulate", ref options @ ..] => return simulate::command(&root, options),
         ["schemas", libs] => codegen::schemas(&root, Path::new(libs))?,
         ["codegen"] => codegen::codegen(&root, false)?,

@@ -49,7 +49,7 @@ impl MetadataImage {
                 );
             }
         }
-        if self.next_producer_id > 0 {
+        if (self.next_producer_id, self.producer_ids_owner) != (0, (0, 0)) {
             let (broker_id, broker_epoch) = self.producer_ids_owner;
             let next_producer_id = self.next_producer_id;
             push(ProducerIdsRecord { broker_id, broker_epoch, next_producer_id }.into());

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::schema::{Field, Schema, Struct, Versions};
+use naru_schema::{Field, Schema, Struct, Versions};
 
 const JARS: &[&str] = &[
     "kafka-clients",

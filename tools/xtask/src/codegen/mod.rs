@@ -7,14 +7,12 @@
 mod extract;
 mod names;
 mod rust;
-mod schema;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-
-use schema::Schema;
+use naru_schema::{Schema, load};
 
 /// `xtask schemas LIBS`: rewrites the schema files from the jars in `libs`.
 pub fn schemas(root: &Path, libs: &Path) -> Result<()> {
@@ -45,22 +43,6 @@ pub fn codegen(root: &Path, check: bool) -> Result<()> {
     }
     println!("{} files written to crates/protocol/src/generated", wanted.len());
     Ok(())
-}
-
-fn load(folder: &Path) -> Result<Vec<Schema>> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(|| format!("reading {}", folder.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
-    paths.sort();
-    paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "schema"))
-        .map(|path| {
-            let text = std::fs::read_to_string(path)?;
-            Schema::parse(&text).with_context(|| format!("in {}", path.display()))
-        })
-        .collect()
 }
 
 fn generated_files(schemas: &[Schema]) -> Result<BTreeMap<String, String>> {

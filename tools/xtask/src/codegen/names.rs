@@ -1,6 +1,6 @@
 //! Rust names for Kafka's, and which messages become code.
 
-use super::schema::Schema;
+use naru_schema::Schema;
 
 /// Messages that need no code: their keys are reserved or nothing here speaks them yet.
 /// Taking a name off this list is all it takes to generate its code.

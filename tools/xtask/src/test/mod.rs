@@ -48,6 +48,7 @@ const CHECKS: &[Check] = &[
     Check { name: "codegen", about: "generated code is not stale", run: cargo::codegen },
     Check { name: "lints", about: "clippy has nothing to say", run: cargo::lints },
     Check { name: "unit", about: "the crates' own tests", run: cargo::unit },
+    Check { name: "fuzz", about: "inputs that are wrong, for 20 s", run: crate::fuzz::suite },
     Check { name: "simulation", about: "seeds of the simulator", run: crate::simulate::suite },
 ];
 

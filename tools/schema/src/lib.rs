@@ -1,4 +1,4 @@
-//! The compact schema text: one line a field, two spaces a level.
+//! Kafka's message schemas as bare facts, in a compact text: one line a field, two spaces a level.
 //!
 //! ```text
 //! request 1 Fetch versions=4-18 flexible=12+
@@ -10,8 +10,26 @@
 //! ```
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+/// All the schemas in a folder, by name.
+pub fn load(folder: &Path) -> Result<Vec<Schema>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(|| format!("reading {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    paths.sort();
+    paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "schema"))
+        .map(|path| {
+            let text = std::fs::read_to_string(path)?;
+            Schema::parse(&text).with_context(|| format!("in {}", path.display()))
+        })
+        .collect()
+}
 
 /// An inclusive range of versions; empty when `low > high`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
