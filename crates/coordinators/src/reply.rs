@@ -123,7 +123,11 @@ impl Reply {
                 })
             }
             Self::StreamsGroupHeartbeat { .. } => Self::StreamsGroupHeartbeat {
-                response: StreamsGroupHeartbeatResponse { error_code, ..Default::default() },
+                response: StreamsGroupHeartbeatResponse {
+                    error_code,
+                    status: Some(Vec::new()),
+                    ..Default::default()
+                },
                 missing: Vec::new(),
             },
             unchanged @ (Self::OffsetFetch(_)

@@ -22,7 +22,19 @@ pub struct Suite {
     /// What it drives, for the list of suites.
     pub about: &'static str,
     command: fn(&Tools, &Broker) -> Result<Command>,
+    /// What its broker is told beside the usual properties.
+    properties: &'static [(&'static str, &'static str)],
 }
+
+/// Streams groups that notice at once who is gone.
+const QUICK_STREAMS: &[(&str, &str)] = &[
+    ("group.initial.rebalance.delay.ms", "500"),
+    ("group.streams.initial.rebalance.delay.ms", "500"),
+    ("group.streams.min.session.timeout.ms", "6000"),
+    ("group.streams.session.timeout.ms", "6000"),
+    ("group.streams.min.heartbeat.interval.ms", "500"),
+    ("group.streams.heartbeat.interval.ms", "500"),
+];
 
 /// All foreign suites.
 pub const SUITES: &[Suite] = &[
@@ -30,26 +42,46 @@ pub const SUITES: &[Suite] = &[
         name: "java-tools",
         about: "Apache Kafka 4.3.1's command-line tools, incl. perf, verifiable clients, dump-log",
         command: java_tools,
+        properties: &[],
     },
     Suite {
         name: "java-client",
         about: "Apache Kafka 4.3.1's Java producer, consumer and admin client",
         command: java_client,
+        properties: &[],
     },
-    Suite { name: "java-2.1", about: "the Java client of 2019", command: java_old },
+    Suite {
+        name: "java-streams",
+        about: "Kafka Streams 4.3.1 with exactly_once_v2, in both group protocols; one process is killed",
+        command: java_streams,
+        properties: QUICK_STREAMS,
+    },
+    Suite {
+        name: "java-2.1",
+        about: "the Java client of 2019",
+        command: java_old,
+        properties: &[],
+    },
     Suite {
         name: "python-confluent",
         about: "confluent-kafka (librdkafka)",
         command: |tools, broker| python(tools, broker, "confluent_tour.py"),
+        properties: &[],
     },
     Suite {
         name: "python-aiokafka",
         about: "aiokafka",
         command: |tools, broker| python(tools, broker, "aiokafka_tour.py"),
+        properties: &[],
     },
-    Suite { name: "kcat", about: "Debian's kcat (an old librdkafka)", command: kcat },
-    Suite { name: "node-kafkajs", about: "kafkajs", command: node },
-    Suite { name: "go-franz", about: "franz-go", command: go },
+    Suite {
+        name: "kcat",
+        about: "Debian's kcat (an old librdkafka)",
+        command: kcat,
+        properties: &[],
+    },
+    Suite { name: "node-kafkajs", about: "kafkajs", command: node, properties: &[] },
+    Suite { name: "go-franz", about: "franz-go", command: go, properties: &[] },
 ];
 
 /// The suite of this name.
@@ -73,7 +105,7 @@ impl Suite {
     }
 
     fn run_into(&self, tools: &Tools, system: &System, outcome: &mut Outcome) -> Result<()> {
-        let mut broker = Broker::start(system, &[])?;
+        let mut broker = Broker::start(system, self.properties)?;
         let mut command = (self.command)(tools, &broker)?;
         let folder = tempfile::Builder::new().prefix("naru-suite-").tempdir()?;
         let (list, log, output) =
@@ -141,6 +173,14 @@ fn java_client(tools: &Tools, broker: &Broker) -> Result<Command> {
     let libs = tools.kafka_jars()?;
     let classes = tools.classes("client", "client", &libs)?;
     let mut command = java(&classes, &libs, "600m", "ClientTour");
+    command.arg(broker.bootstrap());
+    Ok(command)
+}
+
+fn java_streams(tools: &Tools, broker: &Broker) -> Result<Command> {
+    let libs = tools.kafka_jars()?;
+    let classes = tools.classes("streams", "streams", &libs)?;
+    let mut command = java(&classes, &libs, "400m", "StreamsTour");
     command.arg(broker.bootstrap());
     Ok(command)
 }

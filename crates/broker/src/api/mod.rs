@@ -29,6 +29,7 @@ mod share_acks;
 pub(crate) mod share_fetch;
 pub(crate) mod share_state;
 mod share_state_messages;
+pub(crate) mod streams_groups;
 pub(crate) mod tokens;
 pub(crate) mod topic_partitions;
 pub(crate) mod transactions;

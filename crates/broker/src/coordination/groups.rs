@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use naru_controller::image::ResourceType;
 use naru_controller::topic_name::CONSUMER_OFFSETS;
-use naru_coordinators::{ConsumerOverrides, GroupConfig, GroupShard};
-use naru_model::config::{ConsumerGroupOwn, Props};
+use naru_coordinators::{ConsumerOverrides, GroupConfig, GroupShard, StreamsOverrides};
+use naru_model::config::{ConsumerGroupOwn, Props, StreamsGroupOwn};
 use naru_records::Compression;
 
 use super::host::{Hosted, ShardHost};
@@ -33,7 +33,7 @@ impl Hosted for GroupShard {
         let image = node.image();
         for (resource, own) in image.configs() {
             if resource.kind == ResourceType::Group {
-                self.configure_group(&resource.name, overrides(own));
+                configure(self, &resource.name, own);
             }
         }
         self.on_metadata(Arc::new(ImageTopics(image)), &[], true);
@@ -51,8 +51,25 @@ fn config(node: &Node, partition: &Partition) -> GroupConfig {
     }
 }
 
-/// What a group sets for itself.
-pub(super) fn overrides(own: &Props) -> Option<ConsumerOverrides> {
+/// Takes over what a group sets for itself.
+pub(super) fn configure(shard: &mut GroupShard, group: &str, own: &Props) {
+    shard.configure_group(group, overrides(own));
+    shard.configure_streams_group(group, streams_overrides(own));
+}
+
+fn streams_overrides(own: &Props) -> Option<StreamsOverrides> {
+    let own = StreamsGroupOwn::of(own);
+    let own = StreamsOverrides {
+        session_timeout_ms: own.session_timeout_ms,
+        heartbeat_interval_ms: own.heartbeat_interval_ms,
+        assignment_interval_ms: own.assignment_interval_ms,
+        standby_replicas: own.standby_replicas,
+        initial_rebalance_delay_ms: own.initial_rebalance_delay_ms,
+    };
+    (own != StreamsOverrides::default()).then_some(own)
+}
+
+fn overrides(own: &Props) -> Option<ConsumerOverrides> {
     let ConsumerGroupOwn { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms } =
         ConsumerGroupOwn::of(own);
     let own =

@@ -8,6 +8,7 @@
 
 mod groups;
 mod host;
+mod internal_topics;
 mod shard_set;
 mod share_state;
 mod topics;
@@ -30,6 +31,8 @@ use naru_coordinators::{
 use naru_log::{Verification, VerificationGuard};
 use naru_model::{ErrorCode, TopicPartition, Uuid};
 
+use internal_topics::InternalTopics;
+pub(crate) use internal_topics::create_internal_topics;
 use shard_set::ShardSet;
 pub(crate) use shard_set::partition_of;
 
@@ -40,11 +43,17 @@ use crate::partition::TxnMarker;
 #[derive(Debug, Default)]
 pub(crate) struct Coordination {
     groups: ShardSet<GroupShard>,
+    internal_topics: InternalTopics,
     transactions: ShardSet<TransactionShard>,
     share_states: ShardSet<ShareShard>,
 }
 
 impl Coordination {
+    /// Topics of Kafka Streams applications that are being created.
+    pub(crate) fn internal_topics(&self) -> &InternalTopics {
+        &self.internal_topics
+    }
+
     /// Takes over the partitions of internal topics that this broker leads now; gives up those
     /// that it no longer leads.
     pub(crate) fn adopt(&self, node: &Arc<Node>, image: &MetadataImage) {
@@ -76,8 +85,8 @@ impl Coordination {
             match resource.kind {
                 ResourceType::Group => {
                     if let Ok(host) = self.groups.shard_of(&resource.name) {
-                        let own = groups::overrides(&image.config(resource));
-                        host.teach(|shard| shard.configure_group(&resource.name, own));
+                        let own = image.config(resource);
+                        host.teach(|shard| groups::configure(shard, &resource.name, &own));
                     }
                 }
                 ResourceType::Broker => self.groups.reconfigure(node),

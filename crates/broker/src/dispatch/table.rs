@@ -139,6 +139,8 @@ table! {
     UnregisterBroker 0..=0 forward UnregisterBrokerRequest;
     ConsumerGroupHeartbeat 0..=1 later api::consumer_groups::heartbeat;
     ConsumerGroupDescribe 0..=1 later api::consumer_groups::describe;
+    StreamsGroupHeartbeat 0..=0 later api::streams_groups::heartbeat;
+    StreamsGroupDescribe 0..=0 later api::streams_groups::describe;
     DescribeTransactions 0..=0 later api::transactions_admin::describe;
     ListTransactions 0..=2 later api::transactions_admin::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;

@@ -24,11 +24,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use naru_controller::MetadataImage;
 use naru_coordinators::{
-    Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy, TransactionConfig,
-    TransactionVersion,
+    Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy, StreamsConfig,
+    TransactionConfig, TransactionVersion,
 };
 use naru_log::{LogDir, StorageError};
-use naru_model::config::{BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, TopicConfig};
+use naru_model::config::{
+    BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, StreamsGroupsConfig, TopicConfig,
+};
 use naru_model::{Timestamp, Uuid};
 use tokio::sync::watch;
 
@@ -290,6 +292,7 @@ impl Node {
             offsets_retention_check_interval_ms: i64::try_from(offsets.retention_check_interval_ms)
                 .unwrap_or(i64::MAX),
             consumer: self.consumer_group_config(),
+            streams: self.streams_group_config(),
             ..GroupConfig::default()
         }
     }
@@ -315,6 +318,23 @@ impl Node {
                 _ => MigrationPolicy::Bidirectional,
             },
             regex_refresh_interval_ms: resolved.regex_refresh_interval_ms,
+        }
+    }
+
+    /// What groups of the streams protocol are configured with now.
+    fn streams_group_config(&self) -> StreamsConfig {
+        let resolved = self.layers(StreamsGroupsConfig::resolve).unwrap_or_else(|error| {
+            tracing::error!(%error, "settings of streams groups stay as they were at the start");
+            self.config.groups.streams.clone()
+        });
+        let bounded = |of: BoundedSetting| Bounded { value: of.value, min: of.min, max: of.max };
+        StreamsConfig {
+            session_timeout_ms: bounded(resolved.session_timeout_ms),
+            heartbeat_interval_ms: bounded(resolved.heartbeat_interval_ms),
+            assignment_interval_ms: bounded(resolved.assignment_interval_ms),
+            standby_replicas: bounded(resolved.standby_replicas),
+            initial_rebalance_delay_ms: resolved.initial_rebalance_delay_ms,
+            max_size: usize::try_from(resolved.max_size).unwrap_or(0),
         }
     }
 

@@ -130,7 +130,10 @@ impl Heartbeat<'_> {
             response.partitions_by_user_endpoint =
                 Some(partitions_by_endpoint(group, &id, scope.topics));
         }
-        if !self.is_first {
+        if self.is_first {
+            // Kafka forgets of a group's first heartbeat what is not in its records.
+            (group.endpoint_epoch, group.configured) = (0, None);
+        } else {
             response.endpoint_information_epoch = group.endpoint_epoch;
         }
         statuses.extend(configured.problem.clone());

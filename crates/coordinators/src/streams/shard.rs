@@ -217,6 +217,7 @@ impl GroupShard {
             let response = StreamsGroupHeartbeatResponse {
                 error_code: ErrorCode::from(&error).code(),
                 error_message: Some(error.to_string()),
+                status: Some(Vec::new()),
                 ..Default::default()
             };
             let missing = Vec::new();

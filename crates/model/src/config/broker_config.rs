@@ -14,6 +14,7 @@ use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
 use super::share_groups::{ShareCoordinatorConfig, ShareGroupsConfig};
 use super::share_partitions::SharePartitionsConfig;
+use super::streams_groups::StreamsGroupsConfig;
 use super::tokens::TokensConfig;
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
@@ -197,6 +198,8 @@ pub struct GroupsConfig {
     pub share: ShareGroupsConfig,
     /// Share groups at the leaders of partitions.
     pub share_partitions: SharePartitionsConfig,
+    /// Groups of the streams protocol.
+    pub streams: StreamsGroupsConfig,
 }
 
 /// Committed offsets and their topic.
@@ -439,6 +442,7 @@ impl GroupsConfig {
             consumer: ConsumerGroupsConfig::read(read)?,
             share: ShareGroupsConfig::read(read)?,
             share_partitions: SharePartitionsConfig::read(read)?,
+            streams: StreamsGroupsConfig::read(read)?,
         };
         if this.min_session_timeout_ms > this.max_session_timeout_ms {
             return Err(ConfigError::node(

@@ -24,6 +24,7 @@ mod quorum_config;
 mod row;
 mod share_groups;
 mod share_partitions;
+mod streams_groups;
 mod tables;
 mod tokens;
 mod topic_config;
@@ -49,6 +50,7 @@ pub use quorum_config::{QuorumConfig, Voter};
 pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Validator};
 pub use share_groups::{ShareCoordinatorConfig, ShareGroupOwn, ShareGroupsConfig};
 pub use share_partitions::{ShareGroupLimits, ShareOffsetReset, SharePartitionsConfig};
+pub use streams_groups::{StreamsGroupOwn, StreamsGroupsConfig};
 pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
 pub use tokens::{Secret, TokensConfig};
 pub use topic_config::{

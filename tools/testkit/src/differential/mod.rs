@@ -36,6 +36,7 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("auto.create.topics.enable", "true"),
     ("group.initial.rebalance.delay.ms", "500"),
     ("group.min.session.timeout.ms", "1000"),
+    ("group.streams.initial.rebalance.delay.ms", "500"),
     // Records of the tests are old; nobody deletes them meanwhile.
     ("log.initial.task.delay.ms", "86400000"),
     ("log.retention.check.interval.ms", "86400000"),

@@ -33,13 +33,13 @@ config_rows! {
     /// Silence after which a member is removed.
     "share.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.share.session.timeout.ms"];
     /// Shortest time between two assignments.
-    "streams.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, STREAMS_GROUPS ["group.streams.assignment.interval.ms"];
+    "streams.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED ["group.streams.assignment.interval.ms"];
     /// Heartbeat interval told to members.
-    "streams.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, STREAMS_GROUPS ["group.streams.heartbeat.interval.ms"];
+    "streams.heartbeat.interval.ms": Int = "5000", AtLeast(1), ClusterWide, SERVED ["group.streams.heartbeat.interval.ms"];
     /// Wait for more members before the first assignment.
-    "streams.initial.rebalance.delay.ms": Int = "3000", AtLeast(0), ClusterWide, STREAMS_GROUPS ["group.streams.initial.rebalance.delay.ms"];
+    "streams.initial.rebalance.delay.ms": Int = "3000", AtLeast(0), ClusterWide, SERVED ["group.streams.initial.rebalance.delay.ms"];
     /// Standby copies of each stateful task.
-    "streams.num.standby.replicas": Int = "0", AtLeast(0), ClusterWide, STREAMS_GROUPS ["group.streams.num.standby.replicas"];
+    "streams.num.standby.replicas": Int = "0", AtLeast(0), ClusterWide, SERVED ["group.streams.num.standby.replicas"];
     /// Silence after which a member is removed.
-    "streams.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, STREAMS_GROUPS ["group.streams.session.timeout.ms"];
+    "streams.session.timeout.ms": Int = "45000", AtLeast(1), ClusterWide, SERVED ["group.streams.session.timeout.ms"];
 }

@@ -100,29 +100,29 @@ config_rows! {
     /// Java class that stores share group state.
     "group.share.persister.class.name": String = "org.apache.kafka.server.share.persister.DefaultStatePersister", Any, ReadOnly, JAVA internal;
     /// Silence after which a streams member is removed.
-    "group.streams.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest session timeout a streams group may set.
-    "group.streams.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, SERVED;
     /// Highest session timeout a streams group may set.
-    "group.streams.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, SERVED;
     /// Heartbeat interval told to streams members.
-    "group.streams.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Lowest heartbeat interval a streams group may set.
-    "group.streams.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, SERVED;
     /// Highest heartbeat interval a streams group may set.
-    "group.streams.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, SERVED;
     /// Shortest time between two assignments of a streams group.
-    "group.streams.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, STREAMS_GROUPS;
+    "group.streams.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, SERVED;
     /// Lowest assignment interval a streams group may set.
-    "group.streams.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, STREAMS_GROUPS;
+    "group.streams.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, SERVED;
     /// Highest assignment interval a streams group may set.
-    "group.streams.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, STREAMS_GROUPS;
+    "group.streams.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, SERVED;
     /// Wait for more members before a streams group's first assignment.
-    "group.streams.initial.rebalance.delay.ms": Int = "3000", AtLeast(0), ReadOnly, STREAMS_GROUPS;
+    "group.streams.initial.rebalance.delay.ms": Int = "3000", AtLeast(0), ReadOnly, SERVED;
     /// Standby copies of each stateful task.
-    "group.streams.num.standby.replicas": Int = "0", AtLeast(0), ReadOnly, STREAMS_GROUPS;
+    "group.streams.num.standby.replicas": Int = "0", AtLeast(0), ReadOnly, SERVED;
     /// Most standby copies a streams group may set.
-    "group.streams.max.standby.replicas": Int = "2", AtLeast(0), ReadOnly, STREAMS_GROUPS;
+    "group.streams.max.standby.replicas": Int = "2", AtLeast(0), ReadOnly, SERVED;
     /// Most members of a streams group.
-    "group.streams.max.size": Int = "2147483647", AtLeast(1), ReadOnly, STREAMS_GROUPS;
+    "group.streams.max.size": Int = "2147483647", AtLeast(1), ReadOnly, SERVED;
 }

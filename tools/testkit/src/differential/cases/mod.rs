@@ -17,6 +17,7 @@ mod quorum;
 mod reading;
 mod share_fetch;
 mod share_state;
+mod streams_groups;
 mod tokens;
 mod topics;
 mod transactions;
@@ -72,6 +73,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "share-state", run: share_state::run },
     Scenario { name: "share-fetch", run: share_fetch::run },
     Scenario { name: "share-fetch-refusals", run: share_fetch::refusals },
+    Scenario { name: "streams-refusals", run: streams_groups::refusals },
+    Scenario { name: "streams-topics", run: streams_groups::topics },
+    Scenario { name: "streams-one", run: streams_groups::one_member },
+    Scenario { name: "streams-offsets", run: streams_groups::offsets },
+    Scenario { name: "streams-two", run: streams_groups::two_members },
     // Apache Kafka goes on listing groups that only had offsets in transactions.
     Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },

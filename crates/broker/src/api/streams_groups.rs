@@ -1,0 +1,187 @@
+//! The streams group protocol: StreamsGroupHeartbeat (88, v0), StreamsGroupDescribe (89, v0).
+//! KIP-1071.
+//!
+//! The rules live in `naru_coordinators`; this file carries requests there and answers back, and
+//! has the internal topics of an application created in its client's name.
+
+use std::collections::BTreeSet;
+
+use naru_controller::topic_name;
+use naru_coordinators::{Command, MISSING_INTERNAL_TOPICS, Reply};
+use naru_model::ErrorCode;
+use naru_protocol::messages::create_topics_request::CreatableTopic;
+use naru_protocol::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
+use naru_protocol::messages::streams_group_describe_response::{
+    DescribedGroup, StreamsGroupDescribeResponse,
+};
+use naru_protocol::messages::streams_group_heartbeat_request::{
+    StreamsGroupHeartbeatRequest, Topology,
+};
+use naru_protocol::messages::streams_group_heartbeat_response::{
+    Status, StreamsGroupHeartbeatResponse,
+};
+
+use super::groups::{client, not_a_reader};
+use crate::coordination::{create_internal_topics, unexpected};
+use crate::dispatch::RequestContext;
+use crate::security::{Operation, Resource};
+
+pub(crate) async fn heartbeat(
+    context: RequestContext,
+    request: StreamsGroupHeartbeatRequest,
+) -> StreamsGroupHeartbeatResponse {
+    let refuse = |error: ErrorCode, error_message: Option<String>| StreamsGroupHeartbeatResponse {
+        error_code: error.code(),
+        error_message,
+        status: Some(Vec::new()),
+        ..Default::default()
+    };
+    if !is_enabled(&context) {
+        return refuse(ErrorCode::UnsupportedVersion, None);
+    }
+    let group = request.group_id.clone();
+    if let Some(error_code) = not_a_reader(&context, &group) {
+        return refuse(ErrorCode::from_code(error_code), None);
+    }
+    if let Some(topology) = &request.topology
+        && let Err((error, message)) = check_topics(&context, topology)
+    {
+        return refuse(error, message);
+    }
+    let command = Command::StreamsGroupHeartbeat { context: client(&context), request };
+    match context.node.coordination().ask(&group, command).await {
+        Ok(Reply::StreamsGroupHeartbeat { mut response, missing }) => {
+            if !missing.is_empty() {
+                create_missing(&context, &mut response, missing);
+            }
+            response
+        }
+        other => refuse(ErrorCode::from_code(unexpected(other)), None),
+    }
+}
+
+/// The topics of a topology must be such as an application may have, and known to the client.
+fn check_topics(
+    context: &RequestContext,
+    topology: &Topology,
+) -> Result<(), (ErrorCode, Option<String>)> {
+    let all = topology.subtopologies.iter().flat_map(|one| {
+        let internal = one.repartition_source_topics.iter().chain(&one.state_changelog_topics);
+        let named = one.source_topics.iter().chain(&one.repartition_sink_topics);
+        named.chain(internal.map(|topic| &topic.name))
+    });
+    let mut seen = BTreeSet::new();
+    let names: Vec<&str> = all.map(String::as_str).filter(|name| seen.insert(*name)).collect();
+    let such = |is_bad: &dyn Fn(&str) -> bool| -> Option<String> {
+        let bad: Vec<&str> = names.iter().copied().filter(|name| is_bad(name)).collect();
+        (!bad.is_empty()).then(|| bad.join(","))
+    };
+    let invalid = |text: String| Err((ErrorCode::StreamsInvalidTopology, Some(text)));
+    if let Some(bad) = such(&topic_name::is_internal) {
+        return invalid(format!(
+            "Use of Kafka internal topics {bad} in a Kafka Streams topology is prohibited."
+        ));
+    }
+    if let Some(bad) = such(&|name| topic_name::validate(name).is_err()) {
+        return invalid(format!("Topic names {bad} are not valid topic names."));
+    }
+    if names.iter().all(|name| context.may(Operation::Describe, Resource::Topic(name))) {
+        return Ok(());
+    }
+    Err((ErrorCode::TopicAuthorizationFailed, None))
+}
+
+/// Has internal topics created if the client may, and says what is in the way.
+fn create_missing(
+    context: &RequestContext,
+    response: &mut StreamsGroupHeartbeatResponse,
+    missing: Vec<CreatableTopic>,
+) {
+    let may_all = context.may_see(Operation::Create, Resource::Cluster);
+    let may = |name: &str| may_all || context.may(Operation::Create, Resource::Topic(name));
+    let forbidden: Vec<&str> =
+        missing.iter().map(|topic| topic.name.as_str()).filter(|name| !may(name)).collect();
+    let trouble = if forbidden.is_empty() {
+        let failures = create_internal_topics(context, missing);
+        failures.map(|failures| format!("Creation failed: {failures}."))
+    } else {
+        Some(format!("Unauthorized to CREATE on topics {}.", forbidden.join(", ")))
+    };
+    let Some(trouble) = trouble else { return };
+    let statuses = response.status.get_or_insert_default();
+    match statuses.iter_mut().find(|status| status.status_code == MISSING_INTERNAL_TOPICS) {
+        Some(status) => status.status_detail = format!("{}; {trouble}", status.status_detail),
+        None => {
+            statuses.push(Status { status_code: MISSING_INTERNAL_TOPICS, status_detail: trouble })
+        }
+    }
+}
+
+pub(crate) async fn describe(
+    context: RequestContext,
+    request: StreamsGroupDescribeRequest,
+) -> StreamsGroupDescribeResponse {
+    let enabled = is_enabled(&context);
+    let mut groups = Vec::with_capacity(request.group_ids.len());
+    for group_id in request.group_ids {
+        let refuse = |error: ErrorCode, group_id| DescribedGroup {
+            error_code: error.code(),
+            group_id,
+            ..Default::default()
+        };
+        if !enabled {
+            groups.push(refuse(ErrorCode::UnsupportedVersion, group_id));
+            continue;
+        }
+        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
+            groups.push(refuse(ErrorCode::GroupAuthorizationFailed, group_id));
+            continue;
+        }
+        if group_id.is_empty() {
+            groups.push(refuse(ErrorCode::InvalidGroupId, group_id));
+            continue;
+        }
+        let command = Command::StreamsGroupDescribe { group_id: group_id.clone() };
+        let mut group = match context.node.coordination().ask(&group_id, command).await {
+            Ok(Reply::StreamsGroupDescribe(group)) => group,
+            other => refuse(ErrorCode::from_code(unexpected(other)), group_id),
+        };
+        if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
+            group.authorized_operations = context.operations(Resource::Group(&group.group_id));
+        }
+        if !may_see_topics(&context, &group) {
+            group = DescribedGroup {
+                error_message: Some(UNSEEN_TOPICS.to_owned()),
+                ..refuse(ErrorCode::TopicAuthorizationFailed, group.group_id)
+            };
+        }
+        groups.push(group);
+    }
+    StreamsGroupDescribeResponse { groups, ..Default::default() }
+}
+
+/// Whether the client may know every topic of the group's topology.
+fn may_see_topics(context: &RequestContext, group: &DescribedGroup) -> bool {
+    let subtopologies = group.topology.iter().flat_map(|one| one.subtopologies.iter().flatten());
+    let names: BTreeSet<&str> = subtopologies
+        .flat_map(|one| {
+            let internal = one.repartition_source_topics.iter().chain(&one.state_changelog_topics);
+            let named = one.source_topics.iter().chain(&one.repartition_sink_topics);
+            named.chain(internal.map(|topic| &topic.name)).map(String::as_str)
+        })
+        .collect();
+    names.into_iter().all(|name| context.may_see(Operation::Describe, Resource::Topic(name)))
+}
+
+const UNSEEN_TOPICS: &str =
+    "The described group uses topics that the client is not authorized to describe.";
+
+/// Whether the cluster and this broker offer the protocol.
+fn is_enabled(context: &RequestContext) -> bool {
+    let node = &context.node;
+    let protocols = &node.config().groups.rebalance_protocols;
+    node.image().feature_level(STREAMS_VERSION) >= 1 && protocols.iter().any(|one| one == "streams")
+}
+
+/// The feature that brings the streams protocol with level 1.
+const STREAMS_VERSION: &str = "streams.version";
