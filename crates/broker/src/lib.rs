@@ -18,8 +18,10 @@ mod metrics;
 mod node;
 mod partition;
 mod peer;
+mod quotas;
 mod security;
 mod share;
 mod storage;
+mod telemetry;
 
 pub use node::{ExitCode, GivenUp, Progress, RunningNode, StartError, Summary, start};

@@ -147,6 +147,13 @@ pub fn java_tool_tour(tools: &Tools) -> Result<Command> {
     Ok(java(&classes, &libs, "700m", "ToolsTour"))
 }
 
+/// Quotas and client metrics by the Java client; wants bootstrap servers and the port of /metrics.
+pub fn java_quotas(tools: &Tools) -> Result<Command> {
+    let libs = tools.kafka_jars()?;
+    let classes = tools.classes("quotas", "quotas", &libs)?;
+    Ok(java(&classes, &libs, "200m", "QuotaTour"))
+}
+
 /// The Java client while brokers die; wants bootstrap servers and the file that ends it.
 pub fn java_failover(tools: &Tools) -> Result<Command> {
     let libs = tools.kafka_jars()?;

@@ -12,7 +12,7 @@ use naru_protocol::messages::api_versions_response::{
 };
 
 use crate::dispatch::{Reply, RequestContext, advertised, served};
-use crate::listener::Outgoing;
+use crate::listener::{Outgoing, Software};
 
 /// First version whose answer may name features with a lowest version of 0.
 const ZERO_MINIMUM_SINCE: i16 = 4;
@@ -41,6 +41,14 @@ pub(super) fn answer(
             error_code: ErrorCode::InvalidRequest.code(),
             ..Default::default()
         };
+    }
+    if version >= SOFTWARE_SINCE {
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        // What is told first counts.
+        let _ = context
+            .connection
+            .software
+            .set(Software { name: name.clone(), version: version.clone() });
     }
     let image = context.node.image();
     ApiVersionsResponse {

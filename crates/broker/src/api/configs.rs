@@ -113,8 +113,13 @@ fn entries(
         Some(ResourceType::BrokerLogger) => {
             refuse(ErrorCode::InvalidRequest, "broker loggers are not served yet".to_owned())
         }
+        Some(ResourceType::ClientMetrics) if name.is_empty() => refuse(
+            ErrorCode::InvalidRequest,
+            "Client metrics subscription name must not be empty".to_owned(),
+        ),
         Some(ResourceType::ClientMetrics) => {
-            refuse(ErrorCode::InvalidRequest, "client metrics are not served yet".to_owned())
+            let own = node.image().config(&ConfigResource::new(ResourceType::ClientMetrics, name));
+            Ok(node.layers(|layers| layers.describe_client_metrics(&own)))
         }
         None => refuse(ErrorCode::InvalidRequest, INVALID_REQUEST.to_owned()),
     }

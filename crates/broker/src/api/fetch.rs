@@ -160,7 +160,9 @@ impl Fetch {
             ReadAs::Follower { .. } => Access::Nothing,
         };
         let node_max = match read_as {
-            ReadAs::Consumer { .. } => size(node.config().fetch.max_bytes),
+            ReadAs::Consumer { .. } => {
+                size(node.config().fetch.max_bytes).min(node.quotas().fetch_max(context.who()))
+            }
             ReadAs::Follower { .. } => usize::MAX,
         };
         let sends_away = node.config().replication.selector == ReplicaSelector::RackAware
@@ -352,8 +354,38 @@ impl Fetch {
         }
     }
 
-    fn answer(&self, attempt: Attempt) -> Outgoing {
+    /// What the client is told that has fetched too much: to ask again later.
+    fn throttled(&self, throttle_ms: u32) -> Outgoing {
         let mut response = FetchResponse::default();
+        match &self.session {
+            // Nobody is told of it.
+            Some((session, true)) => {
+                let id = lock(session).id();
+                self.context.node.fetch_sessions().forget(id);
+            }
+            Some((session, false)) => response.session_id = lock(session).id(),
+            None => {}
+        }
+        self.context.finish(response, throttle_ms)
+    }
+
+    fn answer(&self, attempt: Attempt) -> Outgoing {
+        let mut throttle_ms = 0;
+        if let ReadAs::Consumer { .. } = self.read_as {
+            let (node, who) = (&self.context.node, self.context.who());
+            let fetched = node.quotas().fetched(who, attempt.bytes);
+            if !fetched.send {
+                return self.throttled(fetched.throttle_ms);
+            }
+            throttle_ms = fetched.throttle_ms;
+            if let Some(metered) = &self.context.metered {
+                throttle_ms = throttle_ms.max(metered.throttle_ms());
+            }
+        }
+        let mut response = FetchResponse {
+            throttle_time_ms: i32::try_from(throttle_ms).unwrap_or(i32::MAX),
+            ..FetchResponse::default()
+        };
         let mut session = self.session.as_ref().map(|(session, full)| (lock(session), *full));
         if let Some((session, _)) = &session {
             response.session_id = session.id();
@@ -405,7 +437,7 @@ impl Fetch {
         let context = &self.context;
         let writer =
             frame::response(&response, context.api, context.version, context.correlation_id);
-        Outgoing::with_ranges(writer, ranges)
+        Outgoing { throttle_ms, ..Outgoing::with_ranges(writer, ranges) }
     }
 
     /// Adds where the leaders are that the answer names.

@@ -4,7 +4,9 @@
 
 pub(crate) mod acls;
 pub(crate) mod api_versions;
+pub(crate) mod client_quotas;
 pub(crate) mod cluster;
+pub(crate) mod config_resources;
 pub(crate) mod configs;
 pub(crate) mod consumer_groups;
 pub(crate) mod controller;
@@ -30,6 +32,7 @@ pub(crate) mod share_fetch;
 pub(crate) mod share_state;
 mod share_state_messages;
 pub(crate) mod streams_groups;
+pub(crate) mod telemetry;
 pub(crate) mod tokens;
 pub(crate) mod topic_partitions;
 pub(crate) mod transactions;

@@ -19,6 +19,7 @@ use naru_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceResponse, TopicProduceResponse,
 };
+use naru_quotas::Kind;
 use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
 
@@ -26,7 +27,7 @@ use super::lookup;
 use super::verified::{Begun, Place, Transactional, Verdicts};
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::TopicKey;
-use crate::listener::{Answer, Refusal};
+use crate::listener::{Answer, Outgoing, Refusal};
 use crate::node::millis;
 use crate::partition::{Appended, Partition, Refused, Stored};
 use crate::security::{Operation, Resource};
@@ -43,24 +44,25 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
+    let size = body.len();
     let transactional = match Transactional::find(&context, &request) {
         Ok(Some(transactional)) => transactional,
-        Ok(None) => return append_and_answer(context, request, Verdicts::new()),
+        Ok(None) => return append_and_answer(context, request, Verdicts::new(), size),
         Err(error) => {
             let refused = all_places(&request).map(|place| (place, Err(error.into()))).collect();
-            return append_and_answer(context, request, refused);
+            return append_and_answer(context, request, refused, size);
         }
     };
     if !context.connection.is_verifying()
         && let Begun::Known(verdicts) = transactional.begin(&context, &request)
     {
-        return append_and_answer(context, request, verdicts);
+        return append_and_answer(context, request, verdicts, size);
     }
     // What comes behind it on this connection must not be appended before it.
     let turn = context.connection.begin_verifying();
     Answer::Later(Box::pin(async move {
         let verdicts = transactional.verify(&context, &request).await;
-        let answer = append_and_answer(context, request, verdicts);
+        let answer = append_and_answer(context, request, verdicts, size);
         drop(turn);
         match answer {
             Answer::Later(stored) => stored.await,
@@ -82,16 +84,19 @@ fn append_and_answer(
     context: RequestContext,
     request: ProduceRequest,
     verdicts: Verdicts,
+    size: usize,
 ) -> Answer {
     let acks = request.acks;
     let timeout = millis(request.timeout_ms);
     let (mut response, waits) = append_all(&context, request, verdicts);
+    #[expect(clippy::cast_precision_loss, reason = "a size")]
+    let throttle_ms = context.node.quotas().record(Kind::Produce, context.who(), size as f64);
     if acks == 0 {
-        return without_answer(&response);
+        return without_answer(&response, throttle_ms);
     }
     if waits.is_empty() {
         name_leaders(&context, &mut response);
-        return Answer::Send(context.frame(&response));
+        return Answer::Send(context.finish(response, throttle_ms));
     }
     Answer::Later(Box::pin(async move {
         let deadline = tokio::time::Instant::now() + timeout;
@@ -108,7 +113,7 @@ fn append_and_answer(
             *slot = failed(slot.index, error, None);
         }
         name_leaders(&context, &mut response);
-        Answer::Send(context.frame(&response))
+        Answer::Send(context.finish(response, throttle_ms))
     }))
 }
 
@@ -317,10 +322,12 @@ fn refused(index: i32, refusal: Refused) -> PartitionProduceResponse {
 }
 
 /// acks=0: a failure cannot be told, so the connection closes and the client looks again.
-fn without_answer(response: &ProduceResponse) -> Answer {
+fn without_answer(response: &ProduceResponse, throttle_ms: u32) -> Answer {
     let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
     if partitions.any(|partition| partition.error_code != 0) {
         Answer::Close(Refusal::UnacknowledgedFailure)
+    } else if throttle_ms > 0 {
+        Answer::Send(Outgoing::pause(throttle_ms))
     } else {
         Answer::Nothing
     }

@@ -74,6 +74,7 @@ table! {
     IncrementalAlterConfigs 0..=1 decided api::configs::alter_incrementally;
     AlterPartitionReassignments 0..=1 decided api::partitions::reassign;
     ListPartitionReassignments 0..=0 decided api::partitions::list_reassignments;
+    AlterClientQuotas 0..=1 decided api::client_quotas::alter;
     AlterUserScramCredentials 0..=0 decided api::scram::alter;
     Vote 0..=2 plain api::raft::vote;
     BeginQuorumEpoch 0..=1 plain api::raft::begin_epoch;

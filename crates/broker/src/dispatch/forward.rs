@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use naru_model::ErrorCode;
 use naru_protocol::Request;
+use naru_quotas::Kind;
 
-use super::{RequestContext, decode_request};
+use super::{RequestContext, decode_request, finish};
 use crate::api::controller::Refuse;
 use crate::listener::{Answer, Outgoing};
 use crate::node::Node;
@@ -25,7 +26,15 @@ where
     Answer::Later(Box::pin(async move {
         let reply = context.reply();
         let node = Arc::clone(&context.node);
+        let metered = context.metered.clone();
         match node.controller_link().forward(context, body).await {
+            // What another node has put together says only in itself how long to wait.
+            Ok(answer) if metered.is_some() || node.quotas().has(Kind::Mutation) => {
+                Answer::Send(match unframe::<R>(&answer, reply.version) {
+                    Some(message) => finish(reply, metered.as_deref(), message, 0),
+                    None => answer,
+                })
+            }
             Ok(answer) => Answer::Send(answer),
             Err(error) => Answer::Send(reply.frame(&request.refuse(error))),
         }

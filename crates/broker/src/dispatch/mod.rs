@@ -16,8 +16,10 @@ use bytes::Bytes;
 use naru_protocol::api::ApiKey;
 use naru_protocol::frame::RequestHeader;
 use naru_protocol::{Message, Reader, Request};
+use naru_quotas::Kind;
 
 pub(crate) use context::RequestContext;
+use context::finish;
 pub(crate) use controller::{Decided, advertised as controller_advertised, decide};
 pub(crate) use forward::{ask, unframe};
 pub(crate) use table::{advertised, is_forwardable, served};
@@ -25,6 +27,7 @@ pub(crate) use table::{advertised, is_forwardable, served};
 use crate::api;
 use crate::listener::{Answer, ConnectionInfo, Door, Outgoing, Refusal};
 use crate::node::Node;
+use crate::quotas::{Metered, Timed};
 
 /// Runs one request.
 pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: &Bytes) -> Answer {
@@ -36,15 +39,27 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: 
     let Some(api) = ApiKey::from_key(header.api_key) else {
         return Answer::Close(Refusal::UnknownApi(header.api_key));
     };
-    let context = RequestContext {
+    let mut context = RequestContext {
         node: Arc::clone(node),
         connection: Arc::clone(connection),
         api,
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
+        metered: None,
     };
     match connection.door {
+        Door::Broker if node.quotas().has(Kind::Request) => {
+            let (user, client_id) = (&connection.principal.name, context.client_id());
+            let metered = Metered::begin(node, user, client_id);
+            context.metered = Some(Arc::clone(&metered));
+            let answer = handle_as_broker(context, reader.rest());
+            metered.pause();
+            match answer {
+                Answer::Later(later) => Answer::Later(Box::pin(Timed { later, metered })),
+                known => known,
+            }
+        }
         Door::Broker => handle_as_broker(context, reader.rest()),
         Door::Controller(_) => handle_as_controller(context, &reader.rest()),
     }
@@ -95,7 +110,7 @@ fn now<R: Request>(
     handler: impl FnOnce(&RequestContext, R) -> R::Response,
 ) -> Answer {
     match decode::<R>(context, body) {
-        Ok(request) => Answer::Send(context.frame(&handler(context, request))),
+        Ok(request) => Answer::Send(context.finish(handler(context, request), 0)),
         Err(refusal) => refusal,
     }
 }
@@ -112,9 +127,9 @@ where
 {
     match decode::<R>(&context, body) {
         Ok(request) => Answer::Later(Box::pin(async move {
-            let reply = context.reply();
+            let (reply, metered) = (context.reply(), context.metered.clone());
             let response = handler(context, request).await;
-            Answer::Send(reply.frame(&response))
+            Answer::Send(finish(reply, metered.as_deref(), response, 0))
         })),
         Err(refusal) => refusal,
     }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use naru_protocol::api::ApiKey;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
+use naru_protocol::messages::alter_client_quotas_request::AlterClientQuotasRequest;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use naru_protocol::messages::alter_user_scram_credentials_request::AlterUserScramCredentialsRequest;
 use naru_protocol::messages::create_acls_request::CreateAclsRequest;
@@ -130,6 +131,8 @@ table! {
     AlterPartitionReassignments 0..=1 forward AlterPartitionReassignmentsRequest;
     ListPartitionReassignments 0..=0 forward ListPartitionReassignmentsRequest;
     OffsetDelete 0..=0 later api::offsets::delete;
+    DescribeClientQuotas 0..=1 now api::client_quotas::describe;
+    AlterClientQuotas 0..=1 forward AlterClientQuotasRequest;
     DescribeUserScramCredentials 0..=0 now api::scram::describe;
     AlterUserScramCredentials 0..=0 forward AlterUserScramCredentialsRequest;
     DescribeQuorum 0..=2 forward DescribeQuorumRequest;
@@ -143,6 +146,9 @@ table! {
     StreamsGroupDescribe 0..=0 later api::streams_groups::describe;
     DescribeTransactions 0..=0 later api::transactions_admin::describe;
     ListTransactions 0..=2 later api::transactions_admin::list;
+    GetTelemetrySubscriptions 0..=0 now api::telemetry::subscriptions;
+    PushTelemetry 0..=0 now api::telemetry::push;
+    ListConfigResources 0..=1 now api::config_resources::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
     ShareFetch 1..=2 later api::share_fetch::handle;
     ShareAcknowledge 1..=2 later api::share_acknowledge::handle;

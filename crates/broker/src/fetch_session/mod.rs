@@ -66,6 +66,11 @@ impl FetchSessions {
         (cache.len(), partitions)
     }
 
+    /// Ends a session.
+    pub(crate) fn forget(&self, id: i32) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     /// Decides how to treat a request, updating the session with what it names and forgets.
     /// `new_id` is used if a session is made; it must be positive and hard to guess.
     pub(crate) fn plan(

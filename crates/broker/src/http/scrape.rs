@@ -26,6 +26,8 @@ pub(super) fn scrape(node: &Node) -> String {
     }
     cleaner_series(&mut text, node);
     request_series(&mut text, node);
+    quota_series(&mut text, node);
+    telemetry_series(&mut text, node);
     process_series(&mut text, node);
     text.finish()
 }
@@ -144,6 +146,63 @@ fn request_series(text: &mut MetricsText, node: &Node) {
     text.family("kafka_network_requestmetrics_requests_total", Kind::Counter, "Requests by API.");
     for (api, total) in node.metrics().requests().filter(|(_, total)| *total > 0) {
         text.sample(&[("request", api.name())], total);
+    }
+}
+
+fn quota_series(text: &mut MetricsText, node: &Node) {
+    let told = node.quotas().told_of();
+    text.family("naru_throttled_requests_total", Kind::Counter, "Told to wait, by quota.");
+    for (kind, count, ..) in told {
+        text.sample(&[("quota", kind.key())], count);
+    }
+    text.family("naru_throttle_seconds_total", Kind::Counter, "Told to wait in all, by quota.");
+    for (kind, _, ms, _) in told {
+        #[expect(clippy::cast_precision_loss, reason = "a metric")]
+        text.float(&[("quota", kind.key())], ms as f64 / 1000.0);
+    }
+    text.family("naru_quota_clients", Kind::Gauge, "Clients whose rates are measured, by quota.");
+    for (kind, .., clients) in told {
+        text.sample(&[("quota", kind.key())], clients as u64);
+    }
+}
+
+/// What clients have pushed (KIP-714), under the names of their metrics.
+fn telemetry_series(text: &mut MetricsText, node: &Node) {
+    let told = node.telemetry().counts();
+    let rows = [
+        ("naru_client_metrics_instances", Kind::Gauge, "Clients known.", told.instances as u64),
+        ("naru_client_metrics_series", Kind::Gauge, "Series kept.", told.series as u64),
+        (
+            "naru_client_metrics_dropped_total",
+            Kind::Counter,
+            "Points left out: too many series.",
+            told.dropped,
+        ),
+        (
+            "naru_client_metrics_throttled_total",
+            Kind::Counter,
+            "Requests before their time.",
+            told.throttled,
+        ),
+        (
+            "naru_client_metrics_unknown_subscription_total",
+            Kind::Counter,
+            "Pushes of what is not asked any more.",
+            told.unknown_subscriptions,
+        ),
+    ];
+    for (name, kind, help, value) in rows {
+        text.single(name, kind, help, value);
+    }
+    for (name, series) in node.telemetry().families(node.now()) {
+        let counts = series.iter().all(|one| one.counts);
+        let kind = if counts { Kind::Counter } else { Kind::Gauge };
+        text.family(&name, kind, "Pushed by clients (KIP-714).");
+        for one in series {
+            let labels: Vec<(&str, &str)> =
+                one.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            text.float(&labels, one.value);
+        }
     }
 }
 

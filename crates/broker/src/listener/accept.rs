@@ -1,18 +1,21 @@
 //! Listening sockets and the threads that serve their connections.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use naru_quotas::Creation;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::connection;
-use super::registry::{ConnectionInfo, Door, Place};
+use super::places::{NoPlace, Place};
+use super::registry::{ConnectionInfo, Door};
 use crate::node::Node;
 
 /// `socket.listen.backlog.size` is 50 in Kafka; a burst of clients must not be refused.
@@ -23,6 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// megabytes, whose pages have left the cache when they are sent: a fifth more CPU per byte read
 /// (`cargo xtask bench --only consume-1k`). Kafka's default is 100 KiB.
 const SEND_BUFFER: usize = 512 << 10;
+/// Connections that wait to be closed; beyond it they are closed at once.
+const CLOSING_MAX: usize = 1024;
 /// How often a failure that goes on is told.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// How long open connections may take to finish when the node stops.
@@ -151,10 +156,11 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(handover) = admit(&node, &bound.name, bound.is_controller, stream, peer)
-                else {
-                    continue;
+                let admitted = tokio::select! {
+                    admitted = admit(&node, &bound.name, bound.is_controller, stream, peer) => admitted,
+                    _ = stop.wait_for(|stopping| *stopping) => return,
                 };
+                let Some(handover) = admitted else { continue };
                 turn = (turn + 1) % inboxes.len();
                 if inboxes[turn].send(handover).is_err() {
                     return;
@@ -171,18 +177,53 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
     }
 }
 
-fn admit(
+/// Lets a connection in, when its time has come and there is a place for it.
+async fn admit(
     node: &Node,
     name: &Arc<str>,
     is_controller: bool,
     stream: TcpStream,
     peer: SocketAddr,
 ) -> Option<Handover> {
-    let place = node.connections().enter(peer.ip())?;
+    let connections = node.connections();
+    match connections.note_new(name, peer.ip()) {
+        Creation::Take { pause_ms: 0 } => {}
+        Creation::Take { pause_ms } => {
+            tokio::time::sleep(Duration::from_millis(pause_ms.into())).await;
+        }
+        Creation::Close { after_ms } => {
+            close_later(stream, after_ms);
+            return None;
+        }
+    }
+    let place = loop {
+        let news = connections.news();
+        match connections.enter(name, is_controller, peer.ip()) {
+            Ok(place) => break place,
+            Err(NoPlace::Address) => return None,
+            Err(NoPlace::Full) => news.await,
+        }
+    };
     set_buffers(node, &stream);
     let stream = stream.into_std().ok()?;
     let info = ConnectionInfo::anonymous(Arc::clone(name), peer, Door::new(is_controller));
     Some((stream, info, place))
+}
+
+/// Keeps a connection of an address that is too fast waiting, and closes it then.
+fn close_later(stream: TcpStream, after_ms: u32) {
+    thread_local! {
+        static WAITING: Cell<usize> = const { Cell::new(0) };
+    }
+    if WAITING.get() >= CLOSING_MAX {
+        return;
+    }
+    WAITING.set(WAITING.get() + 1);
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(Duration::from_millis(after_ms.into())).await;
+        drop(stream);
+        WAITING.set(WAITING.get() - 1);
+    });
 }
 
 /// Sets the buffer sizes that were configured, and otherwise bounds the send buffer.

@@ -112,6 +112,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         input: Input::default(),
         output: Output::default(),
         waiting: VecDeque::new(),
+        muted: None,
         stopping: false,
         finished: false,
         idle_max,
@@ -149,6 +150,8 @@ struct Connection {
     input: Input,
     output: Output,
     waiting: VecDeque<Answer>,
+    /// Nothing is read and no request begins until then: the client was told to wait (KIP-219).
+    muted: Option<Pin<Box<Sleep>>>,
     stopping: bool,
     /// The peer sends no more; what it has asked is still answered.
     finished: bool,
@@ -169,7 +172,8 @@ impl Connection {
                 Ok(false) => {}
                 Err(end) => return end,
             }
-            if (self.stopping || self.finished) && self.is_settled() {
+            let asks_no_more = self.stopping || (self.finished && self.muted.is_none());
+            if asks_no_more && self.is_settled() {
                 return End::Quiet;
             }
             tokio::select! {
@@ -217,7 +221,9 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.len() < IN_FLIGHT_MAX && self.output.unsent() < UNSENT_MAX
+        self.muted.is_none()
+            && self.waiting.len() < IN_FLIGHT_MAX
+            && self.output.unsent() < UNSENT_MAX
     }
 
     /// Starts requests that have arrived whole, `most` at most; how many there were.
@@ -248,7 +254,10 @@ impl Connection {
     /// Takes an answer that is next in order.
     fn settle(&mut self, answer: Answer) -> Result<(), End> {
         match answer {
-            Answer::Send(outgoing) => self.output.push(outgoing),
+            Answer::Send(outgoing) => {
+                self.mute(outgoing.throttle_ms);
+                self.output.push(outgoing);
+            }
             Answer::Nothing => {}
             Answer::SendAndClose(outgoing, refusal) => {
                 self.output.push(outgoing);
@@ -265,9 +274,28 @@ impl Connection {
         Ok(())
     }
 
+    /// Leaves the client alone for so long; what it has asked before is still answered.
+    fn mute(&mut self, throttle_ms: u32) {
+        if throttle_ms == 0 {
+            return;
+        }
+        let until = Instant::now() + Duration::from_millis(throttle_ms.into());
+        match &mut self.muted {
+            Some(muted) if muted.deadline() >= until => {}
+            Some(muted) => muted.as_mut().reset(until),
+            None => self.muted = Some(Box::pin(tokio::time::sleep_until(until))),
+        }
+    }
+
     /// Ready when there is something for [`Self::advance`] to do.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
         let mut progress = self.poll_waiting(cx)?;
+        if let Some(muted) = &mut self.muted
+            && muted.as_mut().poll(cx).is_ready()
+        {
+            self.muted = None;
+            progress = true;
+        }
         if self.is_sending() {
             progress |= self.stream.poll_write_ready(cx)?.is_ready();
         }

@@ -9,10 +9,12 @@ mod connection;
 mod input;
 mod outgoing;
 mod output;
+mod places;
 mod registry;
 mod tls;
 
 pub(crate) use accept::{Bound, NetworkThreads, bind};
 pub(crate) use connection::{Answer, Refusal};
 pub(crate) use outgoing::{FileRange, Outgoing};
-pub(crate) use registry::{ConnectionInfo, ConnectionLimits, ConnectionRegistry, Door};
+pub(crate) use places::{ConnectionLimits, ConnectionRegistry};
+pub(crate) use registry::{ConnectionInfo, Door, Software};

@@ -20,6 +20,8 @@ pub(crate) struct Outgoing {
     /// Where each of `ranges` goes, ascending.
     pub(crate) externals: Vec<External>,
     pub(crate) ranges: Vec<FileRange>,
+    /// How long no further request of the connection is looked at once this is on its way.
+    pub(crate) throttle_ms: u32,
 }
 
 impl Outgoing {
@@ -31,7 +33,8 @@ impl Outgoing {
         correlation_id: i32,
     ) -> Self {
         let (bytes, _) = frame::response(message, api, version, correlation_id).into_parts();
-        Self { bytes, ..Self::default() }
+        let throttle_ms = u32::try_from(message.throttle_time_ms()).unwrap_or(0);
+        Self { bytes, throttle_ms, ..Self::default() }
     }
 
     /// A response that another node has put together: header and message, without the length.
@@ -46,7 +49,12 @@ impl Outgoing {
     pub(crate) fn with_ranges(writer: Writer, ranges: Vec<FileRange>) -> Self {
         let (bytes, externals) = writer.into_parts();
         debug_assert_eq!(externals.len(), ranges.len());
-        Self { bytes, externals, ranges }
+        Self { bytes, externals, ranges, throttle_ms: 0 }
+    }
+
+    /// No answer at all, and then a pause.
+    pub(crate) fn pause(throttle_ms: u32) -> Self {
+        Self { throttle_ms, ..Self::default() }
     }
 
     /// Bytes on the wire, those of files included.

@@ -35,6 +35,9 @@ impl Output {
 
     /// Puts a response behind what is there.
     pub(super) fn push(&mut self, outgoing: Outgoing) {
+        if outgoing.bytes.is_empty() {
+            return;
+        }
         self.unsent += outgoing.len();
         if outgoing.ranges.is_empty() {
             self.push_bytes(outgoing.bytes);

@@ -1,9 +1,8 @@
-//! Who is connected: limits on connections in all and per address.
+//! What a request knows of the connection it came in on.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use naru_coordinators::ConnectionId;
 use naru_security::Principal;
@@ -29,6 +28,15 @@ pub(crate) struct ConnectionInfo {
     pub(crate) door: Door,
     /// Requests of it whose transactions are being verified; see [`Self::begin_verifying`].
     pub(crate) verifying: Arc<AtomicUsize>,
+    /// The client's library, if it has told it (KIP-511).
+    pub(crate) software: Arc<OnceLock<Software>>,
+}
+
+/// A client's library.
+#[derive(Debug, Clone)]
+pub(crate) struct Software {
+    pub(crate) name: String,
+    pub(crate) version: String,
 }
 
 /// A request whose transaction is being verified, until it is dropped.
@@ -89,6 +97,7 @@ impl ConnectionInfo {
             peer,
             door,
             verifying: Arc::default(),
+            software: Arc::default(),
         }
     }
 
@@ -117,96 +126,5 @@ impl ConnectionInfo {
         let Door::Controller(heard) = &self.door else { return None };
         let id = heard.id.load(Ordering::Acquire);
         (id >= 0).then(|| (id, heard.epoch.load(Ordering::Acquire)))
-    }
-}
-
-/// `max.connections`, `max.connections.per.ip` and its overrides.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionLimits {
-    pub(crate) total: usize,
-    pub(crate) per_ip: usize,
-    pub(crate) per_ip_overrides: HashMap<IpAddr, usize>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ConnectionRegistry {
-    limits: RwLock<ConnectionLimits>,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    total: usize,
-    per_ip: HashMap<IpAddr, usize>,
-}
-
-/// A counted connection; dropping it frees its place.
-#[derive(Debug)]
-pub(crate) struct Place {
-    registry: Arc<ConnectionRegistry>,
-    ip: IpAddr,
-}
-
-impl ConnectionRegistry {
-    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits: RwLock::new(limits), open: Mutex::default() })
-    }
-
-    /// Puts other limits in force; connections that are open stay.
-    pub(crate) fn limit(&self, limits: ConnectionLimits) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
-    }
-
-    /// Counts a connection from `ip`, unless a limit is reached.
-    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        let ip_max = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip);
-        let from_ip = open.per_ip.get(&ip).copied().unwrap_or(0);
-        if open.total >= limits.total || from_ip >= ip_max {
-            return None;
-        }
-        open.total += 1;
-        open.per_ip.insert(ip, from_ip + 1);
-        Some(Place { registry: Arc::clone(self), ip })
-    }
-
-    /// Connections open now.
-    pub(crate) fn count(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).total
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.registry.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.total -= 1;
-        if let Some(count) = open.per_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                open.per_ip.remove(&self.ip);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_limited_in_all_and_per_address_and_come_back() {
-        let ip = |last| IpAddr::from([127, 0, 0, last]);
-        let overrides = HashMap::from([(ip(9), 0)]);
-        let limits = ConnectionLimits { total: 3, per_ip: 2, per_ip_overrides: overrides };
-        let registry = ConnectionRegistry::new(limits);
-        let first = registry.enter(ip(1));
-        let _second = registry.enter(ip(1));
-        assert!(registry.enter(ip(1)).is_none(), "two per address");
-        assert!(registry.enter(ip(9)).is_none(), "none for this one");
-        let _third = registry.enter(ip(2));
-        assert!(registry.enter(ip(3)).is_none(), "three in all");
-        drop(first);
-        assert!(registry.enter(ip(3)).is_some());
     }
 }

@@ -49,9 +49,11 @@ use crate::partition::{
     Flusher, PartitionServices, PartitionSettings, PartitionTable, Replication,
 };
 use crate::peer::{BrokerLinks, ControllerLink, Fetchers, LinkState, Registration};
+use crate::quotas::Quotas;
 use crate::security::Security;
 use crate::share::ShareGroups;
 use crate::storage::{Identity, Storage};
+use crate::telemetry::Telemetry;
 
 /// The feature that says how transactions are written and by which rules they end.
 const TRANSACTION_VERSION: &str = "transaction.version";
@@ -69,6 +71,8 @@ pub(crate) struct Node {
     fetch_sessions: FetchSessions,
     share: ShareGroups,
     connections: Arc<ConnectionRegistry>,
+    quotas: Quotas,
+    telemetry: Telemetry,
     metrics: Arc<NodeMetrics>,
     topic_metrics: Mutex<HashMap<Arc<str>, Arc<TopicMetrics>>>,
     flusher: Arc<Flusher>,
@@ -165,6 +169,16 @@ impl Node {
 
     pub(crate) fn connections(&self) -> &Arc<ConnectionRegistry> {
         &self.connections
+    }
+
+    /// What clients may use.
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Metrics that clients push.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     pub(crate) fn replication(&self) -> &Arc<Replication> {

@@ -23,6 +23,8 @@ pub(super) fn open_known_partitions(
     node.cleaner().configure(node);
     node.reload_security();
     node.limit_connections();
+    node.adopt_quotas(image);
+    node.telemetry().adopt(image);
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
         let mut all = OffsetCheckpoint::new();
         for dir in node.log_dirs() {

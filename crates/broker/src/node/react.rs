@@ -14,6 +14,7 @@ use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 use super::start::connection_limits;
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
+use crate::quotas::address_rates;
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
 impl Node {
@@ -27,6 +28,9 @@ impl Node {
         self.fetchers().end_idle();
         self.share().learn(self, image, delta);
         self.reconfigure(image, delta);
+        if delta.client_quotas_changed {
+            self.adopt_quotas(image);
+        }
         self.coordination().adopt(self, image);
         self.coordination().learn(self, &self.image(), delta);
     }
@@ -205,13 +209,17 @@ impl Node {
     }
 
     fn reconfigure(&self, image: &MetadataImage, delta: &MetadataDelta) {
-        let mut every = false;
+        let (mut every, mut subscriptions) = (false, false);
         for ConfigResource { kind, name } in &delta.configs_changed {
             match kind {
                 ResourceType::Topic => self.reconfigure_topic(name),
                 ResourceType::Broker => every = true,
-                ResourceType::BrokerLogger | ResourceType::ClientMetrics | ResourceType::Group => {}
+                ResourceType::ClientMetrics => subscriptions = true,
+                ResourceType::BrokerLogger | ResourceType::Group => {}
             }
+        }
+        if subscriptions {
+            self.telemetry().adopt(image);
         }
         if every {
             self.set_throttles();
@@ -236,9 +244,17 @@ impl Node {
     /// Takes over how many connections there may be.
     pub(super) fn limit_connections(&self) {
         match self.layers(SocketConfig::resolve) {
-            Ok(sockets) => self.connections().limit(connection_limits(&sockets)),
+            Ok(sockets) => self.connections().limit(connection_limits(&sockets, &self.config)),
             Err(error) => tracing::error!(%error, "connections are limited as they were"),
         }
+    }
+
+    /// Takes over what clients may use.
+    pub(super) fn adopt_quotas(&self, image: &MetadataImage) {
+        let limits = image.quota_limits();
+        let rates = address_rates(&limits);
+        self.connections().limit_addresses(rates.into_iter().collect(), limits.default_ip());
+        self.quotas().adopt(limits);
     }
 
     /// Takes over the limits of replication that are set on this broker or on all.

@@ -25,9 +25,11 @@ use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
 use crate::peer::{self, BrokerLinks, Fetchers, LinkState, Registration};
+use crate::quotas::{Quotas, client_windows};
 use crate::security::{Links, Security};
 use crate::share::ShareGroups;
 use crate::storage::{METADATA_FOLDER, Storage, identify};
+use crate::telemetry::Telemetry;
 
 /// Threads that sync log files: enough to keep a disk busy with several partitions.
 const SYNC_THREADS: usize = 4;
@@ -105,7 +107,12 @@ pub fn start(
         coordination: Coordination::default(),
         fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
         share: ShareGroups::new(&config.groups.share_partitions),
-        connections: ConnectionRegistry::new(connection_limits(&config.sockets)),
+        connections: ConnectionRegistry::new(
+            connection_limits(&config.sockets, &config),
+            client_windows(&config.quotas),
+        ),
+        quotas: Quotas::new(&config.quotas),
+        telemetry: Telemetry::default(),
         metrics: Arc::new(NodeMetrics::default()),
         topic_metrics: Mutex::default(),
         flusher,
@@ -332,7 +339,7 @@ fn link_options(config: &BrokerConfig, links: &Links) -> ConnectionOptions {
     }
 }
 
-pub(super) fn connection_limits(sockets: &SocketConfig) -> ConnectionLimits {
+pub(super) fn connection_limits(sockets: &SocketConfig, config: &BrokerConfig) -> ConnectionLimits {
     let overrides = sockets.max_connections_per_ip_overrides.iter().filter_map(|(host, max)| {
         let address = resolve(host, 0).ok()?;
         Some((address.ip(), *max))
@@ -341,6 +348,11 @@ pub(super) fn connection_limits(sockets: &SocketConfig) -> ConnectionLimits {
         total: sockets.max_connections,
         per_ip: sockets.max_connections_per_ip,
         per_ip_overrides: overrides.collect(),
+        creation_rate: sockets.connection_creation_rate.map(f64::from),
+        listeners: sockets.listener_limits.clone(),
+        // Brokers must reach each other however many clients there are.
+        protected: (config.listeners.broker.len() > 1)
+            .then(|| config.listeners.inter_broker.to_lowercase()),
     }
 }
 

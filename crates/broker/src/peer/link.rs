@@ -195,6 +195,7 @@ impl<'n> ControllerLink<'n> {
             version,
             correlation_id: 0,
             client_id: None,
+            metered: None,
         }
     }
 

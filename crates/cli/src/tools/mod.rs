@@ -3,6 +3,7 @@
 mod argparse;
 mod bootstrap;
 mod broker_api_versions;
+mod client_metrics;
 mod cluster;
 mod common;
 mod configs;
@@ -85,6 +86,7 @@ pub static TOOLS: &[Tool] = &[
         about: broker_api_versions::ABOUT,
         run: broker_api_versions::run,
     },
+    Tool { name: "kafka-client-metrics", about: client_metrics::ABOUT, run: client_metrics::run },
     Tool { name: "kafka-cluster", about: cluster::ABOUT, run: cluster::run },
     Tool { name: "kafka-transactions", about: transactions::ABOUT, run: transactions::run },
     Tool { name: "kafka-storage", about: storage::ABOUT, run: storage::run },

@@ -10,6 +10,7 @@ mod groups;
 mod log_dirs;
 mod offsets;
 mod quorum;
+mod quotas;
 mod reassignments;
 mod topics;
 mod transactions;
@@ -25,6 +26,7 @@ pub use log_dirs::{LogDir, ReplicaSize};
 pub use offsets::{CommittedOffset, ListedOffset, OffsetSpec};
 pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets, list_offsets};
 pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
+pub use quotas::{QuotaEntity, QuotaEntry, QuotaMatch};
 pub use reassignments::{ElectionType, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 pub use transactions::{

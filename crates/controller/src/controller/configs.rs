@@ -1,11 +1,11 @@
 //! AlterConfigs and IncrementalAlterConfigs, for what is kept in the metadata log: topics,
-//! brokers, groups. Log levels of brokers are the broker's own.
+//! brokers, groups, subscriptions of client metrics. Log levels of brokers are the broker's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use naru_model::config::{
     AlterTarget, ConfigChange, ConfigError, ConfigOp, Props, TopicConfig, alter, validate_broker,
-    validate_group,
+    validate_client_metrics, validate_group,
 };
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response as legacy_response;
@@ -13,6 +13,8 @@ use naru_protocol::messages::clear_elr_record::ClearElrRecord;
 use naru_protocol::messages::config_record::ConfigRecord;
 use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
 use naru_protocol::messages::incremental_alter_configs_response as incremental_response;
+
+use naru_telemetry::Subscription;
 
 use super::{AlterConfigsError, Controller};
 use crate::image::{ConfigResource, ResourceType};
@@ -22,6 +24,7 @@ use crate::topic_name;
 /// Longest value that the metadata log takes, in characters as Java counts them.
 const VALUE_LENGTH_MAX: usize = i16::MAX as usize;
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+const MATCH: &str = "match";
 const ELR_VERSION: &str = "eligible.leader.replicas.version";
 
 /// One resource's part of a request, of either kind.
@@ -154,7 +157,8 @@ impl Controller {
             ResourceType::Topic => AlterTarget::Topic,
             ResourceType::Broker => AlterTarget::Broker,
             ResourceType::Group => AlterTarget::Group,
-            ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
+            ResourceType::ClientMetrics => AlterTarget::ClientMetrics,
+            ResourceType::BrokerLogger => {
                 return Err(AlterConfigsError::UnsupportedResourceType(kind));
             }
         };
@@ -213,7 +217,16 @@ impl Controller {
                 }
                 validate_group(after, &self.config_layers().layers()).map_err(failed)
             }
-            ResourceType::BrokerLogger | ResourceType::ClientMetrics => {
+            ResourceType::ClientMetrics => {
+                if resource.name.is_empty() {
+                    return Err(AlterConfigsError::UnnamedSubscription);
+                }
+                validate_client_metrics(after).map_err(failed)?;
+                let matches = after.get(MATCH).map(String::as_str);
+                Subscription::read(None, None, matches)?;
+                Ok(())
+            }
+            ResourceType::BrokerLogger => {
                 Err(AlterConfigsError::UnsupportedResourceType(resource.kind))
             }
         }

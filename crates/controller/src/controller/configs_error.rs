@@ -4,6 +4,8 @@
 use naru_model::ErrorCode;
 use naru_model::config::ConfigError;
 
+use naru_telemetry::IllegalPattern;
+
 use crate::image::ResourceType;
 use crate::topic_name::InvalidTopicName;
 
@@ -23,6 +25,10 @@ pub enum AlterConfigsError {
     DefaultTopic,
     #[error("Default group resources are not allowed.")]
     DefaultGroup,
+    #[error("Subscription name can't be empty")]
+    UnnamedSubscription,
+    #[error("{0}")]
+    Pattern(#[from] IllegalPattern),
     #[error("{0}")]
     InvalidTopicName(#[from] InvalidTopicName),
     #[error("The topic '{0}' does not exist.")]
@@ -60,6 +66,7 @@ impl AlterConfigsError {
             | Self::UnknownOperation(..)
             | Self::DefaultTopic
             | Self::DefaultGroup
+            | Self::UnnamedSubscription
             | Self::BrokerNotANumber
             | Self::NegativeBroker => ErrorCode::InvalidRequest,
             Self::InvalidTopicName(_) => ErrorCode::InvalidTopicException,
@@ -67,6 +74,7 @@ impl AlterConfigsError {
             Self::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
             Self::Config(error) => error.code(),
             Self::BrokerConfig(error) => error.broker_code(),
+            Self::Pattern(_) => ErrorCode::InvalidConfig,
             Self::ValueTooLong | Self::BrokerMinIsrWithElr | Self::NoClusterMinIsrWithElr => {
                 ErrorCode::InvalidConfig
             }

@@ -9,6 +9,8 @@ use naru_protocol::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 
+use naru_quotas::MutationQuota;
+
 use super::create_topics::PARTITIONS_PER_REQUEST_MAX;
 use super::{Controller, TopicError};
 use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
@@ -18,6 +20,7 @@ impl Controller {
     pub fn decide_create_partitions(
         &self,
         request: &CreatePartitionsRequest,
+        quota: &mut MutationQuota,
     ) -> Decision<CreatePartitionsResponse> {
         let mut times: HashMap<&str, usize> = HashMap::new();
         for topic in &request.topics {
@@ -30,8 +33,11 @@ impl Controller {
             if twice && results.iter().any(|result| result.name == topic.name) {
                 continue;
             }
-            let added =
-                if twice { Err(TopicError::DuplicateName) } else { self.more_partitions(topic) };
+            let added = if twice {
+                Err(TopicError::DuplicateName)
+            } else {
+                self.more_partitions(topic, quota)
+            };
             // Apache Kafka answers UNKNOWN_SERVER_ERROR here; the fault is the client's.
             let added = added.and_then(|added| {
                 if records.len() + added.len() > RECORDS_PER_REQUEST_MAX {
@@ -66,6 +72,7 @@ impl Controller {
     fn more_partitions(
         &self,
         asked: &CreatePartitionsTopic,
+        quota: &mut MutationQuota,
     ) -> Result<Vec<RecordAndVersion>, TopicError> {
         let topic = self.image.topic(&asked.name).ok_or(TopicError::UnknownTopic)?;
         let current = topic.partitions.len();
@@ -85,6 +92,9 @@ impl Controller {
         }
         if i64::try_from(additional).is_ok_and(|count| count > PARTITIONS_PER_REQUEST_MAX) {
             return Err(TopicError::TooManyPartitions);
+        }
+        if !quota.admit(additional) {
+            return Err(TopicError::QuotaExceeded);
         }
         let replicas = topic.partitions.values().next().map_or(0, |p| p.replicas.len());
         let factor = i16::try_from(replicas).unwrap_or(i16::MAX);

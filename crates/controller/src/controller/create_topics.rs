@@ -9,6 +9,7 @@ use naru_protocol::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
 };
 use naru_protocol::messages::topic_record::TopicRecord;
+use naru_quotas::MutationQuota;
 
 use super::configs::config_records;
 use super::{Controller, TopicError};
@@ -26,6 +27,8 @@ pub struct CreateTopics<F> {
     pub default_partitions: i32,
     /// `default.replication.factor` of this broker.
     pub default_replication_factor: i16,
+    /// How many partitions the sender may create.
+    pub quota: MutationQuota,
     /// Where topic ids come from: random ones, never the same twice.
     pub new_id: F,
 }
@@ -42,7 +45,7 @@ impl Controller {
     pub fn decide_create_topics<F: FnMut() -> Uuid>(
         &self,
         request: &CreateTopicsRequest,
-        mut context: CreateTopics<F>,
+        context: &mut CreateTopics<F>,
     ) -> Decision<CreateTopicsResponse> {
         let refuse_all = |error: &TopicError| Decision {
             records: Vec::new(),
@@ -67,7 +70,7 @@ impl Controller {
         let mut topics = Vec::new();
         let mut created_before = 0;
         for topic in wanted {
-            match self.new_topic(topic, created_before, &mut context) {
+            match self.new_topic(topic, created_before, context) {
                 Ok(mut created) => {
                     created_before += 1;
                     records.append(&mut created.records);
@@ -108,6 +111,9 @@ impl Controller {
         let config = config_of(topic)?;
         TopicConfig::validate(&config, &self.config_layers().layers())?;
         let partitions = self.new_partitions(topic, created_before, context)?;
+        if !context.quota.admit(partitions.len()) {
+            return Err(TopicError::QuotaExceeded);
+        }
         let id = (context.new_id)();
         let replication_factor = partitions.first().map_or(0, |p| p.replicas.len());
         let result = CreatableTopicResult {

@@ -6,6 +6,7 @@ use naru_model::Uuid;
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 use naru_protocol::messages::remove_topic_record::RemoveTopicRecord;
+use naru_quotas::MutationQuota;
 
 use super::{Controller, TopicError};
 use crate::records::{Decision, RecordAndVersion};
@@ -17,6 +18,7 @@ impl Controller {
     pub fn decide_delete_topics(
         &self,
         request: &DeleteTopicsRequest,
+        quota: &mut MutationQuota,
     ) -> Decision<DeleteTopicsResponse> {
         let mut asked = Asked::default();
         for name in &request.topic_names {
@@ -74,6 +76,11 @@ impl Controller {
         }
         let mut records = Vec::new();
         for (id, name, _) in found.into_values().filter(|(_, _, twice)| !twice) {
+            let partitions = self.image.topic_by_id(id).map_or(0, |topic| topic.partitions.len());
+            if !quota.admit(partitions) {
+                responses.push(result(Some(name), id, Some(&TopicError::QuotaExceeded)));
+                continue;
+            }
             records.push(RecordAndVersion::newest(RemoveTopicRecord { topic_id: id }));
             responses.push(result(Some(name), id, None));
         }

@@ -11,6 +11,7 @@ mod acls;
 mod alter_partition;
 mod broker_error;
 mod changes;
+mod client_quotas;
 mod configs;
 mod configs_error;
 mod create_partitions;
@@ -47,6 +48,7 @@ use crate::topic_name;
 
 pub use acls::AclError;
 pub use broker_error::BrokerError;
+pub use client_quotas::ClientQuotaError;
 pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;
 pub use elect_leaders::ElectionError;

@@ -25,6 +25,8 @@ pub enum TopicError {
     TooManyPartitions,
     #[error("Unable to perform excessively large batch operation.")]
     TooManyRecords,
+    #[error("The throttling quota has been exceeded.")]
+    QuotaExceeded,
     #[error("Null value not supported for topic configs: {0}")]
     NullConfig(String),
     #[error("{0}")]
@@ -137,6 +139,7 @@ impl TopicError {
             | Self::FewerPartitions { .. } => ErrorCode::InvalidPartitions,
             Self::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
             Self::UnknownTopicId => ErrorCode::UnknownTopicId,
+            Self::QuotaExceeded => ErrorCode::ThrottlingQuotaExceeded,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct MetadataDelta {
     pub features_changed: bool,
     /// Whether producer ids were handed out.
     pub producer_ids_changed: bool,
+    /// Whether a client quota changed.
+    pub client_quotas_changed: bool,
     /// Whether anything else changed: controllers, quotas, ACLs, credentials, tokens.
     pub other_changed: bool,
 }
@@ -36,6 +38,7 @@ impl MetadataDelta {
         let mut delta = Self {
             features_changed: before.features() != after.features(),
             producer_ids_changed: before.next_producer_id() != after.next_producer_id(),
+            client_quotas_changed: true,
             other_changed: true,
             ..Self::default()
         };

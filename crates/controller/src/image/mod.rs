@@ -5,13 +5,13 @@
 //! `to_records` gives records that make an equal image again: the contents of a snapshot.
 //!
 //! Invariants: a topic's name and id lead to the same topic; every partition belongs to a topic;
-//! a broker's epoch is the offset of its registration. Records whose meaning is not served yet
-//! (quotas) are kept and written into snapshots, never dropped; the index of ACLs holds
-//! what the kept records say.
+//! a broker's epoch is the offset of its registration. Records that nothing here reads are kept and
+//! written into snapshots, never dropped; the index of ACLs holds what the kept records say.
 
 mod access;
 mod apply;
 mod broker;
+pub(crate) mod client_quotas;
 mod delta;
 mod layers;
 mod other;
@@ -29,6 +29,7 @@ use naru_security::acl::AclSet;
 
 pub use apply::ReplayError;
 pub use broker::{BrokerImage, ControllerImage, Endpoint, VersionRange};
+pub use client_quotas::DescribeQuotasError;
 pub use delta::MetadataDelta;
 pub use layers::ConfigLayers;
 pub use resource::{ConfigResource, ResourceType};

@@ -57,6 +57,7 @@ impl MetadataImage {
             return false;
         };
         delta.other_changed = true;
+        delta.client_quotas_changed |= matches!(record, MetadataRecord::ClientQuotaRecord(_));
         let before = match change {
             Change::Keep(key) => self.other.insert(key, record.clone()),
             Change::Remove(key) => self.other.remove(&key),

@@ -54,6 +54,8 @@ pub enum AlterTarget {
     Broker,
     /// A group.
     Group,
+    /// A subscription of client metrics.
+    ClientMetrics,
 }
 
 /// One asked change.
@@ -113,6 +115,7 @@ fn entries_after(
     let row = match target {
         AlterTarget::Topic => tables::topic().row(name),
         AlterTarget::Group => tables::group().row(name),
+        AlterTarget::ClientMetrics => tables::client_metrics().row(name),
         AlterTarget::Broker => {
             Some(broker_row(name).ok_or_else(|| ConfigError::UnknownBrokerKey(name.to_owned()))?)
         }
@@ -212,6 +215,26 @@ pub fn validate_group(group: &Props, layers: &Layers<'_>) -> Result<(), ConfigEr
             if (word == "min" && value < limit) || (word == "max" && value > limit) {
                 return Err(ConfigError::GroupBound { key: row.name.to_owned(), relation, bound });
             }
+        }
+    }
+    Ok(())
+}
+
+/// Judges what is to be set on a subscription of client metrics, but for its patterns.
+///
+/// # Errors
+/// The first thing that is wrong, in Kafka's words.
+pub fn validate_client_metrics(props: &Props) -> Result<(), ConfigError> {
+    if let Some(name) = props.keys().find(|name| tables::client_metrics().row(name).is_none()) {
+        return Err(ConfigError::UnknownClientMetricsKey(name.clone()));
+    }
+    for row in tables::client_metrics().rows() {
+        let Some(text) = props.get(row.name) else { continue };
+        let value = row.check(text)?;
+        if let super::ConfigValue::Integer(interval) = value
+            && !(100..=3_600_000).contains(&interval)
+        {
+            return Err(ConfigError::PushInterval(interval));
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use super::quorum_config::QuorumConfig;
 use super::share_groups::{ShareCoordinatorConfig, ShareGroupsConfig};
 use super::share_partitions::SharePartitionsConfig;
 use super::streams_groups::StreamsGroupsConfig;
+use super::tables;
 use super::tokens::TokensConfig;
 use super::topic_config::{Durability, TopicConfig};
 use crate::BrokerId;
@@ -40,6 +41,8 @@ pub struct BrokerConfig {
     pub throttle: ReplicationThrottle,
     /// Sockets and connections.
     pub sockets: SocketConfig,
+    /// Client quotas and metrics.
+    pub quotas: QuotaConfig,
     /// Data directories and the chores of the log.
     pub log: LogManagerConfig,
     /// The metadata log.
@@ -87,10 +90,38 @@ pub struct SocketConfig {
     pub max_connections_per_ip_overrides: BTreeMap<String, usize>,
     /// Threads that serve connections.
     pub network_threads: usize,
+    /// `max.connection.creation.rate`; `None` is without limit.
+    pub connection_creation_rate: Option<i32>,
+    /// What is set for single listeners, by their names in lower case.
+    pub listener_limits: BTreeMap<String, ListenerLimits>,
     /// Request bytes held at once; `None` leaves it to the server.
     pub queued_max_request_bytes: Option<usize>,
     /// How long a request of the broker's own waits.
     pub request_timeout_ms: u64,
+}
+
+/// Limits on the connections of one listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Most connections.
+    pub max_connections: Option<usize>,
+    /// Most new connections a second.
+    pub creation_rate: Option<i32>,
+}
+
+/// How clients are held to their quotas, and what they may push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaConfig {
+    /// Windows that the rates of clients are taken over.
+    pub windows: u32,
+    /// How long one of them is, in milliseconds.
+    pub window_ms: i64,
+    /// Windows that changes of the cluster are counted over.
+    pub controller_windows: u32,
+    /// How long one of them is, in milliseconds.
+    pub controller_window_ms: i64,
+    /// Largest push of metrics.
+    pub telemetry_bytes_max: usize,
 }
 
 /// Data directories and the chores of the log.
@@ -263,7 +294,8 @@ impl BrokerConfig {
             cluster: ClusterConfig::read(&read)?,
             replication: ReplicationConfig::read(&read)?,
             throttle: ReplicationThrottle::resolve(layers)?,
-            sockets: SocketConfig::read(&read)?,
+            sockets: SocketConfig::resolve(layers)?,
+            quotas: QuotaConfig::read(&read)?,
             metadata_log: MetadataLogConfig::read(&read, &log)?,
             topics: TopicDefaults {
                 auto_create: read.flag("auto.create.topics.enable")?,
@@ -328,7 +360,8 @@ impl SocketConfig {
     /// # Errors
     /// When a value does not fit its key; the checks at the change keep that out.
     pub fn resolve(layers: &Layers<'_>) -> Result<Self, ConfigError> {
-        Self::read(&Reader::broker(*layers))
+        let listener_limits = listener_limits(layers)?;
+        Ok(Self { listener_limits, ..Self::read(&Reader::broker(*layers))? })
     }
 
     fn read(read: &Reader<'_>) -> Result<Self, ConfigError> {
@@ -347,9 +380,26 @@ impl SocketConfig {
             max_connections: read.size("max.connections")?,
             max_connections_per_ip: read.size("max.connections.per.ip")?,
             max_connections_per_ip_overrides: ip_overrides(read)?,
+            connection_creation_rate: Some(read.int("max.connection.creation.rate")?)
+                .filter(|rate| *rate < i32::MAX),
+            listener_limits: BTreeMap::new(),
             network_threads: read.size("num.network.threads")?,
             queued_max_request_bytes: buffer("queued.max.request.bytes")?.filter(|n| *n > 0),
             request_timeout_ms: non_negative(read, "request.timeout.ms")?,
+        })
+    }
+}
+
+impl QuotaConfig {
+    fn read(read: &Reader<'_>) -> Result<Self, ConfigError> {
+        let count = |name| read.int(name).map(i32::unsigned_abs);
+        let ms = |name| read.long(name).map(|seconds| seconds.saturating_mul(1000));
+        Ok(Self {
+            windows: count("quota.window.num")?,
+            window_ms: ms("quota.window.size.seconds")?,
+            controller_windows: count("controller.quota.window.num")?,
+            controller_window_ms: ms("controller.quota.window.size.seconds")?,
+            telemetry_bytes_max: read.size("telemetry.max.bytes")?,
         })
     }
 }
@@ -530,6 +580,35 @@ fn node_id(read: &Reader<'_>) -> Result<BrokerId, ConfigError> {
         return Err(ConfigError::node(KEY, format!("{id} and broker.id {old} differ; keep one")));
     }
     Ok(BrokerId(id))
+}
+
+/// What `listener.name.<listener>.max.connections` and `max.connection.creation.rate` say.
+fn listener_limits(layers: &Layers<'_>) -> Result<BTreeMap<String, ListenerLimits>, ConfigError> {
+    let mut limits: BTreeMap<String, ListenerLimits> = BTreeMap::new();
+    // The nearest layer is read last and counts.
+    for (key, text) in [layers.file, layers.cluster, layers.broker].into_iter().flatten() {
+        let Some((listener, name)) =
+            key.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.'))
+        else {
+            continue;
+        };
+        let row = match name {
+            "max.connections" | "max.connection.creation.rate" => tables::broker().row(name),
+            _ => None,
+        };
+        let Some(super::ConfigValue::Integer(value)) =
+            row.map(|row| row.check(text)).transpose()?
+        else {
+            continue;
+        };
+        let limit = limits.entry(listener.to_lowercase()).or_default();
+        if name == "max.connections" {
+            limit.max_connections = usize::try_from(value).ok();
+        } else {
+            limit.creation_rate = i32::try_from(value).ok().filter(|rate| *rate < i32::MAX);
+        }
+    }
+    Ok(limits)
 }
 
 fn ip_overrides(read: &Reader<'_>) -> Result<BTreeMap<String, usize>, ConfigError> {

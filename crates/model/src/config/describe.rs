@@ -107,6 +107,11 @@ impl Layers<'_> {
         self.describe_own(tables::group(), group, ConfigSource::Group)
     }
 
+    /// What is set on a subscription of client metrics.
+    pub fn describe_client_metrics(&self, own: &Props) -> Vec<Described> {
+        self.describe_own(tables::client_metrics(), own, ConfigSource::ClientMetrics)
+    }
+
     fn describe_own(
         &self,
         table: &tables::Table,

@@ -37,6 +37,12 @@ pub enum ConfigError {
     /// No group config has this name.
     #[error("Unknown group config name: {0}")]
     UnknownGroupKey(String),
+    /// No config of client metrics has this name.
+    #[error("Unknown client metrics configuration: {0}")]
+    UnknownClientMetricsKey(String),
+    /// Clients are not asked to push so often, or so seldom.
+    #[error("Invalid value {0} for interval.ms, interval must be between 100 and 3600000 (1 hour)")]
+    PushInterval(i64),
     /// Broker keys that only a restart can change.
     #[error("Cannot update these configs dynamically: [{0}]")]
     NotDynamic(String),
@@ -123,6 +129,8 @@ impl ConfigError {
             | Self::NotClusterWide(_)
             | Self::NeedsListenerPrefix(_)
             | Self::DuplicateKeys
+            | Self::UnknownClientMetricsKey(_)
+            | Self::PushInterval(_)
             | Self::NullValue(_) => ErrorCode::InvalidRequest,
             Self::Value { .. }
             | Self::Entries { .. }

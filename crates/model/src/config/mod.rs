@@ -29,10 +29,13 @@ mod tables;
 mod tokens;
 mod topic_config;
 
-pub use alter::{AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_group};
+pub use alter::{
+    AlterTarget, ConfigChange, ConfigOp, alter, validate_broker, validate_client_metrics,
+    validate_group,
+};
 pub use broker_config::{
-    BrokerConfig, FetchConfig, GroupsConfig, LogManagerConfig, MetadataLogConfig, OffsetsConfig,
-    SocketConfig, TopicDefaults, TransactionsConfig,
+    BrokerConfig, FetchConfig, GroupsConfig, ListenerLimits, LogManagerConfig, MetadataLogConfig,
+    OffsetsConfig, QuotaConfig, SocketConfig, TopicDefaults, TransactionsConfig,
 };
 pub use check::ConfigValue;
 pub use cleaner_config::CleanerConfig;
@@ -51,7 +54,10 @@ pub use row::{ConfigKind, ConfigRow, Default as ConfigDefault, Scope, Status, Va
 pub use share_groups::{ShareCoordinatorConfig, ShareGroupOwn, ShareGroupsConfig};
 pub use share_partitions::{ShareGroupLimits, ShareOffsetReset, SharePartitionsConfig};
 pub use streams_groups::{StreamsGroupOwn, StreamsGroupsConfig};
-pub use tables::{Table, broker as broker_table, group as group_table, topic as topic_table};
+pub use tables::{
+    Table, broker as broker_table, client_metrics as client_metrics_table, group as group_table,
+    topic as topic_table,
+};
 pub use tokens::{Secret, TokensConfig};
 pub use topic_config::{
     CleanupPolicy, Durability, ThrottledReplicas, TimestampType, TopicCompression, TopicConfig,

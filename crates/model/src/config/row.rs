@@ -127,14 +127,12 @@ pub(super) const TRANSACTIONS: Status = Status::NotYet("transactions");
 pub(super) const TIERED: Status = Status::NotYet("tiered storage");
 pub(super) const SECURITY: Status = Status::NotYet("security");
 pub(super) const KERBEROS: Status = Status::NotYet("Kerberos");
-pub(super) const QUOTAS: Status = Status::NotYet("quotas");
 pub(super) const QUEUED: Status = Status::NotYet("a limit on the bytes of waiting requests");
 pub(super) const LZ4_LEVEL: Status = Status::NoMeaning("lz4 has one level here, the fast one");
 pub(super) const PREALLOCATION: Status =
     Status::NoMeaning("segment files grow as they are written, without cost");
 pub(super) const BACKLOG: Status =
     Status::NoMeaning("the queue always has room for a burst of clients");
-pub(super) const CLIENT_METRICS: Status = Status::NotYet("client metrics");
 pub(super) const JAVA: Status = Status::NoMeaning("no Java class can be loaded here");
 pub(super) const THREADS: Status =
     Status::NoMeaning("no thread pool to size: one task serves each connection");

@@ -6,6 +6,7 @@ use naru_controller::controller::{BrokerSessions, CreateTopics, RegisterBroker};
 use naru_controller::{Controller, RecordAndVersion};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::metadata::MetadataRecord;
+use naru_quotas::MutationQuota;
 
 use super::CLUSTER;
 use crate::message::{ControllerRequest, ControllerResponse};
@@ -62,17 +63,19 @@ pub(super) fn decide(
         }
         ControllerRequest::CreateTopics(request) => {
             let random = &mut *deciding.random;
-            let context = CreateTopics {
+            let mut context = CreateTopics {
+                quota: MutationQuota::unlimited(),
                 default_partitions: 1,
                 default_replication_factor: 1,
                 new_id: || Uuid(u128::from(random.any()) << 32 | 1),
             };
-            let decision = controller.decide_create_topics(request, context);
+            let decision = controller.decide_create_topics(request, &mut context);
             let codes = decision.response.topics.iter().map(|topic| topic.error_code);
             (decision.records, done(codes), true)
         }
         ControllerRequest::DeleteTopics(request) => {
-            let decision = controller.decide_delete_topics(request);
+            let decision =
+                controller.decide_delete_topics(request, &mut MutationQuota::unlimited());
             let codes = decision.response.responses.iter().map(|topic| topic.error_code);
             (decision.records, done(codes), true)
         }

@@ -18,6 +18,7 @@ const DIRECTORY: &str = "replica_directory_id";
 const NUMBERS: &[&str] = &[
     "port",
     "session_id",
+    "throttle_time_ms",
     "log_append_time_ms",
     // Of a producer: its last marker is stamped with the broker's time.
     "last_timestamp",

@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod kill;
 mod log_dirs;
+mod quotas;
 mod restart;
 mod security;
 mod stream;
@@ -69,6 +70,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "SCRAM, PLAIN, TLS, client certificates and ACLs, by Java's tools and librdkafka",
         alone: false,
         run: security::run,
+    },
+    Scenario {
+        name: "quotas",
+        about: "quotas, limits of connections and client metrics, by Java and librdkafka",
+        alone: false,
+        run: quotas::run,
     },
     Scenario {
         name: "stream",

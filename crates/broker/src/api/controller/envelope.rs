@@ -84,6 +84,7 @@ fn unpack(
         version: header.api_version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
+        metered: None,
     };
     Some((inner, reader.rest()))
 }

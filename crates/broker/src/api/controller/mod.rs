@@ -6,6 +6,7 @@
 
 pub(crate) mod acls;
 pub(crate) mod brokers;
+pub(crate) mod client_quotas;
 pub(crate) mod cluster;
 pub(crate) mod configs;
 pub(crate) mod envelope;

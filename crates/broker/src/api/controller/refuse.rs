@@ -6,6 +6,8 @@ use naru_model::ErrorCode;
 use naru_protocol::Request;
 use naru_protocol::messages::add_raft_voter_request::AddRaftVoterRequest;
 use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use naru_protocol::messages::alter_client_quotas_request::AlterClientQuotasRequest;
+use naru_protocol::messages::alter_client_quotas_response::{EntityData, EntryData};
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
@@ -154,6 +156,28 @@ impl Refuse for AlterUserScramCredentialsRequest {
     fn about(&self) -> String {
         let deleted = self.deletions.iter().map(|one| one.name.as_str());
         list(deleted.chain(self.upsertions.iter().map(|one| one.name.as_str())))
+    }
+}
+
+impl Refuse for AlterClientQuotasRequest {
+    fn refuse(&self, error: ErrorCode) -> Self::Response {
+        let refused = self.entries.iter().map(|entry| EntryData {
+            error_code: error.code(),
+            error_message: acl_message(error),
+            entity: entry
+                .entity
+                .iter()
+                .map(|part| EntityData {
+                    entity_type: part.entity_type.clone(),
+                    entity_name: part.entity_name.clone(),
+                })
+                .collect(),
+        });
+        Self::Response { entries: refused.collect(), ..Default::default() }
+    }
+
+    fn about(&self) -> String {
+        format!("{:?}", self.entries)
     }
 }
 

@@ -17,6 +17,10 @@ use crate::security::{Operation, Resource};
 
 /// What goes with TOPIC_AUTHORIZATION_FAILED.
 const NOT_AUTHORIZED: &str = "Topic authorization failed.";
+/// First versions whose clients understand THROTTLING_QUOTA_EXCEEDED (KIP-599).
+const STRICT_CREATION_SINCE: i16 = 6;
+const STRICT_DELETION_SINCE: i16 = 5;
+const STRICT_PARTITIONS_SINCE: i16 = 3;
 /// First version whose clients know that topic deletion can be switched off.
 const DELETION_DISABLED_SINCE: i16 = 3;
 
@@ -26,15 +30,19 @@ pub(crate) async fn create(
 ) -> Result<CreateTopicsResponse, ErrorCode> {
     let refused = keep_creatable(&context, &mut request);
     let node = context.node.clone();
+    let asking = context.clone();
     let decided = context.node.metadata().decide(move |deciding| {
         let topics = &node.config().topics;
-        let settings = CreateTopics {
+        let mut settings = CreateTopics {
+            quota: asking.mutations(asking.version >= STRICT_CREATION_SINCE),
             default_partitions: topics.num_partitions,
             default_replication_factor: i16::try_from(topics.default_replication_factor)
                 .unwrap_or(i16::MAX),
             new_id: || Uuid::from_random(node.random()),
         };
-        deciding.controller.decide_create_topics(&request, settings)
+        let mut decision = deciding.controller.decide_create_topics(&request, &mut settings);
+        decision.response.throttle_time_ms = asking.mutated(&settings.quota);
+        decision
     });
     let mut response = decided.await?;
     for topic in response.topics.iter_mut().filter(|topic| topic.error_code == 0) {
@@ -123,10 +131,14 @@ pub(crate) async fn delete(
         }));
     }
     let refused = keep_deletable(&context, &mut request);
-    let decided = context
-        .node
-        .metadata()
-        .decide(move |deciding| deciding.controller.decide_delete_topics(&request));
+    let asking = context.clone();
+    let decided = context.node.metadata().decide(move |deciding| {
+        let strict = asking.version >= STRICT_DELETION_SINCE;
+        let mut quota = asking.mutations(strict);
+        let mut decision = deciding.controller.decide_delete_topics(&request, &mut quota);
+        decision.response.throttle_time_ms = asking.mutated(&quota);
+        decision
+    });
     let mut response = decided.await?;
     response.responses.extend(refused);
     Ok(response)
@@ -145,10 +157,14 @@ pub(crate) async fn create_partitions(
             ..Default::default()
         })
         .collect();
-    let decided = context
-        .node
-        .metadata()
-        .decide(move |deciding| deciding.controller.decide_create_partitions(&request));
+    let asking = context.clone();
+    let decided = context.node.metadata().decide(move |deciding| {
+        let strict = asking.version >= STRICT_PARTITIONS_SINCE;
+        let mut quota = asking.mutations(strict);
+        let mut decision = deciding.controller.decide_create_partitions(&request, &mut quota);
+        decision.response.throttle_time_ms = asking.mutated(&quota);
+        decision
+    });
     let mut response = decided.await?;
     response.results.extend(refused);
     Ok(response)

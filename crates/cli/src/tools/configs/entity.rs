@@ -26,8 +26,10 @@ const KINDS: [(&str, Option<ResourceKind>, &str, &str); 8] = [
     ("ips", None, "ip", "ip-defaults"),
 ];
 
-/// Reads `--entity-type` and `--entity-name`, or the options that stand for both.
-pub(super) fn read(p: &Parsed) -> Result<Entity, String> {
+/// Reads `--entity-type` and `--entity-name`, or the options that stand for both. There is one
+/// entity but for quotas of a user's client: then the user comes first. `args` is the whole command
+/// line, whose order says which type a name belongs to.
+pub(super) fn read(p: &Parsed, args: &[String]) -> Result<Vec<Entity>, String> {
     let mut found: Vec<Entity> = Vec::new();
     for (plural, kind, option, default) in KINDS {
         found.extend(p.all(option).map(|name| Entity {
@@ -40,7 +42,7 @@ pub(super) fn read(p: &Parsed) -> Result<Entity, String> {
         }
     }
     let types: Vec<&str> = p.all("entity-type").collect();
-    let mut names = p.all("entity-name");
+    let mut names = names_in_order(args).into_iter();
     for wanted in types {
         let known = KINDS.iter().find(|(plural, ..)| *plural == wanted);
         let (plural, kind, ..) = known.ok_or_else(|| {
@@ -51,19 +53,19 @@ pub(super) fn read(p: &Parsed) -> Result<Entity, String> {
                  --bootstrap-server or --bootstrap-controller argument"
             )
         })?;
-        let name = if p.has("entity-default") {
-            Some(String::new())
-        } else {
-            names.next().map(str::to_owned)
-        };
-        found.push(Entity { plural, kind: *kind, name });
+        found.push(Entity { plural, kind: *kind, name: names.next() });
     }
-    let mut found = found.into_iter();
-    let entity = found.next().ok_or("At least one entity type must be specified")?;
-    if found.next().is_some() {
-        return Err("Only one entity type can be handled at a time".to_owned());
-    }
-    if p.has("alter") && entity.name.is_none() {
+    // A user comes before its client.
+    found.sort_by_key(|entity| entity.plural == "clients");
+    let plurals: Vec<&str> = found.iter().map(|entity| entity.plural).collect();
+    let entity = match plurals.as_slice() {
+        [] => return Err("At least one entity type must be specified".to_owned()),
+        [_] | ["users", "clients"] => &found[0],
+        _ => return Err("Only one entity type can be handled at a time".to_owned()),
+    };
+    if p.has("alter")
+        && let Some(entity) = found.iter().find(|entity| entity.name.is_none())
+    {
         return Err("An entity name must be specified with --alter of ".to_owned() + entity.plural);
     }
     if let (Some(ResourceKind::Broker | ResourceKind::BrokerLogger), Some(name)) =
@@ -76,7 +78,24 @@ pub(super) fn read(p: &Parsed) -> Result<Entity, String> {
             "The entity name for {plural} must be a valid integer broker id, found: {name}"
         ));
     }
-    Ok(entity)
+    Ok(found)
+}
+
+/// What `--entity-name` and `--entity-default` say, in their order; the default is empty.
+fn names_in_order(args: &[String]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let word = arg.trim_start_matches('-');
+        if let Some(name) = word.strip_prefix("entity-name=") {
+            names.push(name.to_owned());
+        } else if word == "entity-name" {
+            names.extend(args.next().cloned());
+        } else if word == "entity-default" {
+            names.push(String::new());
+        }
+    }
+    names
 }
 
 impl Entity {
@@ -94,10 +113,6 @@ impl Entity {
 
     pub(super) fn resource(&self) -> Option<ConfigResource> {
         Some(ConfigResource { kind: self.kind?, name: self.name.clone().unwrap_or_default() })
-    }
-
-    pub(super) fn not_served(&self) -> String {
-        format!("Quotas and credentials of {} are not served by this tool yet", self.plural)
     }
 
     fn is_default(&self) -> bool {
@@ -131,8 +146,27 @@ mod tests {
     use super::*;
 
     fn entity(line: &str) -> Result<Entity, String> {
+        entities(line).map(|entities| entities[0].clone())
+    }
+
+    fn entities(line: &str) -> Result<Vec<Entity>, String> {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        read(&crate::options::parse(ROWS, &args).unwrap())
+        read(&crate::options::parse(ROWS, &args).unwrap(), &args)
+    }
+
+    #[test]
+    fn a_user_and_its_client_may_be_named_together() {
+        let names = |line| {
+            let found = entities(line).unwrap();
+            found.into_iter().map(|one| (one.plural, one.name)).collect::<Vec<_>>()
+        };
+        let both = [("users", Some("u".to_owned())), ("clients", Some(String::new()))];
+        assert_eq!(names("--user u --client-defaults"), both);
+        let long = "--entity-type clients --entity-default --entity-type users --entity-name u";
+        assert_eq!(names(long), both);
+        let all = [("users", Some("u".to_owned())), ("clients", None)];
+        assert_eq!(names("--entity-type users --entity-name u --entity-type clients"), all);
+        assert!(entities("--user u --ip 1.2.3.4").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod entity;
 mod pairs;
+mod quotas;
 
 use std::path::Path;
 
@@ -112,9 +113,9 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
         }
     };
     let admin = Admin::new(FACE.admin_config(&p, &servers, streams)?);
-    let outcome = match entity::read(&p) {
-        Ok(entity) if p.has("alter") => block_on(alter(&p, &admin, &entity, streams)),
-        Ok(entity) => block_on(describe(&p, &admin, &entity, streams)),
+    let outcome = match entity::read(&p, args) {
+        Ok(entities) if p.has("alter") => block_on(alter(&p, &admin, &entities, streams)),
+        Ok(entities) => block_on(describe(&p, &admin, &entities, streams)),
         Err(text) => Err(Failure::Words(text)),
     };
     match outcome {
@@ -137,7 +138,7 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
 async fn alter(
     p: &Parsed,
     admin: &Admin,
-    entity: &Entity,
+    entities: &[Entity],
     streams: &mut Streams,
 ) -> Result<(), Failure> {
     let mut changes: Vec<(String, AlterOp)> = Vec::new();
@@ -159,7 +160,17 @@ async fn alter(
                     specified with --alter";
         return Err(Failure::Words(text.to_owned()));
     }
-    let resource = entity.resource().ok_or_else(|| Failure::Words(entity.not_served()))?;
+    let resource = entities.first().and_then(|entity| Some((entity, entity.resource()?)));
+    let Some((entity, resource)) = resource else {
+        let (mut set, mut removed) = (Vec::new(), Vec::new());
+        for (name, change) in changes {
+            match change {
+                AlterOp::Set(value) => set.push((name, value)),
+                _ => removed.push(name),
+            }
+        }
+        return quotas::alter(admin, entities, &set, &removed, streams).await;
+    };
     admin.alter_configs(&resource, &changes, false).await?;
     streams.line(entity.updated());
     Ok(())
@@ -168,9 +179,13 @@ async fn alter(
 async fn describe(
     p: &Parsed,
     admin: &Admin,
-    entity: &Entity,
+    named: &[Entity],
     streams: &mut Streams,
 ) -> Result<(), Failure> {
+    let Some(entity) = named.first() else { return Ok(()) };
+    if entity.kind.is_none() {
+        return Ok(quotas::describe(admin, named, streams).await?);
+    }
     let entities: Vec<Entity> = match (&entity.name, entity.kind) {
         (None, Some(ResourceKind::Topic)) => {
             let mut topics = admin.list_topics().await?;
@@ -200,7 +215,7 @@ async fn describe(
         _ => vec![entity.clone()],
     };
     for entity in entities {
-        let resource = entity.resource().ok_or_else(|| Failure::Words(entity.not_served()))?;
+        let Some(resource) = entity.resource() else { continue };
         describe_one(p, admin, &entity, &resource, streams).await?;
     }
     Ok(())

@@ -15,6 +15,7 @@ use naru_protocol::messages::broker_registration_request::BrokerRegistrationRequ
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::unregister_broker_request::UnregisterBrokerRequest;
+use naru_quotas::MutationQuota;
 use proptest::prelude::*;
 
 use super::brokers::{Live, registration};
@@ -191,7 +192,12 @@ impl World {
             Step::Delete { topic } => {
                 let topic_names = vec![TOPICS[topic].to_owned()];
                 let ask = DeleteTopicsRequest { topic_names, ..DeleteTopicsRequest::default() };
-                let records = self.live.cluster.controller.decide_delete_topics(&ask).records;
+                let records = self
+                    .live
+                    .cluster
+                    .controller
+                    .decide_delete_topics(&ask, &mut MutationQuota::unlimited())
+                    .records;
                 self.live.cluster.commit(records);
             }
             Step::MinIsr { topic, min } => {

@@ -2,6 +2,7 @@
 
 mod acls;
 mod brokers;
+mod client_quotas;
 mod configs;
 mod directories;
 mod features;
@@ -24,6 +25,7 @@ use naru_protocol::messages::create_topics_request::{
 };
 use naru_protocol::messages::create_topics_response::CreatableTopicResult;
 use naru_protocol::metadata::MetadataRecord;
+use naru_quotas::MutationQuota;
 
 use super::*;
 use crate::records::RecordAndVersion;
@@ -116,7 +118,8 @@ impl Cluster {
 
     pub(super) fn create(&mut self, request: &CreateTopicsRequest) -> Vec<CreatableTopicResult> {
         let mut next_id = self.next_id;
-        let context = CreateTopics {
+        let mut context = CreateTopics {
+            quota: MutationQuota::unlimited(),
             default_partitions: 1,
             default_replication_factor: 1,
             new_id: || {
@@ -124,7 +127,7 @@ impl Cluster {
                 Uuid(next_id)
             },
         };
-        let decision = self.controller.decide_create_topics(request, context);
+        let decision = self.controller.decide_create_topics(request, &mut context);
         self.next_id = next_id;
         self.commit(decision.records);
         decision.response.topics

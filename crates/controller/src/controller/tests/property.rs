@@ -9,6 +9,7 @@ use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use naru_quotas::MutationQuota;
 use proptest::prelude::*;
 
 use super::*;
@@ -64,13 +65,15 @@ fn run(cluster: &mut Cluster, step: Step) {
             let topics =
                 vec![CreatePartitionsTopic { name: name(topic), count, assignments: None }];
             let ask = CreatePartitionsRequest { topics, ..CreatePartitionsRequest::default() };
-            let decision = cluster.controller.decide_create_partitions(&ask);
+            let decision =
+                cluster.controller.decide_create_partitions(&ask, &mut MutationQuota::unlimited());
             cluster.commit(decision.records);
         }
         Step::Delete { topic } => {
             let topic_names = vec![name(topic)];
             let ask = DeleteTopicsRequest { topic_names, ..DeleteTopicsRequest::default() };
-            let decision = cluster.controller.decide_delete_topics(&ask);
+            let decision =
+                cluster.controller.decide_delete_topics(&ask, &mut MutationQuota::unlimited());
             cluster.commit(decision.records);
         }
         Step::Configure { topic, op, key, value } => {

@@ -8,6 +8,7 @@ use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::list_partition_reassignments_request::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics,
 };
+use naru_quotas::MutationQuota;
 
 use super::brokers::{Live, directory, seats};
 
@@ -198,7 +199,8 @@ fn a_topic_is_deleted_on_its_way() {
     live.reassign("t", Some(&[2]), true);
     let topic_names = vec!["t".to_owned()];
     let ask = DeleteTopicsRequest { topic_names, ..DeleteTopicsRequest::default() };
-    let records = live.cluster.controller.decide_delete_topics(&ask).records;
+    let records =
+        live.cluster.controller.decide_delete_topics(&ask, &mut MutationQuota::unlimited()).records;
     live.cluster.commit(records);
     assert_eq!(live.ongoing(None), []);
 }

@@ -5,6 +5,7 @@ use naru_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
 };
 use naru_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use naru_quotas::MutationQuota;
 
 use super::*;
 
@@ -96,7 +97,10 @@ fn names_are_refused_in_kafkas_words() {
 fn a_deleted_name_collides_no_more() {
     let mut cluster = Cluster::with_brokers(&[1]);
     cluster.create(&request(vec![topic("a.b", 1, 1)]));
-    let records = cluster.controller.decide_delete_topics(&by_name(&["a.b"])).records;
+    let records = cluster
+        .controller
+        .decide_delete_topics(&by_name(&["a.b"]), &mut MutationQuota::unlimited())
+        .records;
     cluster.commit(records);
     let [result] = cluster.create(&request(vec![topic("a_b", 1, 1)])).try_into().unwrap();
     assert_eq!(result.error_code, 0);
@@ -173,7 +177,8 @@ fn partitions_grow_and_never_shrink() {
     let mut cluster = Cluster::with_brokers(&[1]);
     cluster.create(&request(vec![topic("m", 2, 1)]));
     let check = |request, code, text: &str| {
-        let decision = cluster.controller.decide_create_partitions(&request);
+        let decision =
+            cluster.controller.decide_create_partitions(&request, &mut MutationQuota::unlimited());
         assert_eq!(decision.records, []);
         let result = &decision.response.results[0];
         assert_eq!(ErrorCode::from_code(result.error_code), code);
@@ -198,7 +203,9 @@ fn partitions_grow_and_never_shrink() {
     let many = "Excessively large number of partitions per request.";
     check(more("m", i32::MAX, None), ErrorCode::PolicyViolation, many);
 
-    let decision = cluster.controller.decide_create_partitions(&more("m", 5, None));
+    let decision = cluster
+        .controller
+        .decide_create_partitions(&more("m", 5, None), &mut MutationQuota::unlimited());
     assert_eq!(decision.response.results[0].error_code, 0);
     cluster.commit(decision.records);
     let image = cluster.controller.image();
@@ -215,7 +222,8 @@ fn a_topic_is_deleted_with_its_configuration() {
     let mut cluster = Cluster::with_brokers(&[1]);
     let made = cluster.create(&request(vec![with_config("d", &[("retention.ms", Some("5"))])]));
     cluster.controller.publish();
-    let decision = cluster.controller.decide_delete_topics(&by_name(&["d"]));
+    let decision =
+        cluster.controller.decide_delete_topics(&by_name(&["d"]), &mut MutationQuota::unlimited());
     assert_eq!(decision.response.responses[0].topic_id, made[0].topic_id);
     cluster.commit(decision.records);
     let published = cluster.controller.publish();
@@ -233,7 +241,8 @@ fn deletions_that_say_too_much_or_too_little_are_refused() {
         |name: Option<&str>, topic_id| DeleteTopicState { name: name.map(str::to_owned), topic_id };
     let told = |topics| {
         let ask = DeleteTopicsRequest { topics, ..DeleteTopicsRequest::default() };
-        let decision = cluster.controller.decide_delete_topics(&ask);
+        let decision =
+            cluster.controller.decide_delete_topics(&ask, &mut MutationQuota::unlimited());
         assert_eq!(decision.records, []);
         let texts = decision.response.responses.into_iter().map(|r| r.error_message.unwrap());
         texts.collect::<Vec<_>>()
@@ -254,7 +263,10 @@ fn a_delta_tells_what_changed_since_the_last_one() {
     let mut cluster = Cluster::with_brokers(&[1]);
     cluster.controller.publish();
     let made = cluster.create(&request(vec![topic("kept", 2, 1), topic("gone", 1, 1)]));
-    let records = cluster.controller.decide_delete_topics(&by_name(&["gone"])).records;
+    let records = cluster
+        .controller
+        .decide_delete_topics(&by_name(&["gone"]), &mut MutationQuota::unlimited())
+        .records;
     cluster.commit(records);
     let delta = cluster.controller.publish().delta;
     let id = made[0].topic_id;
@@ -269,7 +281,10 @@ fn a_published_image_does_not_change() {
     let mut cluster = Cluster::with_brokers(&[1]);
     cluster.create(&request(vec![topic("t", 1, 1)]));
     let before = cluster.controller.publish().image;
-    let records = cluster.controller.decide_delete_topics(&by_name(&["t"])).records;
+    let records = cluster
+        .controller
+        .decide_delete_topics(&by_name(&["t"]), &mut MutationQuota::unlimited())
+        .records;
     cluster.commit(records);
     assert!(before.topic("t").is_some());
     assert!(cluster.controller.image().topic("t").is_none());

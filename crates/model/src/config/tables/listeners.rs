@@ -48,7 +48,7 @@ config_rows! {
     /// Other limits for named addresses, as host:limit.
     "max.connections.per.ip.overrides": String = "", Any, ClusterWide, SERVED;
     /// Most new connections a second.
-    "max.connection.creation.rate": Int = "2147483647", AtLeast(0), ClusterWide, QUOTAS;
+    "max.connection.creation.rate": Int = "2147483647", AtLeast(0), ClusterWide, SERVED;
     /// Threads that serve connections.
     "num.network.threads": Int = "3", AtLeast(1), ClusterWide, SERVED;
     /// Threads that work on requests.

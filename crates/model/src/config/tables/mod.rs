@@ -3,6 +3,7 @@
 //! One file per concern. A key is declared here and nowhere else; parsing, DescribeConfigs,
 //! AlterConfigs, the loader and the documentation all read these rows.
 
+mod client_metrics;
 mod coordinators;
 mod dynamic;
 mod group;
@@ -103,5 +104,12 @@ pub fn topic() -> &'static Table {
 /// Group keys.
 pub fn group() -> &'static Table {
     static TABLE: LazyLock<Table> = LazyLock::new(|| Table::of(&[group::GROUP]));
+    &TABLE
+}
+
+/// Keys of subscriptions of client metrics.
+pub fn client_metrics() -> &'static Table {
+    static TABLE: LazyLock<Table> =
+        LazyLock::new(|| Table::of(&[client_metrics::CLIENT_METRICS_KEYS]));
     &TABLE
 }

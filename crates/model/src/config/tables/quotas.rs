@@ -10,13 +10,13 @@ config_rows! {
     QUOTAS
 
     /// Windows that client rates are measured over.
-    "quota.window.num": Int = "11", AtLeast(1), ReadOnly, QUOTAS;
+    "quota.window.num": Int = "11", AtLeast(1), ReadOnly, SERVED;
     /// Length of one client rate window.
-    "quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, QUOTAS;
+    "quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, SERVED;
     /// Windows that controller mutation rates are measured over.
-    "controller.quota.window.num": Int = "11", AtLeast(1), ReadOnly, QUOTAS;
+    "controller.quota.window.num": Int = "11", AtLeast(1), ReadOnly, SERVED;
     /// Length of one controller mutation window.
-    "controller.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, QUOTAS;
+    "controller.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, SERVED;
     /// Windows that replication rates are measured over.
     "replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, SERVED;
     /// Length of one replication window.
@@ -40,5 +40,5 @@ config_rows! {
     /// How often the older metrics are reported.
     "kafka.metrics.polling.interval.secs": Int = "10", AtLeast(1), ReadOnly, METRICS;
     /// Largest metrics push accepted from a client.
-    "telemetry.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, CLIENT_METRICS;
+    "telemetry.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, SERVED;
 }

@@ -14,6 +14,7 @@ mod offsets;
 mod placement;
 mod produce;
 mod quorum;
+mod quotas;
 mod reading;
 mod share_fetch;
 mod share_state;
@@ -82,6 +83,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },
     Scenario { name: "scram-users", run: logins::users },
+    Scenario { name: "quotas", run: quotas::quotas },
+    Scenario { name: "mutation-quotas", run: quotas::mutations },
+    Scenario { name: "config-resources", run: quotas::resources },
+    Scenario { name: "telemetry", run: quotas::telemetry },
     Scenario { name: "no-authorizer", run: acls::without_authorizer },
     Scenario { name: "quorum", run: quorum::run },
     Scenario { name: "controller-listener", run: quorum::listener },
