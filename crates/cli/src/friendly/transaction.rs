@@ -151,7 +151,7 @@ async fn show(context: &mut Context) -> Result<i32, Failure> {
             "partitions": partitions,
         }));
     }
-    context.show(&table, ids.into_iter(), json)?;
+    context.show(&table, ids, json)?;
     Ok(0)
 }
 

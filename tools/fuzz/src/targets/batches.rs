@@ -64,6 +64,7 @@ pub(super) fn batch(random: &mut Random, base: Option<i64>) -> Vec<u8> {
 }
 
 /// Gives every batch the length and the checksum that it should have.
+#[expect(clippy::ptr_arg, reason = "the type of `Target::repair`: others change the length")]
 pub(super) fn repair(input: &mut Vec<u8>) {
     let mut at = 0;
     while input.len() >= at + HEADER_LEN {

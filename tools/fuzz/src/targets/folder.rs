@@ -117,6 +117,7 @@ fn files(input: &[u8]) -> Vec<(u8, std::ops::Range<usize>)> {
     files
 }
 
+#[expect(clippy::ptr_arg, reason = "the type of `Target::repair`: others change the length")]
 fn repair(input: &mut Vec<u8>) {
     for (number, range) in files(input) {
         let name = name_of(number);

@@ -107,11 +107,14 @@ fn oauth() -> Target {
         take: Box::new(|input| {
             let mut server = OAuthServer::default();
             let Ok(step) = server.take(input) else { return false };
-            let naru_security::sasl::OAuthStep::Judge(token) = step;
+            let naru_security::sasl::OAuthStep::Judge { token, .. } = step;
             let rules = JwtRules {
                 issuer: Some("i".to_owned()),
                 audiences: vec!["a".to_owned()],
-                clock_skew_seconds: 30,
+                clock_skew_ms: 30_000,
+                scope_claim: "scope".to_owned(),
+                scopes: Vec::new(),
+                needs_issued_at: true,
                 subject_claim: "sub".to_owned(),
             };
             Jwt::parse(&token).is_ok_and(|jwt| rules.judge(&jwt, 1_700_000_000_000).is_ok())

@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 /// The connection of requests that name none.
-const USUAL: &str = "usual";
+pub const USUAL: &str = "usual";
 /// The connection to the controller listener.
 pub const CONTROLLER: &str = "controller";
 /// What names of connections begin with whose users log in.
