@@ -169,6 +169,14 @@ pub fn java_security(tools: &Tools) -> Result<Command> {
     Ok(java(&classes, &libs, "200m", "SecurityTour"))
 }
 
+/// Kafka Streams while brokers die; wants bootstrap servers, the file that ends it, a folder and the
+/// group protocol.
+pub fn java_eos(tools: &Tools) -> Result<Command> {
+    let libs = tools.kafka_jars()?;
+    let classes = tools.classes("eos", "eos", &libs)?;
+    Ok(java(&classes, &libs, "300m", "EosTour"))
+}
+
 fn java_tools(tools: &Tools, broker: &Broker) -> Result<Command> {
     let mut command = java_tool_tour(tools)?;
     command.arg(broker.bootstrap()).arg(broker.data_dir());

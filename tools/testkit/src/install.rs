@@ -53,6 +53,12 @@ impl Tools {
         self.jars(&format!("kafka-{KAFKA_VERSION}"), &foreign().join("java/kafka-pom.xml"), None)
     }
 
+    /// The folder of the jars of Kafka Connect and MirrorMaker.
+    pub fn connect_jars(&self) -> Result<PathBuf> {
+        let pom = foreign().join("java/connect-pom.xml");
+        self.jars(&format!("connect-{KAFKA_VERSION}"), &pom, None)
+    }
+
     /// The folder with an old Java client's jars.
     pub fn old_client_jars(&self, version: &str) -> Result<PathBuf> {
         let pom = foreign().join("java/client-pom.xml");

@@ -4,12 +4,14 @@
 mod bad_input;
 mod cluster;
 mod compaction;
+mod connect;
 mod damage;
 mod faults;
 mod files;
 mod kill;
 mod log_dirs;
 mod quotas;
+mod mirror;
 mod restart;
 mod security;
 mod stream;
@@ -114,6 +116,18 @@ pub const SCENARIOS: &[Scenario] = &[
         run: log_dirs::run,
     },
     Scenario {
+        name: "connect",
+        about: "Kafka Connect's distributed worker, its source exactly once; broker and worker die",
+        alone: false,
+        run: connect::run,
+    },
+    Scenario {
+        name: "mirror",
+        about: "--full: MirrorMaker 2 between Apache Kafka and us, and between two of us",
+        alone: false,
+        run: mirror::run,
+    },
+    Scenario {
         name: "bad-input",
         about: "hostile bytes; after each case others are served and memory is bounded",
         alone: false,
@@ -144,6 +158,18 @@ pub const SCENARIOS: &[Scenario] = &[
         run: cluster::run_transactions,
     },
     Scenario {
+        name: "cluster-compaction",
+        about: "compacted topics and committed offsets on every replica; settings changed meanwhile",
+        alone: false,
+        run: cluster::run_compaction,
+    },
+    Scenario {
+        name: "streams-eos",
+        about: "Kafka Streams, exactly_once_v2: exact through a rolling restart and kills",
+        alone: false,
+        run: cluster::run_streams,
+    },
+    Scenario {
         name: "full-metadata",
         about: "the active controller's metadata disk is full: another leads (mounts, as root)",
         alone: false,
@@ -157,7 +183,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "mixed-roles",
-        about: "brokers of ours under Apache Kafka's controller, and the other way round",
+        about: "our brokers under Apache Kafka's controller, and the other way round; transactions",
         alone: false,
         run: cluster::run_roles,
     },

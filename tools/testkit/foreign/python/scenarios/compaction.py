@@ -1,7 +1,8 @@
 """Compacted topics: what is left is the last record of every key, and nothing else.
 
-Arguments: fill|verify BOOTSTRAP EPOCH_MS. What is written, and what must be left of it, depends on
-nothing but this file and EPOCH_MS: every broker is held against the same.
+Arguments: fill|verify|offsets|place BOOTSTRAP EPOCH_MS [COPIES]. What is written, and what must
+be left of it, depends on nothing but this file and EPOCH_MS: every broker is held against the same.
+`offsets` has a group commit again and again, until its topic is compacted; `place` asks where it is.
 """
 
 import os
@@ -9,13 +10,19 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import report
 from report import eq, feature, ok
 
-STEP, BOOTSTRAP, EPOCH = sys.argv[1:]
+STEP, BOOTSTRAP, EPOCH, COPIES = [*sys.argv[1:], "1"][:4]
 EPOCH_MS = int(EPOCH)
 # Every batch is older than a segment may be when the next one comes, so each has its own.
 BATCH_MS, BATCHES = 10_000, 40
@@ -34,6 +41,7 @@ TOPICS = {
     "compact-time": ({"message.timestamp.type": "LogAppendTime"}, {"compression.type": "lz4"}),
 }
 SHORT = "compact-short"
+OFFSETS, GROUP, COMMITS = "__consumer_offsets", "compaction-group", 300
 
 
 def batch(number):
@@ -63,9 +71,12 @@ def left_of(batches):
 
 def make_topics():
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
-    new = [NewTopic(t, 1, 1, config={**COMPACTED, **config}) for t, (config, _) in TOPICS.items()]
+    new = [
+        NewTopic(t, 1, int(COPIES), config={**COMPACTED, **config})
+        for t, (config, _) in TOPICS.items()
+    ]
     short = {**COMPACTED, "delete.retention.ms": "100"}
-    new.append(NewTopic(SHORT, 1, 1, config=short))
+    new.append(NewTopic(SHORT, 1, int(COPIES), config=short))
     for future in admin.create_topics(new, operation_timeout=30).values():
         future.result(30)
 
@@ -164,9 +175,69 @@ def keyless():
     eq([error.name() for error in errors], ["INVALID_RECORD"])
 
 
+def end_segments_soon(topic):
+    entries = [ConfigEntry("segment.ms", "1000", incremental_operation=AlterConfigOpType.SET)]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
+    list(admin.incremental_alter_configs([resource]).values())[0].result(30)
+
+
+def group(name=GROUP):
+    conf = {"group.id": name, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    return Consumer({"bootstrap.servers": BOOTSTRAP, "enable.partition.eof": True, **conf})
+
+
+def commit_often():
+    end_segments_soon(OFFSETS)
+    consumer = group()
+    place = TopicPartition(SHORT, 0)
+    for number in range(1, COMMITS + 1):
+        place.offset = number
+        consumer.commit(offsets=[place], asynchronous=False)
+    began = time.time()
+    while True:
+        # Segments end with the next record that comes.
+        consumer.commit(offsets=[place], asynchronous=False)
+        left = commits_left()
+        if left <= COMMITS // 10 or time.time() > began + PATIENCE_S:
+            ok(left <= COMMITS // 10, f"{left} commits are left")
+            break
+        time.sleep(1.1)
+    consumer.close()
+
+
+def commits_left():
+    """How many of the group's commits its topic still holds."""
+    reader = group("compaction-offsets")
+    parts = reader.list_topics(OFFSETS, 20).topics[OFFSETS].partitions
+    reader.assign([TopicPartition(OFFSETS, part, 0) for part in parts])
+    left, ended = 0, set()
+    while len(ended) < len(parts):
+        m = reader.poll(20)
+        ok(m is not None, "the offsets' topic does not end")
+        if m.error():
+            eq(m.error().code(), KafkaError._PARTITION_EOF)
+            ended.add(m.partition())
+        elif m.key() and GROUP.encode() in m.key() and SHORT.encode() in m.key():
+            left += 1
+    reader.close()
+    return left
+
+
+def stands():
+    consumer = group()
+    place = [TopicPartition(SHORT, 0)]
+    eq(consumer.committed(place, 30)[0].offset, COMMITS)
+    consumer.close()
+
+
 if STEP == "fill":
     feature("compacted topics are made")(make_topics)
-for topic in TOPICS:
+if STEP == "offsets":
+    feature("the topic of committed offsets is compacted")(commit_often)
+if STEP in ("offsets", "place"):
+    feature("the group is where it was")(stands)
+for topic in TOPICS if STEP in ("fill", "verify") else ():
     if STEP == "fill":
         feature(f"{topic}: written")(lambda t=topic: fill(t))
     feature(f"{topic}: the last record of every key is left")(lambda t=topic: verify(t))

@@ -8,12 +8,12 @@ written depends on nothing but this file and EPOCH_MS, so any broker that got th
 import os
 import sys
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import report
-from report import eq, feature
+from report import eq, feature, ok, until
 
 STEP, BOOTSTRAP, EPOCH = sys.argv[1:]
 # The first record's timestamp: recent enough for retention, older than the time of writing.
@@ -109,9 +109,9 @@ def verify(codec):
     nexts = [0] * PARTITIONS
     while sum(nexts) < RECORDS * PARTITIONS:
         messages = consumer.consume(2000, 20)
-        report.ok(messages, f"only {nexts} records")
+        ok(messages, f"only {nexts} records")
         for m in messages:
-            report.ok(not m.error(), m.error())
+            ok(not m.error(), m.error())
             partition = m.partition()
             eq(m.offset(), nexts[partition], f"partition {partition}")
             want = record(partition, nexts[partition])
@@ -167,9 +167,9 @@ def verify_transactions(level, counts):
     while (missing := len(want) * PARTITIONS - sum(map(len, got))) > 0:
         # It waits for as many as are asked for: for more than there are it would wait in vain.
         messages = consumer.consume(min(missing, 2000), 20)
-        report.ok(messages, f"only {list(map(len, got))} of {len(want)} records")
+        ok(messages, f"only {list(map(len, got))} of {len(want)} records")
         for m in messages:
-            report.ok(not m.error(), m.error())
+            ok(not m.error(), m.error())
             got[m.partition()].append(m.value())
     more = consumer.consume(1, 1)
     eq([m.value()[:9] for m in more], [], "more than was written")
@@ -204,7 +204,15 @@ def place():
 
 def commit():
     consumer = reader(GROUP)
-    consumer.commit(offsets=[place()], asynchronous=False)
+
+    def tried():
+        try:
+            return consumer.commit(offsets=[place()], asynchronous=False)
+        except KafkaException as error:
+            # The group's coordinator may still be loading.
+            ok(error.args[0].code() == KafkaError.NOT_COORDINATOR, error)
+
+    until("a commit", tried)
     consumer.close()
 
 

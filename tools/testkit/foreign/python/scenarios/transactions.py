@@ -37,7 +37,16 @@ def create():
     admin = AdminClient(base)
     for name in (SOURCE, TARGET):
         topic = NewTopic(name, PARTITIONS, 3, config={"min.insync.replicas": "2"})
+        until(f"{name} is made", lambda topic=topic: created(admin, topic))
+
+
+def created(admin, topic):
+    try:
         list(admin.create_topics([topic]).values())[0].result(30)
+    except KafkaException as error:
+        # A connection may end before the answer comes.
+        return error.args[0].name() == "TOPIC_ALREADY_EXISTS"
+    return True
 
 
 def feed():

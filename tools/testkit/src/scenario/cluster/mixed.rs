@@ -1,4 +1,5 @@
-//! Apache Kafka and Naru in one cluster, under load.
+//! Apache Kafka and Naru in one cluster, under load; brokers of one kind under a controller of the
+//! other also carry records over in transactions.
 //!
 //! Against Apache Kafka itself these are rolling restarts and plain clusters: they prove the story.
 
@@ -6,6 +7,7 @@ use anyhow::Result;
 
 use super::super::Stage;
 use super::load::{Load, TOPIC, now};
+use super::transactions::{Carriers, SOURCE};
 use super::{PATIENCE, create, finish};
 use crate::broker::System;
 use crate::cluster::{Cluster, Layout, NodePlan, Roles, Voters};
@@ -63,6 +65,11 @@ fn roles(
     let layout = Layout { nodes, voters: Voters::Static, properties: Vec::new() };
     let mut cluster = Cluster::start(layout)?;
     let load = begin(stage, &mut cluster)?;
+    let carriers = Carriers::start(stage, &cluster.bootstrap())?;
+    cluster.wait("what is carried over is there", PATIENCE, |cluster| {
+        cluster.topic(SOURCE).map(|_| ())
+    })?;
+    cluster.wait_in_sync(SOURCE, PATIENCE)?;
     // A broker dies and comes back, then the controller restarts.
     let killed_at = now();
     cluster.kill(2)?;
@@ -75,6 +82,7 @@ fn roles(
     cluster.wait_registered()?;
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
     load.wait_served(now())?;
+    carriers.finish(outcome)?;
     finish(stage, cluster, load, 3, outcome)
 }
 

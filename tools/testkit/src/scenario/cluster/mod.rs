@@ -3,11 +3,13 @@
 //! Times are printed and bounded generously; what the clients were told decides.
 
 mod clients;
+mod compaction;
 mod full;
 mod grow;
 mod load;
 mod metrics;
 mod mixed;
+mod streams;
 mod tools;
 mod transactions;
 mod voters;
@@ -21,10 +23,12 @@ use super::{Extent, Stage};
 use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
 pub(super) use clients::run as run_clients;
+pub(super) use compaction::run as run_compaction;
 pub(super) use full::run as run_full_metadata;
 pub(super) use grow::run as run_growth;
 use load::{Load, PARTITIONS, TOPIC, now};
 pub(super) use mixed::{run_migration, run_roles};
+pub(super) use streams::run as run_streams;
 pub(super) use tools::run as run_tools;
 pub(super) use transactions::run as run_transactions;
 pub(super) use voters::run as run_voters;
