@@ -11,18 +11,21 @@ use naru_protocol::messages::list_groups_response::ListedGroup;
 
 use crate::consumer::ConsumerGroup;
 use crate::group::ClassicGroup;
+use crate::share::ShareGroup;
 use crate::state::GroupState;
 use crate::streams::StreamsGroup;
 
 const CLASSIC: &str = "classic";
 const CONSUMER: &str = "consumer";
 const STREAMS: &str = "streams";
+const SHARE: &str = "share";
 
 /// The groups whose state and type are asked for, by name.
 pub(crate) fn list_groups<'g>(
     classic: impl Iterator<Item = &'g ClassicGroup>,
     consumer: impl Iterator<Item = &'g ConsumerGroup>,
     streams: impl Iterator<Item = &'g StreamsGroup>,
+    share: impl Iterator<Item = &'g ShareGroup>,
     states: &[String],
     types: &[String],
 ) -> Vec<ListedGroup> {
@@ -48,9 +51,16 @@ pub(crate) fn list_groups<'g>(
         group_state: group.state().name().to_owned(),
         group_type: STREAMS.to_owned(),
     });
+    let share = share.map(|group| ListedGroup {
+        group_id: group.id.to_string(),
+        protocol_type: SHARE.to_owned(),
+        group_state: group.state().name().to_owned(),
+        group_type: SHARE.to_owned(),
+    });
     let mut listed: Vec<ListedGroup> = classic
         .chain(consumer)
         .chain(streams)
+        .chain(share)
         .filter(|group| types.is_empty() || types.contains(&group.group_type))
         .filter(|group| states.is_empty() || states.contains(&group.group_state.to_lowercase()))
         .collect();

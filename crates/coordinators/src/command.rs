@@ -1,13 +1,18 @@
 //! What a shard is asked.
 
+use std::collections::BTreeSet;
+
 use naru_model::Uuid;
+use naru_protocol::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequest;
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
+use naru_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequest;
 use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
 use naru_protocol::messages::join_group_request::JoinGroupRequest;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::offset_commit_request::OffsetCommitRequest;
 use naru_protocol::messages::offset_delete_request::OffsetDeleteRequest;
 use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use naru_protocol::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use naru_protocol::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
@@ -125,5 +130,49 @@ pub enum Command {
     TopicsDeleted {
         /// Names of the topics.
         topics: Vec<String>,
+        /// Their ids, by which share groups know them.
+        ids: Vec<Uuid>,
+    },
+    /// ShareGroupHeartbeat.
+    ShareGroupHeartbeat {
+        /// Who asks.
+        context: ClientContext,
+        /// The request.
+        request: ShareGroupHeartbeatRequest,
+    },
+    /// One group of a ShareGroupDescribe.
+    ShareGroupDescribe {
+        /// The group.
+        group_id: String,
+    },
+    /// What became of an [`crate::Initialization`]. Answered with [`crate::Reply::Done`].
+    ShareStateInitialized {
+        /// The group.
+        group_id: String,
+        /// Its share partitions.
+        partitions: BTreeSet<(Uuid, i32)>,
+        /// Whether share coordinators keep their state now: all of it, or none counts.
+        success: bool,
+    },
+    /// The partitions that share coordinators keep state of for a group, which may not exist.
+    SharePartitions {
+        /// The group.
+        group_id: String,
+    },
+    /// AlterShareGroupOffsets of topics that the client may read.
+    AlterShareGroupOffsets(AlterShareGroupOffsetsRequest),
+    /// DeleteShareGroupOffsets of topics that the client may read.
+    DeleteShareGroupOffsets(DeleteShareGroupOffsetsRequest),
+    /// Share coordinators have forgotten topics of a group. Answered with [`crate::Reply::Done`].
+    ShareStateDeleted {
+        /// The group.
+        group_id: String,
+        /// The topics.
+        topics: BTreeSet<Uuid>,
+    },
+    /// Before DeleteGroup of any group: what share coordinators are to forget first.
+    PrepareShareGroupDeletion {
+        /// The group.
+        group_id: String,
     },
 }

@@ -1,6 +1,7 @@
 //! What a shard is configured with.
 
 use crate::consumer::Assignor;
+use crate::share::ShareConfig;
 
 /// Settings of the group coordinator under Kafka's names, and the limits Kafka does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct GroupConfig {
     pub consumer: ConsumerConfig,
     /// Groups of the streams protocol.
     pub streams: StreamsConfig,
+    /// Share groups.
+    pub share: ShareConfig,
 }
 
 /// `group.consumer.*`.
@@ -243,6 +246,7 @@ impl Default for GroupConfig {
             max_pending_members: 10_000,
             consumer: ConsumerConfig::default(),
             streams: StreamsConfig::default(),
+            share: ShareConfig::default(),
         }
     }
 }

@@ -32,6 +32,10 @@ impl GroupShard {
             let id = Arc::clone(&group.id);
             return self.delete_streams_group(now, token, &id, out);
         }
+        if let Some(group) = self.shares.get(group_id.as_str()) {
+            let id = Arc::clone(&group.id);
+            return self.delete_share_group(now, token, &id, out);
+        }
         let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
             None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
             Some(GroupState::Empty) => None,

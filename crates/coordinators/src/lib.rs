@@ -29,6 +29,7 @@ mod records;
 mod reply;
 mod runtime;
 mod shard;
+mod share;
 mod share_state;
 mod state;
 mod step;
@@ -56,6 +57,9 @@ pub use records::CoordinatorRecord;
 pub use reply::{Outcome, Reply, ReplyToken};
 pub use runtime::{Replayed, Shard};
 pub use shard::GroupShard;
+pub use share::{
+    DeletedOffsets, Initialization, ShareConfig, ShareGroupState, ShareOverrides, StateDeletion,
+};
 pub use share_state::{
     Prune, ShareCommand, SharePartition, ShareReply, ShareShard, ShareState, ShareStateConfig,
     ShareStateError, ShareSummary, StateBatch, StateWrite,

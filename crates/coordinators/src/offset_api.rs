@@ -30,6 +30,7 @@ use crate::group::ClassicGroup;
 use crate::offsets::{Commit, GroupOffsets, OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Reply, ReplyToken};
+use crate::share::ShareGroup;
 use crate::state::GroupState;
 use crate::step::Step;
 use crate::streams::StreamsGroup;
@@ -42,6 +43,8 @@ pub(crate) enum GroupRef<'g> {
     Classic(&'g ClassicGroup),
     Consumer(&'g ConsumerGroup),
     Streams(&'g StreamsGroup),
+    /// It has no committed offsets.
+    Share(&'g ShareGroup),
 }
 
 impl<'g> GroupRef<'g> {
@@ -49,12 +52,14 @@ impl<'g> GroupRef<'g> {
         classic: &'g HashMap<Arc<str>, ClassicGroup>,
         consumer: &'g HashMap<Arc<str>, ConsumerGroup>,
         streams: &'g HashMap<Arc<str>, StreamsGroup>,
+        share: &'g HashMap<Arc<str>, ShareGroup>,
         id: &str,
     ) -> Self {
         let classic = classic.get(id).map(Self::Classic);
         let consumer = || consumer.get(id).map(Self::Consumer);
         let streams = || streams.get(id).map(Self::Streams);
-        classic.or_else(consumer).or_else(streams).unwrap_or(Self::Absent)
+        let share = || share.get(id).map(Self::Share);
+        classic.or_else(consumer).or_else(streams).or_else(share).unwrap_or(Self::Absent)
     }
 
     pub(crate) fn id(self) -> Option<&'g Arc<str>> {
@@ -63,6 +68,7 @@ impl<'g> GroupRef<'g> {
             Self::Classic(group) => Some(&group.id),
             Self::Consumer(group) => Some(&group.id),
             Self::Streams(group) => Some(&group.id),
+            Self::Share(group) => Some(&group.id),
         }
     }
 }
@@ -139,6 +145,7 @@ impl Step<'_> {
             GroupRef::Classic(group) => group.is_subscribed(topic),
             GroupRef::Consumer(group) => group.is_subscribed(topic),
             GroupRef::Streams(group) => group.is_subscribed(topic),
+            GroupRef::Share(group) => group.is_subscribed(topic),
         };
         let known = self.known_offsets(group_id, offsets.group(group_id), |_| true);
         let mut facts = Vec::new();
@@ -331,6 +338,7 @@ fn validate_commit(
         GroupRef::Consumer(group) => {
             group.validate_commit(api_version, request).map_err(|error| ErrorCode::from(&error))
         }
+        GroupRef::Share(_) => Err(ErrorCode::GroupIdNotFound),
         GroupRef::Streams(group) => {
             let who = (request.member_id.as_str(), request.generation_id_or_member_epoch);
             let partitions = request.topics.iter().flat_map(|topic| {
@@ -374,6 +382,9 @@ fn validate_delete<'g>(
 ) -> Result<&'g Arc<str>, GroupError> {
     if request.group_id.is_empty() {
         return Err(GroupError::InvalidGroupId);
+    }
+    if matches!(group, GroupRef::Share(_)) {
+        return Err(GroupError::GroupIdNotFound);
     }
     if let GroupRef::Classic(group) = group
         && group.state != GroupState::Empty

@@ -16,6 +16,7 @@ use naru_protocol::{DecodeError, Message, Reader, Wire, Writer};
 
 use crate::consumer::{ConsumerFact, is_consumer_key};
 use crate::offsets::OffsetAndMetadata;
+use crate::share::{ShareFact, is_share_key};
 use crate::streams::{StreamsFact, is_streams_key};
 
 /// A record to append to the shard's partition.
@@ -40,6 +41,8 @@ pub(crate) enum Fact {
     Consumer { group: Arc<str>, fact: ConsumerFact },
     /// A streams group's.
     Streams { group: Arc<str>, fact: StreamsFact },
+    /// A share group's.
+    Share { group: Arc<str>, fact: ShareFact },
     /// A type this version does not know.
     Unknown,
 }
@@ -50,7 +53,8 @@ impl Fact {
             Self::Offset { group, .. }
             | Self::Group { group, .. }
             | Self::Consumer { group, .. }
-            | Self::Streams { group, .. } => Some(group),
+            | Self::Streams { group, .. }
+            | Self::Share { group, .. } => Some(group),
             Self::Unknown => None,
         }
     }
@@ -75,6 +79,7 @@ impl Fact {
             }
             Self::Consumer { group, fact } => fact.to_bytes(group),
             Self::Streams { group, fact } => fact.to_bytes(group),
+            Self::Share { group, fact } => fact.to_bytes(group),
             Self::Unknown => return None,
         };
         Some(CoordinatorRecord { key, value, timestamp })
@@ -104,6 +109,10 @@ impl Fact {
             kind if is_streams_key(kind) => {
                 let (group, fact) = StreamsFact::read(kind, &mut reader, value)?;
                 Self::Streams { group, fact }
+            }
+            kind if is_share_key(kind) => {
+                let (group, fact) = ShareFact::read(kind, &mut reader, value)?;
+                Self::Share { group, fact }
             }
             _ => Self::Unknown,
         })

@@ -1,8 +1,10 @@
 //! What a shard answers and what it wants done.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-use naru_model::ErrorCode;
+use naru_model::{ErrorCode, Uuid};
+use naru_protocol::messages::alter_share_group_offsets_response::AlterShareGroupOffsetsResponse;
 use naru_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 use naru_protocol::messages::create_topics_request::CreatableTopic;
@@ -15,11 +17,14 @@ use naru_protocol::messages::list_groups_response::ListedGroup;
 use naru_protocol::messages::offset_commit_response::OffsetCommitResponse;
 use naru_protocol::messages::offset_delete_response::OffsetDeleteResponse;
 use naru_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use naru_protocol::messages::share_group_describe_response::DescribedGroup as DescribedShareGroup;
+use naru_protocol::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 use naru_protocol::messages::streams_group_describe_response::DescribedGroup as DescribedStreamsGroup;
 use naru_protocol::messages::streams_group_heartbeat_response::StreamsGroupHeartbeatResponse;
 use naru_protocol::messages::sync_group_response::SyncGroupResponse;
 use naru_protocol::messages::txn_offset_commit_response::TxnOffsetCommitResponse;
 
+use crate::share::{DeletedOffsets, Initialization, StateDeletion};
 use crate::writes::Write;
 
 /// The shell's name for a request that waits for its answer.
@@ -63,6 +68,25 @@ pub enum Reply {
     },
     /// To one group of StreamsGroupDescribe.
     StreamsGroupDescribe(DescribedStreamsGroup),
+    /// To ShareGroupHeartbeat.
+    ShareGroupHeartbeat {
+        /// The answer.
+        response: ShareGroupHeartbeatResponse,
+        /// What share coordinators are to begin; the answer does not wait for it.
+        initialization: Option<Initialization>,
+    },
+    /// To one group of ShareGroupDescribe.
+    ShareGroupDescribe(DescribedShareGroup),
+    /// To [`crate::Command::SharePartitions`].
+    SharePartitions(BTreeMap<Uuid, BTreeSet<i32>>),
+    /// To AlterShareGroupOffsets: the answer if share coordinators do what is asked of them.
+    AlterShareGroupOffsets(
+        Result<(AlterShareGroupOffsetsResponse, Option<Initialization>), (ErrorCode, String)>,
+    ),
+    /// To DeleteShareGroupOffsets: what is to be deleted.
+    DeleteShareGroupOffsets(Result<DeletedOffsets, (ErrorCode, String)>),
+    /// To [`crate::Command::PrepareShareGroupDeletion`].
+    StateDeletion(Result<Option<StateDeletion>, ErrorCode>),
     /// To TxnOffsetCommit.
     TxnOffsetCommit(TxnOffsetCommitResponse),
     /// To [`crate::Command::EndTransaction`]: whether the marker is stored.
@@ -122,6 +146,17 @@ impl Reply {
                     ..Default::default()
                 })
             }
+            Self::ShareGroupHeartbeat { .. } => Self::ShareGroupHeartbeat {
+                response: ShareGroupHeartbeatResponse { error_code, ..Default::default() },
+                initialization: None,
+            },
+            Self::AlterShareGroupOffsets(_) => {
+                Self::AlterShareGroupOffsets(Err((error, error.name().to_owned())))
+            }
+            Self::DeleteShareGroupOffsets(_) => {
+                Self::DeleteShareGroupOffsets(Err((error, error.name().to_owned())))
+            }
+            Self::StateDeletion(_) => Self::StateDeletion(Err(error)),
             Self::StreamsGroupHeartbeat { .. } => Self::StreamsGroupHeartbeat {
                 response: StreamsGroupHeartbeatResponse {
                     error_code,
@@ -134,6 +169,8 @@ impl Reply {
             | Self::ListGroups(_)
             | Self::ConsumerGroupDescribe(_)
             | Self::StreamsGroupDescribe(_)
+            | Self::ShareGroupDescribe(_)
+            | Self::SharePartitions(_)
             | Self::DescribeGroup(_)
             | Self::Done) => unchanged,
         }

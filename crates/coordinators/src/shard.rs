@@ -30,6 +30,7 @@ use crate::offsets::{OffsetAndMetadata, Offsets};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::runtime::{Replayed, Shard};
+use crate::share::{ShareGroup, ShareOverrides};
 use crate::state::GroupState;
 use crate::step::{Step, join_error};
 use crate::streams::{StreamsGroup, StreamsGroupState};
@@ -43,11 +44,13 @@ use crate::writes::{Completion, WriteId, Writes};
 pub struct GroupShard {
     pub(crate) config: GroupConfig,
     pub(crate) groups: HashMap<Arc<str>, ClassicGroup>,
-    /// An id is in one of the three at most.
+    /// An id is in one of the four at most.
     pub(crate) consumers: HashMap<Arc<str>, ConsumerGroup>,
     pub(crate) streams: HashMap<Arc<str>, StreamsGroup>,
+    pub(crate) shares: HashMap<Arc<str>, ShareGroup>,
     overrides: HashMap<String, ConsumerOverrides>,
     streams_overrides: HashMap<String, StreamsOverrides>,
+    pub(crate) share_overrides: HashMap<String, ShareOverrides>,
     pub(crate) topics: Arc<dyn Topics>,
     pub(crate) topic_hashes: TopicHashes,
     pub(crate) offsets: Offsets,
@@ -65,8 +68,10 @@ impl GroupShard {
             groups: HashMap::new(),
             consumers: HashMap::new(),
             streams: HashMap::new(),
+            shares: HashMap::new(),
             overrides: HashMap::new(),
             streams_overrides: HashMap::new(),
+            share_overrides: HashMap::new(),
             topics: Arc::new(NoTopics),
             topic_hashes: TopicHashes::default(),
             offsets: Offsets::default(),
@@ -108,6 +113,7 @@ impl Shard for GroupShard {
             }
             Fact::Consumer { group, fact } => self.replay_consumer(&group, fact),
             Fact::Streams { group, fact } => self.replay_streams(&group, fact),
+            Fact::Share { group, fact } => self.replay_share(&group, fact),
             fact @ Fact::Offset { .. } => self.apply(fact),
         }
         Ok(Replayed::Applied)
@@ -133,6 +139,7 @@ impl Shard for GroupShard {
         }
         self.load_consumers(now);
         self.load_streams(now);
+        self.load_shares(now);
         self.schedule_expiry(now);
         out
     }
@@ -200,6 +207,9 @@ impl Shard for GroupShard {
                 timer @ (Timer::StreamsSession { .. }
                 | Timer::StreamsRevocation { .. }
                 | Timer::StreamsFirst { .. }) => self.on_streams_timer(now, timer, &mut out),
+                Timer::ShareSession { group, member } => {
+                    self.on_share_session_timeout(now, &group, &member, &mut out);
+                }
             }
         }
         out
@@ -247,6 +257,7 @@ impl Shard for GroupShard {
         }
         self.consumers.clear();
         self.streams.clear();
+        self.shares.clear();
         self.offsets.clear();
         self.pending.clear();
         self.timers.clear();
@@ -329,7 +340,15 @@ impl GroupShard {
 
     /// How many groups there are, for metrics.
     pub fn group_count(&self) -> usize {
-        self.groups.len() + self.consumers.len() + self.streams.len()
+        self.groups.len() + self.consumers.len() + self.streams.len() + self.shares.len()
+    }
+
+    /// Whether there is a group of this id, of whatever kind.
+    pub(crate) fn has_group(&self, id: &str) -> bool {
+        self.groups.contains_key(id)
+            || self.consumers.contains_key(id)
+            || self.streams.contains_key(id)
+            || self.shares.contains_key(id)
     }
 
     /// How many positions are held, for metrics; counts them.
@@ -419,8 +438,8 @@ impl GroupShard {
                 self.leave(now, token, &context, request, out);
             }
             Command::OffsetCommit { context, request } => {
-                let Self { config, timers, writes, groups, consumers, streams, .. } = self;
-                let group = GroupRef::find(groups, consumers, streams, &request.group_id);
+                let Self { config, timers, writes, groups, consumers, streams, shares, .. } = self;
+                let group = GroupRef::find(groups, consumers, streams, shares, &request.group_id);
                 Step { now, config, timers, writes, out }.commit(
                     group,
                     token,
@@ -443,26 +462,65 @@ impl GroupShard {
             }
             Command::EndTransaction(marker) => self.end_transaction(now, token, marker, out),
             Command::OffsetDelete(request) => {
-                let Self { config, timers, writes, groups, consumers, streams, offsets, .. } = self;
-                let group = GroupRef::find(groups, consumers, streams, &request.group_id);
+                let Self {
+                    config,
+                    timers,
+                    writes,
+                    groups,
+                    consumers,
+                    streams,
+                    shares,
+                    offsets,
+                    ..
+                } = self;
+                let group = GroupRef::find(groups, consumers, streams, shares, &request.group_id);
                 Step { now, config, timers, writes, out }
                     .delete_offsets(group, offsets, token, &request);
             }
             Command::ListGroups { states_filter, types_filter } => {
                 let (classic, consumer) = (self.groups.values(), self.consumers.values());
-                let streams = self.streams.values();
-                let listed = list_groups(classic, consumer, streams, &states_filter, &types_filter);
+                let (streams, share) = (self.streams.values(), self.shares.values());
+                let (states, types) = (&states_filter, &types_filter);
+                let listed = list_groups(classic, consumer, streams, share, states, types);
                 out.reply(token, Reply::ListGroups(listed));
             }
             Command::DescribeGroup { api_version, group_id } => {
                 let group = self.groups.get(group_id.as_str());
-                let is_other = self.consumers.contains_key(group_id.as_str())
-                    || self.streams.contains_key(group_id.as_str());
+                let is_other = group.is_none() && self.has_group(&group_id);
                 let described = describe_group(group, is_other, api_version, group_id);
                 out.reply(token, Reply::DescribeGroup(described));
             }
             Command::DeleteGroup { group_id } => self.delete_group(now, token, group_id, out),
-            Command::TopicsDeleted { topics } => self.delete_topics(now, token, topics, out),
+            Command::TopicsDeleted { topics, ids } => {
+                self.forget_share_topics(now, &ids.into_iter().collect(), out);
+                self.delete_topics(now, token, topics, out);
+            }
+            Command::ShareGroupHeartbeat { context, request } => {
+                self.share_heartbeat(now, token, &context, &request, out);
+            }
+            Command::ShareGroupDescribe { group_id } => {
+                let described = self.describe_share_group(group_id);
+                out.reply(token, Reply::ShareGroupDescribe(described));
+            }
+            Command::ShareStateInitialized { group_id, partitions, success } => {
+                self.on_share_state_initialized(now, token, &group_id, &partitions, success, out);
+            }
+            Command::SharePartitions { group_id } => {
+                let partitions = self.initialized_partitions(&group_id);
+                out.reply(token, Reply::SharePartitions(partitions));
+            }
+            Command::AlterShareGroupOffsets(request) => {
+                self.alter_share_offsets(now, token, &request, out);
+            }
+            Command::DeleteShareGroupOffsets(request) => {
+                self.delete_share_offsets(now, token, &request, out);
+            }
+            Command::ShareStateDeleted { group_id, topics } => {
+                self.on_share_state_deleted(now, token, &group_id, &topics, out);
+            }
+            Command::PrepareShareGroupDeletion { group_id } => {
+                self.prepare_share_deletion(now, token, &group_id, out);
+            }
         }
     }
 
@@ -470,6 +528,9 @@ impl GroupShard {
         let (member, epoch) = (request.member_id.as_deref(), request.member_epoch);
         if let Some(group) = self.consumers.get(request.group_id.as_str()) {
             return group.validate_fetch(member, epoch).map_err(|error| (&error).into());
+        }
+        if self.shares.contains_key(request.group_id.as_str()) {
+            return Err(ErrorCode::GroupIdNotFound);
         }
         let streams = self.streams.get(request.group_id.as_str());
         let allowed = streams.map_or(Ok(()), |group| group.validate_fetch(member, epoch));
@@ -486,7 +547,8 @@ impl GroupShard {
             return self.join_consumer_group(now, join, out);
         }
         let streams = self.streams.get(join.request.group_id.as_str());
-        if streams.is_some_and(|group| !group.is_empty()) {
+        let is_share = self.shares.contains_key(join.request.group_id.as_str());
+        if is_share || streams.is_some_and(|group| !group.is_empty()) {
             let error = GroupError::InconsistentGroupProtocol.into();
             return out.reply(join.token, Reply::JoinGroup(join_error("", error)));
         }
@@ -568,10 +630,7 @@ impl GroupShard {
         value: OffsetAndMetadata,
     ) {
         // A deletion that is in flight already ends this offset too.
-        let is_there = self.groups.contains_key(group)
-            || self.consumers.contains_key(group)
-            || self.streams.contains_key(group);
-        if !is_there && !self.writes.buries(group) {
+        if !self.has_group(group) && !self.writes.buries(group) {
             let simple = ClassicGroup::new(Arc::clone(group), Some(value.commit_timestamp));
             self.groups.insert(Arc::clone(group), simple);
         }
@@ -590,7 +649,11 @@ impl GroupShard {
                 self.offsets.remove(&group, &topic, partition);
             }
             // A live group is ahead of its records, and a deleted one is gone already.
-            Fact::Group { .. } | Fact::Consumer { .. } | Fact::Streams { .. } | Fact::Unknown => {}
+            Fact::Group { .. }
+            | Fact::Consumer { .. }
+            | Fact::Streams { .. }
+            | Fact::Share { .. }
+            | Fact::Unknown => {}
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) enum Timer {
     StreamsRevocation { group: Arc<str>, member: Arc<str> },
     /// A streams group's first assignment has waited for more members.
     StreamsFirst { group: Arc<str> },
+    /// A member of a share group must be heard of.
+    ShareSession { group: Arc<str>, member: Arc<str> },
 }
 
 #[derive(Debug)]

@@ -150,7 +150,13 @@ impl GroupShard {
         request: &TxnOffsetCommitRequest,
         out: &mut Outcome,
     ) {
-        let group = GroupRef::find(&self.groups, &self.consumers, &self.streams, &request.group_id);
+        let group = GroupRef::find(
+            &self.groups,
+            &self.consumers,
+            &self.streams,
+            &self.shares,
+            &request.group_id,
+        );
         // The first commit has made a group of nobody.
         let is_made = self.pending.has_group(&request.group_id)
             || self.offsets.group(&request.group_id).is_some();
@@ -216,6 +222,9 @@ impl GroupShard {
                         Fact::Streams { group, fact } if undone => {
                             self.replay_streams(&group, fact);
                         }
+                        Fact::Share { group, fact } if undone => {
+                            self.replay_share(&group, fact);
+                        }
                         fact => self.apply(fact),
                     }
                 }
@@ -261,6 +270,7 @@ fn validate(
         GroupRef::Consumer(group) => group
             .validate_transactional_commit(member_id, instance_id, generation)
             .map_err(|error| ErrorCode::from(&error)),
+        GroupRef::Share(_) => Err(ErrorCode::GroupIdNotFound),
         GroupRef::Streams(group) => {
             let partitions = request.topics.iter().flat_map(|topic| {
                 let indexes = topic.partitions.iter().map(|one| one.partition_index);

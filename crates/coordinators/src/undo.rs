@@ -6,6 +6,7 @@ use naru_model::Timestamp;
 
 use crate::consumer::ConsumerUndo;
 use crate::shard::GroupShard;
+use crate::share::ShareUndo;
 use crate::streams::StreamsUndo;
 
 /// See the module.
@@ -13,6 +14,7 @@ use crate::streams::StreamsUndo;
 pub(crate) enum Undo {
     Consumer(ConsumerUndo),
     Streams(StreamsUndo),
+    Share(ShareUndo),
 }
 
 impl Undo {
@@ -21,6 +23,7 @@ impl Undo {
         match self {
             Self::Consumer(undo) => &undo.group,
             Self::Streams(undo) => &undo.group,
+            Self::Share(undo) => &undo.group,
         }
     }
 }
@@ -37,12 +40,19 @@ impl From<StreamsUndo> for Undo {
     }
 }
 
+impl From<ShareUndo> for Undo {
+    fn from(undo: ShareUndo) -> Self {
+        Self::Share(undo)
+    }
+}
+
 impl GroupShard {
     /// Takes back what could not be stored.
     pub(crate) fn take_back(&mut self, now: Timestamp, undo: Undo) {
         match undo {
             Undo::Consumer(undo) => self.take_back_consumer(now, undo),
             Undo::Streams(undo) => self.take_back_streams(now, undo),
+            Undo::Share(undo) => self.take_back_share(now, undo),
         }
     }
 }

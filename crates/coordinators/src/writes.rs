@@ -10,6 +10,7 @@ use crate::group::ClassicGroup;
 use crate::member::Member;
 use crate::records::{CoordinatorRecord, Fact};
 use crate::reply::{Outcome, Reply, ReplyToken};
+use crate::share::ShareFact;
 use crate::streams::StreamsFact;
 use crate::transactions::{Identity, TransactionVersion};
 use crate::undo::Undo;
@@ -181,7 +182,8 @@ impl Writes {
         self.facts().any(
             |fact| matches!(fact, Fact::Group { group: buried, value: None } if **buried == *group)
                 || matches!(fact, Fact::Consumer { group: buried, fact: ConsumerFact::Group(None) } if **buried == *group)
-                || matches!(fact, Fact::Streams { group: buried, fact: StreamsFact::Group(None) } if **buried == *group),
+                || matches!(fact, Fact::Streams { group: buried, fact: StreamsFact::Group(None) } if **buried == *group)
+                || matches!(fact, Fact::Share { group: buried, fact: ShareFact::Group(None) } if **buried == *group),
         )
     }
 

@@ -14,6 +14,7 @@ use naru_protocol::messages::list_groups_response::ListGroupsResponse;
 
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
+use crate::peer::share_state_admin;
 use crate::security::{Operation, Resource};
 
 pub(crate) async fn describe(
@@ -80,6 +81,11 @@ pub(crate) async fn delete(
             results.push(DeletableGroupResult { group_id, error_code });
             continue;
         }
+        // What share coordinators keep for it goes first.
+        if let Err(error_code) = delete_share_state(&context, &group_id).await {
+            results.push(DeletableGroupResult { group_id, error_code });
+            continue;
+        }
         let command = Command::DeleteGroup { group_id: group_id.clone() };
         results.push(match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::DeleteGroup(result)) => result,
@@ -87,4 +93,18 @@ pub(crate) async fn delete(
         });
     }
     DeleteGroupsResponse { results, ..Default::default() }
+}
+
+/// Has share coordinators forget a group, if it is a share group.
+async fn delete_share_state(context: &RequestContext, group_id: &str) -> Result<(), i16> {
+    let command = Command::PrepareShareGroupDeletion { group_id: group_id.to_owned() };
+    let deletion = match context.node.coordination().ask(group_id, command).await {
+        Ok(Reply::StateDeletion(Ok(Some(deletion)))) => deletion,
+        Ok(Reply::StateDeletion(Ok(None))) => return Ok(()),
+        Ok(Reply::StateDeletion(Err(error))) => return Err(error.code()),
+        other => return Err(unexpected(other)),
+    };
+    let results = share_state_admin::delete(&context.node, group_id, deletion.partitions).await;
+    let failed = results.into_values().find(|error| *error != ErrorCode::None);
+    failed.map_or(Ok(()), |error| Err(error.code()))
 }

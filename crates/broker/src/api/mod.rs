@@ -29,6 +29,8 @@ pub(crate) mod scram;
 pub(crate) mod share_acknowledge;
 mod share_acks;
 pub(crate) mod share_fetch;
+pub(crate) mod share_groups;
+pub(crate) mod share_offsets;
 pub(crate) mod share_state;
 mod share_state_messages;
 pub(crate) mod streams_groups;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use naru_controller::image::ResourceType;
 use naru_controller::topic_name::CONSUMER_OFFSETS;
-use naru_coordinators::{ConsumerOverrides, GroupConfig, GroupShard, StreamsOverrides};
-use naru_model::config::{ConsumerGroupOwn, Props, StreamsGroupOwn};
+use naru_coordinators::{
+    ConsumerOverrides, GroupConfig, GroupShard, ShareOverrides, StreamsOverrides,
+};
+use naru_model::config::{ConsumerGroupOwn, Props, ShareGroupOwn, StreamsGroupOwn};
 use naru_records::Compression;
 
 use super::host::{Hosted, ShardHost};
@@ -55,6 +57,7 @@ fn config(node: &Node, partition: &Partition) -> GroupConfig {
 pub(super) fn configure(shard: &mut GroupShard, group: &str, own: &Props) {
     shard.configure_group(group, overrides(own));
     shard.configure_streams_group(group, streams_overrides(own));
+    shard.configure_share_group(group, share_overrides(own));
 }
 
 fn streams_overrides(own: &Props) -> Option<StreamsOverrides> {
@@ -75,6 +78,13 @@ fn overrides(own: &Props) -> Option<ConsumerOverrides> {
     let own =
         ConsumerOverrides { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms };
     (own != ConsumerOverrides::default()).then_some(own)
+}
+
+fn share_overrides(own: &Props) -> Option<ShareOverrides> {
+    let ShareGroupOwn { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms } =
+        ShareGroupOwn::of(own);
+    let own = ShareOverrides { session_timeout_ms, heartbeat_interval_ms, assignment_interval_ms };
+    (own != ShareOverrides::default()).then_some(own)
 }
 
 /// The codec with this number in a batch's attributes; none if there is no such codec.

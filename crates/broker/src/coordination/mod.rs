@@ -231,7 +231,7 @@ impl Coordination {
         let names: Vec<String> = topics.iter().map(|(name, _)| name.clone()).collect();
         let ids: Vec<Uuid> = topics.iter().map(|(_, id)| *id).collect();
         for shard in self.groups.all() {
-            shard.tell(Command::TopicsDeleted { topics: names.clone() });
+            shard.tell(Command::TopicsDeleted { topics: names.clone(), ids: ids.clone() });
         }
         for shard in self.share_states.all() {
             shard.tell(ShareCommand::TopicsDeleted { topics: ids.clone() });

@@ -150,6 +150,8 @@ table! {
     PushTelemetry 0..=0 now api::telemetry::push;
     ListConfigResources 0..=1 now api::config_resources::list;
     DescribeTopicPartitions 0..=0 now api::topic_partitions::describe;
+    ShareGroupHeartbeat 1..=1 later api::share_groups::heartbeat;
+    ShareGroupDescribe 1..=1 later api::share_groups::describe;
     ShareFetch 1..=2 later api::share_fetch::handle;
     ShareAcknowledge 1..=2 later api::share_acknowledge::handle;
     InitializeShareGroupState 0..=0 later api::share_state::handle::<InitializeShareGroupStateRequest>;
@@ -157,6 +159,9 @@ table! {
     WriteShareGroupState 0..=1 later api::share_state::handle::<WriteShareGroupStateRequest>;
     DeleteShareGroupState 0..=0 later api::share_state::handle::<DeleteShareGroupStateRequest>;
     ReadShareGroupStateSummary 0..=1 later api::share_state::handle::<ReadShareGroupStateSummaryRequest>;
+    DescribeShareGroupOffsets 0..=1 later api::share_offsets::describe;
+    AlterShareGroupOffsets 0..=0 later api::share_offsets::alter;
+    DeleteShareGroupOffsets 0..=0 later api::share_offsets::delete_offsets;
     AddRaftVoter 0..=1 forward AddRaftVoterRequest;
     RemoveRaftVoter 0..=0 forward RemoveRaftVoterRequest;
 }

@@ -24,12 +24,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use naru_controller::MetadataImage;
 use naru_coordinators::{
-    Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy, StreamsConfig,
+    Assignor, Bounded, ConsumerConfig, GroupConfig, MigrationPolicy, ShareConfig, StreamsConfig,
     TransactionConfig, TransactionVersion,
 };
 use naru_log::{LogDir, StorageError};
 use naru_model::config::{
-    BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, StreamsGroupsConfig, TopicConfig,
+    BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, ShareGroupsConfig,
+    StreamsGroupsConfig, TopicConfig,
 };
 use naru_model::{Timestamp, Uuid};
 use tokio::sync::watch;
@@ -307,6 +308,7 @@ impl Node {
                 .unwrap_or(i64::MAX),
             consumer: self.consumer_group_config(),
             streams: self.streams_group_config(),
+            share: self.share_group_config(),
             ..GroupConfig::default()
         }
     }
@@ -349,6 +351,22 @@ impl Node {
             standby_replicas: bounded(resolved.standby_replicas),
             initial_rebalance_delay_ms: resolved.initial_rebalance_delay_ms,
             max_size: usize::try_from(resolved.max_size).unwrap_or(0),
+        }
+    }
+
+    /// What share groups are configured with now.
+    fn share_group_config(&self) -> ShareConfig {
+        let resolved = self.layers(ShareGroupsConfig::resolve).unwrap_or_else(|error| {
+            tracing::error!(%error, "settings of share groups stay as they were at the start");
+            self.config.groups.share.clone()
+        });
+        let bounded = |of: BoundedSetting| Bounded { value: of.value, min: of.min, max: of.max };
+        ShareConfig {
+            session_timeout_ms: bounded(resolved.session_timeout_ms),
+            heartbeat_interval_ms: bounded(resolved.heartbeat_interval_ms),
+            assignment_interval_ms: bounded(resolved.assignment_interval_ms),
+            max_size: usize::try_from(resolved.max_size).unwrap_or(0),
+            initialize_retry_interval_ms: resolved.initialize_retry_interval_ms,
         }
     }
 

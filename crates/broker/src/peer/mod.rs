@@ -11,7 +11,9 @@ mod link;
 mod markers;
 mod mend;
 mod registration;
+pub(crate) mod share_log_ends;
 mod share_state;
+pub(crate) mod share_state_admin;
 mod verify;
 
 pub(crate) use brokers::BrokerLinks;

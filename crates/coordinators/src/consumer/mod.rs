@@ -29,9 +29,10 @@ mod target;
 mod topics;
 mod validate;
 
+pub(crate) use assignment::Partitions;
 pub use assignor::Assignor;
 pub(crate) use change::ConsumerUndo;
-pub(crate) use facts::{ConsumerFact, is_consumer_key};
+pub(crate) use facts::{ConsumerFact, GroupEpoch, TargetEpoch, is_consumer_key};
 pub(crate) use group::ConsumerGroup;
 pub use group::ConsumerGroupState;
 pub(crate) use hash::TopicHashes;

@@ -50,6 +50,7 @@ impl GroupShard {
         let id = |topics: &dyn Topics, name: &str| topics.by_name(name).map(|topic| topic.id);
         let any_new = changed.iter().any(|name| id(&*self.topics, name) != id(&*topics, name));
         self.topics = topics;
+        self.expire_share_metadata(changed, racks_too);
         for group in self.streams.values_mut() {
             group.metadata_expired |=
                 racks_too || changed.iter().any(|topic| group.requires(topic));
@@ -303,7 +304,7 @@ impl GroupShard {
             return Ok(None);
         }
         let not_found = |text: String| Err(ConsumerError::GroupIdNotFound(text));
-        if self.streams.contains_key(group) {
+        if self.streams.contains_key(group) || self.shares.contains_key(group) {
             return not_found(format!("Group {group} is not a consumer group."));
         }
         let upgrade = match self.groups.get(group) {
@@ -481,8 +482,7 @@ impl GroupShard {
         match self.consumers.get(group_id.as_str()) {
             Some(group) => describe(group, &self.config.consumer, &*self.topics),
             None => {
-                let id = group_id.as_str();
-                let exists = self.groups.contains_key(id) || self.streams.contains_key(id);
+                let exists = self.has_group(&group_id);
                 unknown_group(group_id, exists)
             }
         }

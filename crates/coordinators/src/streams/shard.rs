@@ -272,8 +272,9 @@ impl GroupShard {
         let classic = self.groups.get(id);
         let is_free = classic
             .is_none_or(|one| one.state == GroupState::Empty && one.pending_joins.is_empty());
-        let is_known = classic.is_some() || self.consumers.contains_key(id);
-        if self.consumers.contains_key(id) || !is_free || is_known && !create {
+        let is_other = self.consumers.contains_key(id) || self.shares.contains_key(id);
+        let is_known = classic.is_some() || is_other;
+        if is_other || !is_free || is_known && !create {
             return Err(StreamsError::NotStreams(id.to_string()));
         }
         if !create {
@@ -291,7 +292,7 @@ impl GroupShard {
         out: &mut Outcome,
     ) -> Result<(), StreamsError> {
         let group_id = request.group_id.as_str();
-        let is_known = self.groups.contains_key(group_id) || self.consumers.contains_key(group_id);
+        let is_known = self.has_group(group_id);
         let group = self.streams.get_mut(group_id).ok_or_else(|| {
             let id = group_id.to_owned();
             if is_known { StreamsError::NotStreams(id) } else { StreamsError::GroupNotFound(id) }
@@ -381,8 +382,7 @@ impl GroupShard {
         match self.streams.get(group_id.as_str()) {
             Some(group) => describe(group),
             None => {
-                let id = group_id.as_str();
-                let exists = self.groups.contains_key(id) || self.consumers.contains_key(id);
+                let exists = self.has_group(&group_id);
                 unknown_group(group_id, exists)
             }
         }

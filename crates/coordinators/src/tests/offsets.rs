@@ -235,7 +235,10 @@ fn offsets_of_deleted_topics_go() {
     let mut other = commit_request("", -1, 0, 2);
     other.topics[0].name = "kept".into();
     bench.commit_as(9, other);
-    assert_eq!(bench.ask(Command::TopicsDeleted { topics: vec![TOPIC.into()] }), Reply::Done);
+    assert_eq!(
+        bench.ask(Command::TopicsDeleted { topics: vec![TOPIC.into()], ids: Vec::new() }),
+        Reply::Done
+    );
     assert_eq!(bench.position(0), None);
     assert_eq!(bench.shard.offset_count(), 1);
 }
