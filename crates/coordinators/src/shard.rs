@@ -529,9 +529,6 @@ impl GroupShard {
         if let Some(group) = self.consumers.get(request.group_id.as_str()) {
             return group.validate_fetch(member, epoch).map_err(|error| (&error).into());
         }
-        if self.shares.contains_key(request.group_id.as_str()) {
-            return Err(ErrorCode::GroupIdNotFound);
-        }
         let streams = self.streams.get(request.group_id.as_str());
         let allowed = streams.map_or(Ok(()), |group| group.validate_fetch(member, epoch));
         allowed.map_err(|error| (&error).into())

@@ -8,6 +8,7 @@ mod inspect;
 mod joining;
 mod offsets;
 mod properties;
+mod shares;
 mod static_members;
 mod streams;
 mod syncing;

@@ -89,7 +89,7 @@ async fn find(context: &RequestContext, key_type: i8) -> Result<&'static str, Re
         GROUP => OFFSETS_TOPIC,
         TRANSACTION => TRANSACTIONS_TOPIC,
         SHARE if context.version >= SHARE_SINCE => SHARE_STATE_TOPIC,
-        SHARE => return refuse(""),
+        SHARE if context.version >= KEYS_SINCE => return refuse(""),
         _ => return refuse(INVALID_REQUEST),
     };
     let node = &context.node;
@@ -126,7 +126,8 @@ fn check_may(context: &RequestContext, key_type: i8, key: &str) -> Result<(), Re
     };
     if context.may(operation, resource) {
         return if key_type == SHARE && !is_share_key(key) {
-            Err((ErrorCode::InvalidRequest, Some("")))
+            let text = if context.version >= KEYS_SINCE { "" } else { INVALID_REQUEST };
+            Err((ErrorCode::InvalidRequest, Some(text)))
         } else {
             Ok(())
         };

@@ -39,8 +39,7 @@ pub(crate) async fn heartbeat(
     }
     let id_len = request.member_id.encode_utf16().count();
     if !(1..=MEMBER_ID_MAX).contains(&id_len) {
-        let text = "Invalid member id in the request.".to_owned();
-        return refused(ErrorCode::InvalidRequest, Some(text));
+        return refused(ErrorCode::InvalidRequest, None);
     }
     let names = request.subscribed_topic_names.iter().flatten();
     if !names.into_iter().all(|name| context.may(Operation::Describe, Resource::Topic(name))) {

@@ -150,7 +150,7 @@ impl ShareGroup {
     }
 
     pub(crate) fn target_epoch(&self) -> TargetEpoch {
-        self.target_epoch.unwrap_or_default()
+        self.target_epoch.unwrap_or(TargetEpoch { epoch: FIRST_EPOCH, timestamp: 0 })
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &ShareMember> {

@@ -105,6 +105,10 @@ fn known_member<'g>(
         return Err(ShareGroupError::UnknownMemberId { member, group });
     };
     let (known, previous) = (member.progress.epoch, member.progress.previous_epoch);
+    // Who begins anew is taken as it is.
+    if received == 0 {
+        return Ok(Some(member));
+    }
     if received > known {
         return Err(ShareGroupError::EpochAhead { received, known });
     }

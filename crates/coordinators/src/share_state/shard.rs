@@ -183,7 +183,8 @@ impl ShareShard {
             state_epoch,
             leader_epoch: 0,
             start_offset,
-            delivery_complete_count: -1,
+            // Nothing is done behind a start that is known.
+            delivery_complete_count: if start_offset == -1 { -1 } else { 0 },
             created: now,
             written: now,
             batches: Vec::new(),
@@ -200,7 +201,7 @@ impl ShareShard {
     ) -> Result<(), ShareStateError> {
         check_number(&partition)?;
         let known = self.partitions.get(&partition).ok_or(ShareStateError::ReadUninitialized)?;
-        if known.leader_epoch_seen > leader_epoch {
+        if leader_epoch != -1 && known.leader_epoch_seen > leader_epoch {
             return Err(ShareStateError::FencedLeaderEpoch);
         }
         self.check_exists(&partition)?;

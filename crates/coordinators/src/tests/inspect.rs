@@ -25,10 +25,19 @@ impl GroupShard {
             assert!(!is_other, "{id} is of two kinds");
             group.check_invariants();
         }
+        for (id, group) in &self.shares {
+            assert_eq!(*id, group.id);
+            let is_other = self.groups.contains_key(id)
+                || self.consumers.contains_key(id)
+                || self.streams.contains_key(id);
+            assert!(!is_other, "{id} is of two kinds");
+            group.check_invariants();
+        }
         let classic = self.groups.values().map(|g| 2 + g.len() + g.pending_joins.len());
         let consumer = self.consumers.values().map(|group| 1 + 4 * group.len());
         let streams = self.streams.values().map(|group| 1 + 2 * group.len());
-        let most = 1 + classic.chain(consumer).chain(streams).sum::<usize>();
+        let share = self.shares.values().map(|group| group.len());
+        let most = 1 + classic.chain(consumer).chain(streams).chain(share).sum::<usize>();
         assert!(self.timers.len() <= most);
     }
 

@@ -18,6 +18,7 @@ mod quotas;
 mod reading;
 mod share_fetch;
 mod share_state;
+mod shares;
 mod streams_groups;
 mod tokens;
 mod topics;
@@ -79,6 +80,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "streams-one", run: streams_groups::one_member },
     Scenario { name: "streams-offsets", run: streams_groups::offsets },
     Scenario { name: "streams-two", run: streams_groups::two_members },
+    Scenario { name: "share-refusals", run: shares::refusals },
+    Scenario { name: "share-one", run: shares::one_member },
+    Scenario { name: "share-offsets", run: shares::offsets },
     // Apache Kafka goes on listing groups that only had offsets in transactions.
     Scenario { name: "transactions", run: transactions::run },
     Scenario { name: "logins", run: logins::out_of_place },

@@ -116,7 +116,14 @@ pub fn wait_for_coordinators(s: &mut Session, topic: Uuid) {
 pub fn run(s: &mut Session) {
     let id = s.topic("ss1", 4, &[]);
     wait_for_coordinators(s, id);
-    for key in ["a:b", "a:b:c:d", ":x:0", "a:x:0", &format!("g:{id}:p"), &format!("g:{id}:0")] {
+    for key in [
+        "a:b",
+        "a:b:c:d",
+        ":x:0",
+        "a:x:0",
+        "g:AAAAAAAAAAAAAAAAAAAABw:p",
+        "g:AAAAAAAAAAAAAAAAAAAABw:0",
+    ] {
         let find = FindCoordinatorRequest {
             key: key.to_owned(),
             key_type: 2,
