@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use naru_model::{ErrorCode, ProducerId, Timestamp};
+use naru_protocol::messages::heartbeat_request::HeartbeatRequest;
 use naru_protocol::messages::heartbeat_response::HeartbeatResponse;
 use naru_protocol::messages::leave_group_request::LeaveGroupRequest;
 use naru_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
 use naru_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 
 use crate::admin::{describe_group, list_groups};
 use crate::command::{ClientContext, Command};
@@ -384,6 +386,7 @@ impl GroupShard {
         Some(act(&mut Step { now, config, timers, writes, out }, group))
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for every request")]
     fn dispatch(&mut self, now: Timestamp, token: ReplyToken, command: Command, out: &mut Outcome) {
         match command {
             Command::JoinGroup { context, request, member_uuid } => {
@@ -405,33 +408,10 @@ impl GroupShard {
                 out.reply(token, Reply::StreamsGroupDescribe(described));
             }
             Command::SyncGroup { api_version, request } => {
-                let result = validate_sync(api_version, &request);
-                if result.is_ok() && self.consumers.contains_key(request.group_id.as_str()) {
-                    return self.sync_consumer_group(now, token, &request, out);
-                }
-                let found = result.and_then(|()| {
-                    self.with_group(now, out, &request.group_id, |step, group| {
-                        step.sync(group, token, &request);
-                    })
-                    .ok_or(GroupError::UnknownMemberId)
-                });
-                if let Err(error) = found {
-                    self.step(now, out).refuse_sync(token, error);
-                }
+                self.sync(now, token, api_version, &request, out);
             }
             Command::Heartbeat(request) => {
-                if self.consumers.contains_key(request.group_id.as_str()) {
-                    let response = self.heartbeat_consumer_group(now, &request);
-                    return out.reply(token, Reply::Heartbeat(response));
-                }
-                let error = unknown_unless_empty_id(&request.group_id);
-                let result = self
-                    .with_group(now, out, &request.group_id, |step, group| {
-                        step.heartbeat(group, &request)
-                    })
-                    .unwrap_or(Err(error));
-                let error_code = result.err().map_or(ErrorCode::None, ErrorCode::from).code();
-                let response = HeartbeatResponse { error_code, ..Default::default() };
+                let response = self.heartbeat(now, &request, out);
                 out.reply(token, Reply::Heartbeat(response));
             }
             Command::LeaveGroup { context, request } => {
@@ -522,6 +502,46 @@ impl GroupShard {
                 self.prepare_share_deletion(now, token, &group_id, out);
             }
         }
+    }
+
+    fn sync(
+        &mut self,
+        now: Timestamp,
+        token: ReplyToken,
+        api_version: i16,
+        request: &SyncGroupRequest,
+        out: &mut Outcome,
+    ) {
+        let result = validate_sync(api_version, request);
+        if result.is_ok() && self.consumers.contains_key(request.group_id.as_str()) {
+            return self.sync_consumer_group(now, token, request, out);
+        }
+        let found = result.and_then(|()| {
+            self.with_group(now, out, &request.group_id, |step, group| {
+                step.sync(group, token, request);
+            })
+            .ok_or(GroupError::UnknownMemberId)
+        });
+        if let Err(error) = found {
+            self.step(now, out).refuse_sync(token, error);
+        }
+    }
+
+    fn heartbeat(
+        &mut self,
+        now: Timestamp,
+        request: &HeartbeatRequest,
+        out: &mut Outcome,
+    ) -> HeartbeatResponse {
+        if self.consumers.contains_key(request.group_id.as_str()) {
+            return self.heartbeat_consumer_group(now, request);
+        }
+        let error = unknown_unless_empty_id(&request.group_id);
+        let result = self
+            .with_group(now, out, &request.group_id, |step, group| step.heartbeat(group, request))
+            .unwrap_or(Err(error));
+        let error_code = result.err().map_or(ErrorCode::None, ErrorCode::from).code();
+        HeartbeatResponse { error_code, ..Default::default() }
     }
 
     fn may_fetch(&self, request: &OffsetFetchRequestGroup) -> Result<(), ErrorCode> {

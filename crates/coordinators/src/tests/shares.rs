@@ -413,10 +413,7 @@ proptest! {
         for action in actions {
             match action {
                 Action::Beat(at) => {
-                    if !waiting.contains_key(&at) {
-                        let token = world.send(clients[at].request());
-                        waiting.insert(at, token);
-                    }
+                    waiting.entry(at).or_insert_with(|| world.send(clients[at].request()));
                 }
                 Action::Leave(at) if clients[at].joined && !waiting.contains_key(&at) => {
                     world.send(leave(&clients[at]));
@@ -448,11 +445,11 @@ proptest! {
                 }
                 Action::Leave(_) => {}
             }
-            for at in 0..CLIENTS {
+            for (at, client) in clients.iter_mut().enumerate() {
                 let Some(token) = waiting.get(&at).copied() else { continue };
                 if let Some(response) = world.answer(token) {
                     waiting.remove(&at);
-                    clients[at].told(&response);
+                    client.told(&response);
                 }
             }
             for group in world.bench.shard.shares.values() {
@@ -466,8 +463,8 @@ proptest! {
         for _ in 0..5 {
             world.bench.advance(12_000);
             for client in &mut clients {
-            world.beat(client);
-        }
+                world.beat(client);
+            }
             world.initialize(true);
         }
         world.settle_down(&mut clients);
