@@ -34,7 +34,9 @@ public class Report {
     if (only != null && !name.contains(only)) return;
     for (Map.Entry<Pattern, String> entry : later.entrySet()) {
       if (entry.getKey().matcher(name).find()) {
-        skipped++;
+        synchronized (this) {
+          skipped++;
+        }
         out.println("SKIP " + name + " -- " + entry.getValue());
         return;
       }
@@ -57,10 +59,14 @@ public class Report {
       thrown[0] = new AssertionError("hangs at " + Arrays.toString(thread.getStackTrace()));
       thread.interrupt();
     }
-    if (thrown[0] == null) passed++;
+    tell(name, thrown[0]);
+  }
+
+  private synchronized void tell(String name, Throwable thrown) {
+    if (thrown == null) passed++;
     else failed++;
-    String why = thrown[0] == null ? "" : " -- " + explain(thrown[0]);
-    out.println((thrown[0] == null ? "PASS " : "FAIL ") + name + why);
+    String why = thrown == null ? "" : " -- " + explain(thrown);
+    out.println((thrown == null ? "PASS " : "FAIL ") + name + why);
     out.flush();
   }
 
