@@ -15,6 +15,7 @@ use naru_protocol::messages::share_fetch_response::{
     AcquiredRecords, LeaderIdAndEpoch, NodeEndpoint, PartitionData, ShareFetchResponse,
     ShareFetchableTopicResponse,
 };
+use naru_quotas::Kind;
 use naru_share::{AcquireMode, FetchPlan, SessionFetch, SessionKey};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -197,7 +198,9 @@ impl Fetch<'_> {
     fn look(&self, targets: Vec<Target>, is_last: bool) -> Vec<Fetched> {
         let bytes = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         let node = &self.context.node;
-        let bytes_max = bytes(self.request.max_bytes).min(bytes(node.config().fetch.max_bytes));
+        let bytes_max = bytes(self.request.max_bytes)
+            .min(bytes(node.config().fetch.max_bytes))
+            .min(node.quotas().fetch_max(self.context.who()));
         let bytes_min = bytes(self.request.min_bytes).min(bytes_max);
         if bytes_min > 1 && !is_last && self.readable(&targets, bytes_min) < bytes_min {
             let errors =
@@ -253,6 +256,7 @@ impl Fetch<'_> {
     fn answer(&self, fetched: Vec<Fetched>, mut results: AckResults) -> ShareFetchResponse {
         let mut topics: Vec<ShareFetchableTopicResponse> = Vec::new();
         let mut leaders = Vec::new();
+        let throttle_ms = self.throttle_ms(&fetched);
         for (of, found) in fetched {
             let has_records = matches!(&found, Ok(taken) if !taken.acquired.is_empty());
             let acknowledged = results.remove(&of);
@@ -272,11 +276,21 @@ impl Fetch<'_> {
             .into_iter()
             .map(|at| NodeEndpoint { node_id: at.id, host: at.host, port: at.port, rack: at.rack });
         ShareFetchResponse {
+            throttle_time_ms: i32::try_from(throttle_ms).unwrap_or(i32::MAX),
             acquisition_lock_timeout_ms: self.settings.record_lock_duration_ms,
             responses: topics,
             node_endpoints: endpoints.collect(),
             ..Default::default()
         }
+    }
+
+    /// How long the sender must pause for what it gets. It gets it in any case: it holds the records
+    /// already.
+    fn throttle_ms(&self, fetched: &[Fetched]) -> u32 {
+        let taken = fetched.iter().filter_map(|(_, found)| found.as_ref().ok());
+        let bytes: usize = taken.map(|taken| taken.records.len()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        self.context.node.quotas().record(Kind::Fetch, self.context.who(), bytes as f64)
     }
 
     fn partition_data(
