@@ -38,7 +38,10 @@ const NAMING: &[&str] = &[
     "batch_index",
     "source",
     "producer_id",
+    "entity_type",
 ];
+/// A field whose elements together name what they are in: whose quotas.
+const ENTITY: &str = "entity";
 /// A field of elements whose order says something: aborted transactions.
 const ORDERED: &str = "first_offset";
 
@@ -54,6 +57,9 @@ impl Tree {
         let Self::Struct(fields) = self else { return None };
         if fields.iter().any(|(name, _)| name == ORDERED) {
             return None;
+        }
+        if let Some((_, entity @ Self::List(_))) = fields.iter().find(|(name, _)| name == ENTITY) {
+            return Some(entity.to_string().replace('"', ""));
         }
         let found: Vec<String> = NAMING
             .iter()

@@ -249,15 +249,56 @@ pub fn resources(s: &mut Session) {
     s.ask("nothing is left", 0, &list(&[]));
 }
 
-/// Apache Kafka serves these only where a plugin takes what is pushed.
+/// Apache Kafka answers these, but tells of them only where a plugin takes what is pushed.
 pub fn telemetry(s: &mut Session) {
-    let instance = Uuid(0x1234_5678_9abc_def0_1234_5678_9abc_def0);
-    let ask = GetTelemetrySubscriptionsRequest { client_instance_id: instance };
-    s.ask("a subscription", 0, &ask);
-    let push = PushTelemetryRequest {
+    let instance = Uuid(0x1234_5678_9abc_def0_0fed_cba9_8765_4321);
+    let ask = |client_instance_id| GetTelemetrySubscriptionsRequest { client_instance_id };
+    let none = s.ask("nothing is asked", 0, &ask(instance));
+    s.ask("too early", 0, &ask(instance));
+    let push = |subscription_id: i32| PushTelemetryRequest {
         client_instance_id: instance,
-        subscription_id: 1,
+        subscription_id,
+        compression_type: 4,
         ..PushTelemetryRequest::default()
     };
-    s.ask("a push for nothing", 0, &push);
+    s.ask("a first push", 0, &push(none.subscription_id));
+    s.ask("a push too early", 0, &push(none.subscription_id));
+    for (label, client_instance_id) in [("no instance", Uuid::ZERO), ("a reserved one", Uuid::ONE)]
+    {
+        s.ask(label, 0, &PushTelemetryRequest { client_instance_id, ..push(1) });
+    }
+    let subscribe = |name: &str, metrics: &str, matches: &str| {
+        let configs = [
+            ("metrics", SET, Some(metrics)),
+            ("interval.ms", SET, Some("500")),
+            ("match", SET, Some(matches)),
+        ];
+        change(CLIENT_METRICS, name, &configs)
+    };
+    let metrics = "org.apache.kafka.producer.,org.apache.kafka.consumer.,a.b.c,x,metric.one,t2";
+    s.quiet(1, &subscribe("one", metrics, "client_id=differ.*,client_source_address=127.*"));
+    s.quiet(1, &subscribe("other", "not.for.us", "client_id=somebody"));
+    s.settle();
+    s.ask("a push of what is not asked any more", 0, &push(none.subscription_id));
+    let granted = s.ask("what is asked now", 0, &ask(instance));
+    s.sleep(600);
+    let id = granted.subscription_id;
+    s.ask("an unknown codec", 0, &PushTelemetryRequest { compression_type: 9, ..push(id) });
+    s.sleep(600);
+    let large = vec![0; (1 << 20) + 1].into();
+    s.ask("too large", 0, &PushTelemetryRequest { metrics: large, ..push(id) });
+    s.sleep(600);
+    s.ask("a push", 0, &push(id));
+    s.ask("another at once", 0, &push(id));
+    s.ask("the last one", 0, &PushTelemetryRequest { terminating: true, ..push(id) });
+    s.sleep(600);
+    s.ask("one after the last", 0, &push(id));
+    s.quiet(1, &subscribe("other", "*", "client_id=.*"));
+    s.settle();
+    s.ask("everything", 0, &ask(Uuid(77)));
+    for name in ["one", "other"] {
+        let keys = ["metrics", "interval.ms", "match"].map(|key| (key, DELETE, None));
+        s.quiet(1, &change(CLIENT_METRICS, name, &keys));
+    }
+    s.settle();
 }
