@@ -59,7 +59,13 @@ pub const SUITES: &[Suite] = &[
     Suite {
         name: "java-2.1",
         about: "the Java client of 2019",
-        command: java_old,
+        command: |tools, broker| java_old(tools, broker, "2.1.1"),
+        properties: &[],
+    },
+    Suite {
+        name: "java-2.8",
+        about: "the Java client of 2021",
+        command: |tools, broker| java_old(tools, broker, "2.8.2"),
         properties: &[],
     },
     Suite {
@@ -200,12 +206,12 @@ fn java_streams(tools: &Tools, broker: &Broker) -> Result<Command> {
     Ok(command)
 }
 
-fn java_old(tools: &Tools, broker: &Broker) -> Result<Command> {
-    const VERSION: &str = "2.1.1";
-    let libs = tools.old_client_jars(VERSION)?;
-    let classes = tools.classes("old", "old", &libs)?;
-    let mut command = java(&classes, &libs, "300m", "OldTour");
-    command.arg(broker.bootstrap()).arg(VERSION);
+/// A Java client of former years; compiled once, against the oldest one.
+fn java_old(tools: &Tools, broker: &Broker, version: &str) -> Result<Command> {
+    const OLDEST: &str = "2.1.1";
+    let classes = tools.classes("old", "old", &tools.old_client_jars(OLDEST)?)?;
+    let mut command = java(&classes, &tools.old_client_jars(version)?, "300m", "OldTour");
+    command.arg(broker.bootstrap()).arg(version);
     Ok(command)
 }
 

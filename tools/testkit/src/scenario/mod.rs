@@ -165,7 +165,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "streams-eos",
-        about: "Kafka Streams, exactly_once_v2: exact through a rolling restart and kills",
+        about: "Kafka Streams, exactly_once_v2, both protocols: exact through restarts and kills",
         alone: false,
         run: cluster::run_streams,
     },

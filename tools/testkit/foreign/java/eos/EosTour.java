@@ -42,8 +42,8 @@ public class EosTour {
   static final int KEYS = 12;
   static final long PAUSE_MS = 5;
   static final long DRAIN_S = 120;
-  static final String FROM = "streams-in";
-  static final String TO = "streams-out";
+  static String from;
+  static String to;
   static final String STORE = "counts";
 
   static String bootstrap;
@@ -55,9 +55,11 @@ public class EosTour {
   public static void main(String[] args) throws Exception {
     bootstrap = args[0];
     stop = Path.of(args[1]);
+    from = "eos-in-" + args[3];
+    to = "eos-out-" + args[3];
     try (Admin admin = Admin.create(properties())) {
       List<NewTopic> topics = new ArrayList<>();
-      for (String name : List.of(FROM, TO)) topics.add(new NewTopic(name, PARTITIONS, (short) 3));
+      for (String name : List.of(from, to)) topics.add(new NewTopic(name, PARTITIONS, (short) 3));
       admin.createTopics(topics).all().get();
     }
     List<KafkaStreams> instances = new ArrayList<>();
@@ -112,18 +114,18 @@ public class EosTour {
     builder.addStateStore(
         Stores.keyValueStoreBuilder(
             Stores.inMemoryKeyValueStore(STORE), Serdes.String(), Serdes.Long()));
-    builder.<String, String>stream(FROM)
+    builder.<String, String>stream(from)
         .selectKey((key, value) -> "again-" + key)
         .repartition(Repartitioned.as("by-key"))
         .process(Counter::new, STORE)
-        .to(TO);
+        .to(to);
     return builder.build();
   }
 
   static KafkaStreams instance(String folder, String protocol) {
     Properties properties =
         properties(
-            "application.id", "eos-tour",
+            "application.id", "eos-tour-" + protocol,
             "processing.guarantee", "exactly_once_v2",
             "group.protocol", protocol,
             "replication.factor", "3",
@@ -151,7 +153,7 @@ public class EosTour {
         int key = i % KEYS;
         String value = Integer.toString(sent[key]++);
         producer.send(
-            new ProducerRecord<>(FROM, "key-" + key, value),
+            new ProducerRecord<>(from, "key-" + key, value),
             (metadata, error) -> {
               if (error != null) refused.add(error.toString());
             });
@@ -167,7 +169,7 @@ public class EosTour {
     try (KafkaConsumer<String, String> reader =
         new KafkaConsumer<>(properties, strings, strings)) {
       List<TopicPartition> all =
-          IntStream.range(0, PARTITIONS).mapToObj(i -> new TopicPartition(TO, i)).toList();
+          IntStream.range(0, PARTITIONS).mapToObj(i -> new TopicPartition(to, i)).toList();
       for (int i = 0; i < KEYS; i++) found.add(new ArrayList<>());
       reader.assign(all);
       reader.seekToBeginning(all);
