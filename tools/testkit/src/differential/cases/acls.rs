@@ -314,6 +314,7 @@ pub fn groups(s: &mut Session) {
         ]),
     );
     s.settle();
+    super::share_fetch::closed(s, "theirs", id);
     let theirs = || "theirs".to_owned();
     for version in [0, 3, 4, 6] {
         let coordinator = FindCoordinatorRequest {

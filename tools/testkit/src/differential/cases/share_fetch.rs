@@ -181,6 +181,25 @@ pub fn run(s: &mut Session) {
     s.ask_on("bert", "ends", 2, &fetch(BERT, -1, &[]));
 }
 
+/// What others may read, asked with an authorizer: `theirs` and `closed-share` are not for all.
+pub fn closed(s: &mut Session, theirs: &str, topic_id: Uuid) {
+    let one: Part<'_> = (topic_id, 0, &[]);
+    let acks: Part<'_> = (topic_id, 0, &[(0, 0, &[1])]);
+    for version in 1..=2 {
+        let group_id = || Some(theirs.to_owned());
+        let fetches = ShareFetchRequest { group_id: group_id(), ..fetch(ANNA, 0, &[one]) };
+        s.ask("share: not their group", version, &fetches);
+        let accepts =
+            ShareAcknowledgeRequest { group_id: group_id(), ..acknowledge(ANNA, 1, &[acks]) };
+        s.ask("share: not their group", version, &accepts);
+        let quick = ShareFetchRequest { max_wait_ms: 200, ..fetch(ANNA, 0, &[one]) };
+        s.ask("share: not their topic", version, &quick);
+        let both = ShareFetchRequest { max_wait_ms: 200, ..fetch(ANNA, 1, &[acks]) };
+        s.ask("share: not their topic, acknowledged", version, &both);
+        s.ask("share: not their topic", version, &acknowledge(ANNA, -1, &[acks]));
+    }
+}
+
 pub fn refusals(s: &mut Session) {
     let id = filled(s, "sf2", 1);
     let one: Part<'_> = (id, 0, &[]);
