@@ -17,10 +17,22 @@ const SECONDS: &str = "20";
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
                         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters --cfg fuzz_coverage";
 
-fn fuzzer(root: &Path, words: &[&str], coverage: bool) -> Result<Command> {
+/// How the fuzzer is built.
+#[derive(Debug, Clone, Copy)]
+enum Build {
+    /// As the unit tests are, which have built most of it before.
+    Plain,
+    Fast,
+    Coverage,
+}
+
+fn fuzzer(root: &Path, words: &[&str], build: Build) -> Result<Command> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--quiet", "--profile", "simulation", "--package", "naru-fuzz"]);
-    if coverage {
+    cargo.args(["run", "--quiet", "--package", "naru-fuzz"]);
+    if !matches!(build, Build::Plain) {
+        cargo.args(["--profile", "simulation"]);
+    }
+    if matches!(build, Build::Coverage) {
         // Naming the target keeps the counters out of build scripts.
         let host = host()?;
         cargo.args(["--target", &host, "--target-dir", "target/fuzz"]).env("RUSTFLAGS", COVERAGE);
@@ -40,14 +52,15 @@ fn host() -> Result<String> {
 pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
     let own = "--coverage";
     let rest: Vec<&str> = words.iter().copied().filter(|word| *word != own).collect();
-    let status = fuzzer(root, &rest, words.contains(&own))?.status().context("starting cargo")?;
+    let build = if words.contains(&own) { Build::Coverage } else { Build::Fast };
+    let status = fuzzer(root, &rest, build)?.status().context("starting cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The suite: what was found once, and a few seconds of every target.
 pub fn suite(root: &Path, outcome: &mut Outcome) -> Result<()> {
     let output =
-        fuzzer(root, &["--seconds", SECONDS], false)?.output().context("starting cargo")?;
+        fuzzer(root, &["--seconds", SECONDS], Build::Plain)?.output().context("starting cargo")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut count = 0;
     for case in text.lines().filter_map(|line| line.strip_prefix("case ")) {

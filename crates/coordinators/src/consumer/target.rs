@@ -33,7 +33,7 @@ impl Scope<'_> {
     pub(super) fn next_epoch(&mut self, change: &mut Change<'_>, bump: bool) {
         let metadata_hash = self.hash(change.group);
         if bump || metadata_hash != change.group.metadata_hash() {
-            let epoch = change.group.epoch() + 1;
+            let epoch = change.group.epoch().saturating_add(1);
             change.apply(ConsumerFact::Group(Some(GroupEpoch { epoch, metadata_hash })));
         }
         if change.group.has_partition_metadata {

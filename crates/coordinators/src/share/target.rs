@@ -30,7 +30,7 @@ impl Scope<'_> {
     pub(super) fn next_epoch(&mut self, change: &mut ShareChange<'_>, bump: bool) {
         let metadata_hash = self.hashes.of_group(change.group.subscribed(), self.topics);
         if bump || metadata_hash != change.group.metadata_hash() {
-            let epoch = change.group.epoch() + 1;
+            let epoch = change.group.epoch().saturating_add(1);
             change.apply(ShareFact::Group(Some(GroupEpoch { epoch, metadata_hash })));
         }
         change.group.metadata_expired = false;

@@ -179,7 +179,7 @@ impl ShareShard {
         }
         self.check_exists(partition)?;
         Ok(ShareStateFact::Snapshot(Snapshot {
-            epoch: known.map_or(0, |known| known.now.epoch + 1),
+            epoch: known.map_or(0, |known| known.now.epoch.saturating_add(1)),
             state_epoch,
             leader_epoch: 0,
             start_offset,

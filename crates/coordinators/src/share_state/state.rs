@@ -89,7 +89,7 @@ impl Tracked {
         }
         let start_offset = kept(write.start_offset, self.now.start_offset);
         ShareStateFact::Snapshot(Snapshot {
-            epoch: self.now.epoch + 1,
+            epoch: self.now.epoch.saturating_add(1),
             state_epoch: self.now.state_epoch,
             leader_epoch,
             start_offset,
@@ -102,7 +102,7 @@ impl Tracked {
 
     /// The same state as the next snapshot.
     pub(super) fn snapshot(&self, at: Timestamp) -> ShareStateFact {
-        let (epoch, written) = (self.now.epoch + 1, at);
+        let (epoch, written) = (self.now.epoch.saturating_add(1), at);
         ShareStateFact::Snapshot(Snapshot { epoch, written, ..self.now.clone() })
     }
 

@@ -92,7 +92,7 @@ impl Heartbeat<'_> {
             || validated_topology_epoch != last.validated_topology_epoch
             || configs != last.configs
         {
-            let epoch = last.epoch + 1;
+            let epoch = last.epoch.saturating_add(1);
             let metadata_hash = hash;
             change.apply(StreamsFact::Group(Some(GroupEpoch {
                 epoch,

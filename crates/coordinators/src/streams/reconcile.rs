@@ -38,7 +38,7 @@ impl Reconcile<'_> {
                 if self.claimed.is_none_or(has) {
                     return Ok(None);
                 }
-                progress.epoch + 1
+                progress.epoch.saturating_add(1)
             }
             MemberState::Unknown => {
                 if self.claimed.is_none_or(|claimed| !claimed.is_empty()) {

@@ -328,7 +328,7 @@ impl GroupShard {
             change.apply(StreamsFact::Current(Arc::clone(member), None));
             change.apply(StreamsFact::Target(Arc::clone(member), None));
             change.apply(StreamsFact::Member(Arc::clone(member), None));
-            let next = GroupEpoch { epoch: last.epoch + 1, ..last };
+            let next = GroupEpoch { epoch: last.epoch.saturating_add(1), ..last };
             change.apply(StreamsFact::Group(Some(next)));
             Ok(())
         });
