@@ -13,12 +13,13 @@ pub fn zookeeper(_args: &[String]) -> i32 {
 }
 
 /// Java classes, without their packages, and the tools they are.
-const CLASSES: [(&str, &str); 18] = [
+const CLASSES: [(&str, &str); 19] = [
     ("TopicCommand", "kafka-topics"),
     ("ConfigCommand", "kafka-configs"),
     ("ConsoleProducer", "kafka-console-producer"),
     ("ConsoleConsumer", "kafka-console-consumer"),
     ("ConsumerGroupCommand", "kafka-consumer-groups"),
+    ("ShareGroupCommand", "kafka-share-groups"),
     ("GetOffsetShell", "kafka-get-offsets"),
     ("DumpLogSegments", "kafka-dump-log"),
     ("StorageTool", "kafka-storage"),

@@ -23,6 +23,7 @@ mod log_dirs;
 mod metadata_quorum;
 mod properties;
 pub mod reassign_partitions;
+mod share_groups;
 mod storage;
 mod topics;
 pub mod transactions;
@@ -62,6 +63,7 @@ pub static TOOLS: &[Tool] = &[
         about: consumer_groups::ABOUT,
         run: consumer_groups::run,
     },
+    Tool { name: "kafka-share-groups", about: share_groups::ABOUT, run: share_groups::run },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
     Tool {

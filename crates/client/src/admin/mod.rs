@@ -12,6 +12,7 @@ mod offsets;
 mod quorum;
 mod quotas;
 mod reassignments;
+mod share_groups;
 mod topics;
 mod transactions;
 
@@ -28,6 +29,7 @@ pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets
 pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
 pub use quotas::{QuotaEntity, QuotaEntry, QuotaMatch};
 pub use reassignments::{ElectionType, Reassignment};
+pub use share_groups::ShareOffset;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 pub use transactions::{
     HangingTransaction, ProducerDescription, TransactionDescription, TransactionFilter,

@@ -4,8 +4,8 @@ mod collect;
 mod delete;
 mod layout;
 mod list;
-mod reset;
-mod resolve;
+pub(super) mod reset;
+pub(super) mod resolve;
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ const ACTIONS: [&str; 6] =
     ["list", "describe", "delete", "reset-offsets", "delete-offsets", "validate-regex"];
 
 /// Why the command failed.
-enum Failure {
+pub(super) enum Failure {
     /// Its arguments do not fit.
     Usage(String),
     /// The cluster refused; `wrapped` where Java's tool shows an exception inside another.

@@ -48,7 +48,7 @@ pub(super) fn check(p: &Parsed, streams: &mut Streams) -> Result<(), Ended> {
     Ok(())
 }
 
-type Plan = BTreeMap<TopicPartition, i64>;
+pub(in crate::tools) type Plan = BTreeMap<TopicPartition, i64>;
 
 pub(super) async fn reset(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), Failure> {
     let mut plans: Vec<(String, Plan)> = Vec::new();
@@ -201,7 +201,7 @@ async fn list(
 }
 
 /// Looks offsets up; where there is no such record, the log's end.
-async fn look_up(
+pub(in crate::tools) async fn look_up(
     admin: &Admin,
     wanted: &[TopicPartition],
     spec: OffsetSpec,
@@ -276,7 +276,7 @@ fn parse_csv(text: &str, group: &str) -> Result<Plan, String> {
     Ok(plan)
 }
 
-fn layout(plans: &[(String, Plan)]) -> String {
+pub(in crate::tools) fn layout(plans: &[(String, Plan)]) -> String {
     let group = plans.iter().map(|(group, _)| group.len()).max().unwrap_or(0).max(15);
     let topics = plans.iter().flat_map(|(_, plan)| plan.keys());
     let topic = topics.map(|partition| partition.topic.len()).max().unwrap_or(0).max(15);

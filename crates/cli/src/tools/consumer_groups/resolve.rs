@@ -6,7 +6,9 @@ use naru_model::ErrorCode;
 use super::Failure;
 
 /// Reads `topic:0,1`; none if no partitions are named.
-pub(super) fn parse_partitions(text: &str) -> Result<Option<Vec<TopicPartition>>, Failure> {
+pub(in crate::tools) fn parse_partitions(
+    text: &str,
+) -> Result<Option<Vec<TopicPartition>>, Failure> {
     let Some((topic, indexes)) = text.split_once(':') else { return Ok(None) };
     let partitions = indexes.split(',').map(|index| {
         let index = index.trim();
@@ -18,7 +20,7 @@ pub(super) fn parse_partitions(text: &str) -> Result<Option<Vec<TopicPartition>>
 }
 
 /// Every partition of a topic.
-pub(super) async fn partitions_of(
+pub(in crate::tools) async fn partitions_of(
     admin: &Admin,
     topic: &str,
 ) -> Result<Vec<TopicPartition>, Error> {
