@@ -1,6 +1,6 @@
 """The judgement alone, over ledgers of workers that somebody else ran: one case per promise.
 
-verdict.py FOLDER BOOTSTRAP TOPIC PARTITIONS BEGIN END
+verdict.py FOLDER BOOTSTRAP TOPIC PARTITIONS BEGIN END PROTOCOL...: groups of these protocols read it.
 """
 
 import sys
@@ -9,7 +9,7 @@ import contents
 import judge
 
 
-def main(folder, bootstrap, topic, partitions, begin, end):
+def main(folder, bootstrap, topic, partitions, begin, end, *protocols):
     partitions, begin, end = int(partitions), float(begin), float(end)
     held, unread, errors = contents.read(bootstrap, [topic], partitions)
     figures, acks = judge.produced(judge.ledger(folder, "producer-*"), held, topic, partitions)
@@ -29,11 +29,13 @@ def main(folder, bootstrap, topic, partitions, begin, end):
         if promise in figures:
             case(f"nothing is {promise}", figures[promise], f"{figures[promise]} of {len(acks)}")
     case("the last reader met no error", errors, errors)
-    rows = list(judge.ledger(folder, "group-classic"))
-    group = judge.group(rows, held, topic, partitions, begin, end)
-    for promise in judge.GROUP_PROMISES:
-        case(f"a group: nothing is {promise}", group[promise], group[promise])
-    case("a group: commits were acknowledged", not any(row[0] == "commit" for row in rows))
+    for protocol in protocols:
+        rows = list(judge.ledger(folder, f"group-{protocol}"))
+        group = judge.group(rows, held, topic, partitions, begin, end)
+        name = f"a group of the {protocol} protocol"
+        for promise in judge.GROUP_PROMISES:
+            case(f"{name}: nothing is {promise}", group[promise], group[promise])
+        case(f"{name}: commits were acknowledged", not any(row[0] == "commit" for row in rows))
     print(f"{passed} passed, {failed} failed, 0 skipped")
 
 

@@ -209,10 +209,10 @@ class Group(Worker):
         return consumer
 
     def member(self, number):
-        consumer, committed = self.open(), time.time()
+        consumer, committed, news = self.open(), time.time(), False
         while not os.path.exists(self.config["stop_groups"]):
             runs, lost = self.consume(consumer)
-            now = round(time.time(), 3)
+            news, now = news or bool(runs), round(time.time(), 3)
             for partition, first, last in runs:
                 self.put("got", number, partition, first, last, now)
             if lost:
@@ -222,8 +222,10 @@ class Group(Worker):
                 except (KafkaException, RuntimeError):
                     pass
                 consumer = self.open()
-            elif time.time() - committed > 0.5:
-                committed = time.time()
+            elif news and time.time() - committed > 0.5:
+                # Only when there is something: each commit of nothing puts off librdkafka's next
+                # heartbeat, for ever after a time in which heartbeats were refused.
+                committed, news = time.time(), False
                 self.commit(consumer)
         self.commit(consumer)
         consumer.close()

@@ -1,4 +1,5 @@
-//! Load on a cluster: idempotent producers, a group and a reader, and when they were served.
+//! Load on a cluster: idempotent producers, a group of either protocol and a reader, and when they
+//! were served.
 //!
 //! The workers and the judge are those of the fault harness (tools/faults).
 
@@ -27,6 +28,7 @@ pub(super) struct Load {
     folder: PathBuf,
     producers: Vec<Process>,
     others: Vec<Process>,
+    protocols: &'static [&'static str],
     began: f64,
 }
 
@@ -37,7 +39,17 @@ pub(super) fn now() -> f64 {
 }
 
 impl Load {
+    /// With a group of the classic protocol.
     pub(super) fn start(stage: &Stage<'_>, bootstrap: &str) -> Result<Self> {
+        Self::start_with(stage, bootstrap, &["classic"])
+    }
+
+    /// With a group of each of these protocols.
+    pub(super) fn start_with(
+        stage: &Stage<'_>,
+        bootstrap: &str,
+        protocols: &'static [&'static str],
+    ) -> Result<Self> {
         // A story may run several loads, one after the other.
         let folder = tempfile::Builder::new().prefix("ledgers-").tempdir_in(stage.folder)?.keep();
         let worker = |kind: &str, name: &str, more: &str| -> Result<Process> {
@@ -56,11 +68,13 @@ impl Load {
         let producers = (0..PRODUCERS)
             .map(|n| worker("produce", &format!("producer-{n}"), &format!("{to},\"rate\":{RATE}")))
             .collect::<Result<Vec<_>>>()?;
-        let others = vec![
-            worker("group", "group-classic", &format!("{to},\"group\":\"{TOPIC}\""))?,
-            worker("watch", "watch", &format!("\"topics\":[\"{TOPIC}\"]"))?,
-        ];
-        Ok(Self { folder, producers, others, began: now() })
+        let mut others = vec![worker("watch", "watch", &format!("\"topics\":[\"{TOPIC}\"]"))?];
+        for protocol in protocols {
+            let group = if *protocol == "classic" { TOPIC } else { protocol };
+            let more = format!("{to},\"group\":\"{group}\",\"protocol\":\"{protocol}\"");
+            others.push(worker("group", &format!("group-{protocol}"), &more)?);
+        }
+        Ok(Self { folder, producers, others, protocols, began: now() })
     }
 
     /// Waits until every partition was acknowledged after `since`.
@@ -118,7 +132,7 @@ impl Load {
         }
         let mut command = faults::python(stage.tools, "verdict.py")?;
         command.arg(&self.folder).args([bootstrap, TOPIC, &PARTITIONS.to_string()]);
-        command.args([self.began.to_string(), ended.to_string()]);
+        command.args([self.began.to_string(), ended.to_string()]).args(self.protocols);
         stage.cases(&mut command, PATIENCE, outcome)
     }
 }

@@ -1,5 +1,6 @@
 //! Apache Kafka and Naru in one cluster, under load; brokers of one kind under a controller of the
-//! other also carry records over in transactions.
+//! other also serve a group of the consumer protocol, and one that carries records over in
+//! transactions.
 //!
 //! Against Apache Kafka itself these are rolling restarts and plain clusters: they prove the story.
 
@@ -17,7 +18,7 @@ use crate::outcome::{Outcome, Verdict};
 pub(in crate::scenario) fn run_migration(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let apache = System::Apache { libs: stage.tools.kafka_jars()? };
     let mut cluster = Cluster::start(Layout::combined(&apache, 3))?;
-    let load = begin(stage, &mut cluster)?;
+    let load = begin(stage, &mut cluster, &["classic"])?;
     for (direction, system) in [("to us", stage.system), ("back to Apache Kafka", &apache)] {
         for id in cluster.ids() {
             let result = replace(&mut cluster, &load, id, system);
@@ -64,7 +65,7 @@ fn roles(
     ];
     let layout = Layout { nodes, voters: Voters::Static, properties: Vec::new() };
     let mut cluster = Cluster::start(layout)?;
-    let load = begin(stage, &mut cluster)?;
+    let load = begin(stage, &mut cluster, &["classic", "consumer"])?;
     let carriers = Carriers::start(stage, &cluster.bootstrap())?;
     cluster.wait("what is carried over is there", PATIENCE, |cluster| {
         cluster.topic(SOURCE).map(|_| ())
@@ -86,10 +87,14 @@ fn roles(
     finish(stage, cluster, load, 3, outcome)
 }
 
-fn begin(stage: &Stage<'_>, cluster: &mut Cluster) -> Result<Load> {
+fn begin(
+    stage: &Stage<'_>,
+    cluster: &mut Cluster,
+    protocols: &'static [&'static str],
+) -> Result<Load> {
     create(cluster, TOPIC)?;
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
-    let load = Load::start(stage, &cluster.bootstrap())?;
+    let load = Load::start_with(stage, &cluster.bootstrap(), protocols)?;
     load.wait_served(now())?;
     Ok(load)
 }
