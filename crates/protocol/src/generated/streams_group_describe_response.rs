@@ -520,4 +520,10 @@ impl Message for StreamsGroupDescribeResponse {
     const KEY: i16 = 89;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }

@@ -286,4 +286,10 @@ impl Message for StreamsGroupHeartbeatResponse {
     const KEY: i16 = 88;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn throttle_time_ms(&self) -> i32 {
+        self.throttle_time_ms
+    }
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        self.throttle_time_ms = ms;
+    }
 }
