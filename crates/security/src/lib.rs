@@ -1,7 +1,7 @@
 //! Who somebody is and what they may do: the rules, as pure functions and state machines.
 //!
 //! `principal` names a user, `acl` decides what a principal may do, `sasl` finds out who somebody
-//! is, `jaas` reads the settings of that, `names` makes principals of certificates, `token` is what
+//! is, `jaas` reads the settings of that, `names` makes principals of certificates, `stores` are Java's, `token` is what
 //! a delegation token consists of. No I/O, no clock, no randomness, no secrets in `Debug`: bytes,
 //! times and random bits are arguments. Sockets, files and configurations are the broker's
 //! and the client's.
@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 pub mod acl;
+mod der;
 pub mod jaas;
 pub mod names;
 mod principal;
 pub mod sasl;
+pub mod stores;
 pub mod token;
 
 pub use principal::{InvalidPrincipal, Principal};

@@ -29,6 +29,8 @@ pub(crate) fn controller_operation(api: ApiKey) -> Option<Operation> {
         | ApiKey::RemoveRaftVoter
         | ApiKey::CreateAcls
         | ApiKey::DeleteAcls
+        // Unlike at a broker.
+        | ApiKey::DescribeCluster
         | ApiKey::AlterUserScramCredentials => Operation::Alter,
         ApiKey::AlterClientQuotas => Operation::AlterConfigs,
         ApiKey::ListPartitionReassignments | ApiKey::DescribeQuorum => Operation::Describe,

@@ -24,8 +24,8 @@ impl TlsRules {
     pub(super) fn read(settings: Settings<'_>, protocol: SecurityProtocol) -> Result<Self, String> {
         let lookup = |name: &str| settings.text(name).map(str::to_owned);
         let (chain, key) = tls::identity(&lookup)?.ok_or(
-            "TLS needs a certificate: set ssl.keystore.type=PEM and ssl.keystore.location to a \
-             file with the private key and the certificate chain",
+            "TLS needs a certificate: set ssl.keystore.type to JKS, PKCS12 or PEM, and \
+             ssl.keystore.location to a file with the private key and the certificate chain",
         )?;
         let has_login = protocol == SecurityProtocol::SaslSsl;
         // As in Kafka: certificates count besides logins only if this listener itself says so.
@@ -42,7 +42,7 @@ impl TlsRules {
             "none" => builder.with_no_client_auth(),
             auth @ ("required" | "requested") => {
                 let roots = tls::trust(&lookup)?.ok_or(
-                    "ssl.client.auth needs to know whom to trust: set ssl.truststore.type=PEM and \
+                    "ssl.client.auth needs to know whom to trust: set ssl.truststore.type and \
                      ssl.truststore.location",
                 )?;
                 let verifier =

@@ -5,3 +5,4 @@ mod subject;
 
 pub use mapping::{InvalidRule, PrincipalRules};
 pub use subject::subject_of;
+pub(crate) use subject::{issuer_and_subject_of, public_key_of};

@@ -3,12 +3,8 @@
 //! Reads just as much of the certificate's DER as leads to the subject. Nothing is trusted here:
 //! whoever made the certificate has been checked before.
 
-/// One element of DER: its tag and its contents.
-type Element<'d> = (u8, &'d [u8]);
+use crate::der::{Element, OID, SEQUENCE, SET, element, tagged};
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OID: u8 = 0x06;
 const VERSION: u8 = 0xa0;
 const BMP_STRING: u8 = 0x1e;
 
@@ -53,6 +49,39 @@ pub fn subject_of(certificate: &[u8]) -> Option<String> {
     }
     parts.reverse();
     Some(parts.join(","))
+}
+
+/// Whose certificate this is and who vouches for it: issuer and subject, as their bytes.
+pub(crate) fn issuer_and_subject_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut outer = certificate;
+    let mut whole = tagged(&mut outer, SEQUENCE)?;
+    let mut inner = tagged(&mut whole, SEQUENCE)?;
+    if inner.first() == Some(&VERSION) {
+        element(&mut inner)?;
+    }
+    // Serial number and signature come before, validity between.
+    element(&mut inner)?;
+    element(&mut inner)?;
+    let issuer = tagged(&mut inner, SEQUENCE)?;
+    element(&mut inner)?;
+    Some((issuer, tagged(&mut inner, SEQUENCE)?))
+}
+
+/// The public key in a certificate: a string of bits as an element, whatever it is of.
+pub(crate) fn public_key_of(certificate: &[u8]) -> Option<&[u8]> {
+    let mut outer = certificate;
+    let mut whole = tagged(&mut outer, SEQUENCE)?;
+    let mut inner = tagged(&mut whole, SEQUENCE)?;
+    if inner.first() == Some(&VERSION) {
+        element(&mut inner)?;
+    }
+    // Serial number, signature, issuer, validity, subject.
+    for _ in 0..5 {
+        element(&mut inner)?;
+    }
+    let mut key = tagged(&mut inner, SEQUENCE)?;
+    element(&mut key)?;
+    Some(key)
 }
 
 fn written(id: &[u8], (tag, value): Element<'_>, raw: &[u8]) -> Option<String> {
@@ -104,30 +133,6 @@ fn dotted(id: &[u8]) -> Option<String> {
         }
     }
     Some(numbers.iter().map(u64::to_string).collect::<Vec<_>>().join("."))
-}
-
-/// The contents of the next element, which must have this tag.
-fn tagged<'d>(bytes: &mut &'d [u8], tag: u8) -> Option<&'d [u8]> {
-    element(bytes).filter(|(found, _)| *found == tag).map(|(_, contents)| contents)
-}
-
-fn element<'d>(bytes: &mut &'d [u8]) -> Option<Element<'d>> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, mut rest) = rest.split_first()?;
-    let length = if first < 0x80 {
-        usize::from(first)
-    } else {
-        let count = usize::from(first & 0x7f);
-        if count == 0 || count > 4 {
-            return None;
-        }
-        let (digits, after) = rest.split_at_checked(count)?;
-        rest = after;
-        digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit))
-    };
-    let (contents, after) = rest.split_at_checked(length)?;
-    *bytes = after;
-    Some((tag, contents))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Stage;
-use crate::broker::{Broker, java};
+use crate::broker::{Broker, System, java};
 use crate::install::program;
 use crate::outcome::Outcome;
 use crate::probe::free_port;
@@ -126,10 +126,24 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let mut tour = crate::foreign::java_security(stage.tools)?;
     tour.arg(stage.folder).args([&scram, &admin, &unsecured, &signed]).arg(ports.keys.to_string());
     stage.cases(&mut tour, PATIENCE, outcome)?;
+    own_tools(stage, &admin, outcome);
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
     Ok(())
+}
+
+/// Naru's tools log in, too.
+fn own_tools(stage: &Stage<'_>, admin: &str, outcome: &mut Outcome) {
+    let System::Naru { binary } = stage.system else { return };
+    let mut command = Command::new(binary);
+    command.args(["kafka-topics", "--bootstrap-server", admin, "--command-config"]);
+    command.arg(stage.folder.join("admin.properties")).arg("--list");
+    let listed = run_to_end(&mut command).and_then(|said| {
+        ensure!(said.lines().any(|line| line == "private"), "{said}");
+        Ok(())
+    });
+    outcome.add_result("Naru's own kafka-topics over SASL_SSL", &listed);
 }
 
 /// Sets another certificate by kafka-configs while the broker runs.
@@ -209,7 +223,12 @@ fn start(stage: &Stage<'_>, ports: &Ports) -> Result<Broker> {
          listener.name.plain_tls.plain.sasl.jaas.config={PLAIN} required \
          user_admin=\"admin-secret\";\n\
          ssl.keystore.type=PEM\nssl.keystore.location={folder}/server.pem\n\
-         ssl.truststore.type=PEM\nssl.truststore.location={folder}/ca.crt\n\
+         listener.name.plain_tls.ssl.keystore.type=PKCS12\n\
+         listener.name.plain_tls.ssl.keystore.location={folder}/server.p12\n\
+         listener.name.plain_tls.ssl.keystore.password=store-secret\n\
+         listener.name.tls.ssl.truststore.location={folder}/trust.jks\n\
+         listener.name.tls.ssl.truststore.password=store-secret\n\
+         listener.name.tls.ssl.truststore.type=JKS\n\
          listener.name.tls.ssl.client.auth=required\n\
          ssl.principal.mapping.rules=RULE:^CN=([^,]+),.*$/$1/L,DEFAULT\n"
     );
@@ -259,7 +278,15 @@ fn certificates(folder: &Path) -> Result<()> {
     command.args(["-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=authority"]);
     run_to_end(&mut command)?;
     issue(folder, "server", 2)?;
-    issue(folder, "client", 3)
+    issue(folder, "client", 3)?;
+    // The server's key in a store of openssl, and the authority in one of Java's.
+    let mut command = Command::new("openssl");
+    command.current_dir(folder).args(["pkcs12", "-export", "-in", "server.pem"]);
+    run_to_end(command.args(["-passout", "pass:store-secret", "-out", "server.p12"]))?;
+    let mut command = Command::new("keytool");
+    command.current_dir(folder).args(["-importcert", "-noprompt", "-alias", "authority"]);
+    command.args(["-file", "ca.crt", "-keystore", "trust.jks", "-storetype", "JKS"]);
+    run_to_end(command.args(["-storepass", "store-secret"])).map(drop)
 }
 
 fn issue(folder: &Path, name: &str, serial: u32) -> Result<()> {

@@ -1,21 +1,26 @@
 //! Key stores, trust stores and the settings of TLS (`ssl.*`), for clients and servers.
 //!
-//! Stores are PEM, in files or in the settings themselves (KIP-651). JKS and PKCS12 are refused
-//! with what to do instead.
+//! Stores are PEM, in files or in the settings themselves (KIP-651), or files of Java's types, JKS
+//! and PKCS12.
 
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
     SignatureScheme, SupportedProtocolVersion, version,
 };
 
+use naru_security::stores::{Store, decrypted_key, read_store};
+
 use super::Lookup;
+
+/// What stands in the PEM of an encrypted key.
+const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// A certificate with those that vouch for it, and its key.
 pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -102,6 +107,13 @@ pub fn versions(settings: Lookup<'_>) -> Result<Vec<&'static SupportedProtocolVe
 /// If it cannot be read.
 pub fn identity(settings: Lookup<'_>) -> Result<Option<Identity>, String> {
     let location = set(settings, "ssl.keystore.location");
+    if let Some(store) = java_store(settings, "ssl.keystore", location.as_deref())? {
+        let first = store.keys.into_iter().next();
+        let entry = first.ok_or("ssl.keystore: there is no private key in it")?;
+        let chain = entry.chain.into_iter().map(CertificateDer::from).collect();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(entry.key));
+        return Ok(Some((chain, key)));
+    }
     let (chain, key) =
         (set(settings, "ssl.keystore.certificate.chain"), set(settings, "ssl.keystore.key"));
     let (chain, key) = match (location, chain, key) {
@@ -113,22 +125,52 @@ pub fn identity(settings: Lookup<'_>) -> Result<Option<Identity>, String> {
             );
         }
         (Some(path), ..) => {
-            let text = pem_file(settings, "ssl.keystore", &path)?;
+            let text = pem_file("ssl.keystore", &path)?;
             (text.clone(), text)
         }
     };
-    if key.contains("ENCRYPTED") {
-        return Err("ssl.keystore: the private key is encrypted, which is not served; write it \
-                    anew with `openssl pkey -in KEY -out PLAIN`, readable by this program only"
-            .to_owned());
-    }
     let chain = certificates(&chain).map_err(|error| format!("ssl.keystore: {error}"))?;
     if chain.is_empty() {
         return Err("ssl.keystore: there is no certificate in it".to_owned());
     }
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|error| format!("ssl.keystore: no private key: {error}"))?;
+    let key = match key.contains(ENCRYPTED) {
+        true => encrypted_key(&key, settings("ssl.key.password").as_deref())?,
+        false => PrivateKeyDer::from_pem_slice(key.as_bytes())
+            .map_err(|error| format!("ssl.keystore: no private key: {error}"))?,
+    };
     Ok(Some((chain, key)))
+}
+
+/// The private key in an encrypted one of PKCS#8.
+fn encrypted_key(text: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
+    let password = password.ok_or("ssl.key.password is not set, but the key is encrypted")?;
+    let (kind, encrypted) = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes())
+        .filter_map(Result::ok)
+        .find(|(kind, _)| !matches!(kind, SectionKind::Certificate))
+        .ok_or("ssl.keystore: there is no private key in it")?;
+    let key = decrypted_key(&encrypted, password);
+    let key = key.map_err(|error| format!("ssl.keystore: {kind:?}: {error}"))?;
+    Ok(PrivatePkcs8KeyDer::from(key).into())
+}
+
+/// A store of one of Java's types; none if there is no file, or it is of PEM.
+fn java_store(
+    settings: Lookup<'_>,
+    store: &str,
+    location: Option<&str>,
+) -> Result<Option<Store>, String> {
+    let kind = set(settings, &format!("{store}.type")).unwrap_or_else(|| "JKS".to_owned());
+    let Some(path) = location.filter(|_| !kind.eq_ignore_ascii_case("PEM")) else {
+        return Ok(None);
+    };
+    if !["JKS", "PKCS12"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        return Err(format!("{store}.type: {kind} is not served; there are JKS, PKCS12 and PEM"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| format!("{store}.location {path}: {e}"))?;
+    let password = settings(&format!("{store}.password"));
+    let key_password = settings("ssl.key.password");
+    let read = read_store(&bytes, password.as_deref(), key_password.as_deref());
+    read.map(Some).map_err(|error| format!("{store}.location {path}: {error}"))
 }
 
 /// The trust store; none if none is set.
@@ -137,8 +179,19 @@ pub fn identity(settings: Lookup<'_>) -> Result<Option<Identity>, String> {
 /// If it cannot be read.
 pub fn trust(settings: Lookup<'_>) -> Result<Option<RootCertStore>, String> {
     let inline = set(settings, "ssl.truststore.certificates");
-    let text = match (set(settings, "ssl.truststore.location"), inline) {
-        (Some(path), _) => pem_file(settings, "ssl.truststore", &path)?,
+    let location = set(settings, "ssl.truststore.location");
+    if let Some(store) = java_store(settings, "ssl.truststore", location.as_deref())? {
+        // As Java: of a key only its own certificate is trusted.
+        let own = store.keys.into_iter().filter_map(|key| key.chain.into_iter().next());
+        let trusted = store.certificates.into_iter().chain(own).map(CertificateDer::from);
+        let mut roots = RootCertStore::empty();
+        return match roots.add_parsable_certificates(trusted) {
+            (0, _) => Err("ssl.truststore: there is no certificate in it".to_owned()),
+            _ => Ok(Some(roots)),
+        };
+    }
+    let text = match (location, inline) {
+        (Some(path), _) => pem_file("ssl.truststore", &path)?,
         (None, Some(text)) => text,
         (None, None) => return Ok(None),
     };
@@ -162,16 +215,8 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The text of a store's file, which must be PEM.
-fn pem_file(settings: Lookup<'_>, store: &str, path: &str) -> Result<String, String> {
-    let kind = set(settings, &format!("{store}.type")).unwrap_or_else(|| "JKS".to_owned());
-    if !kind.eq_ignore_ascii_case("PEM") {
-        return Err(format!(
-            "{store}.type={kind} is not served, only PEM is: write the store as PEM \
-             (`openssl pkcs12 -in STORE.p12 -nodes -out STORE.pem`; a JKS store first becomes \
-             PKCS12 with `keytool -importkeystore`) and set {store}.type=PEM"
-        ));
-    }
+/// The text of a store's file.
+fn pem_file(store: &str, path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{store}.location {path}: {error}"))
 }
 
@@ -223,5 +268,49 @@ impl ServerCertVerifier for AnyName {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stores that keytool and openssl made, with a key of an elliptic curve.
+    const STORES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../security/src/stores/testdata");
+
+    fn config(key: (&str, &str, Option<&str>), trust: (&str, &str)) -> Result<(), String> {
+        let lookup = |name: &str| -> Option<String> {
+            Some(match name {
+                "ssl.keystore.type" => key.0.to_owned(),
+                "ssl.keystore.location" => format!("{STORES}/{}", key.1),
+                "ssl.key.password" => key.2?.to_owned(),
+                "ssl.truststore.type" => trust.0.to_owned(),
+                "ssl.truststore.location" => format!("{STORES}/{}", trust.1),
+                "ssl.keystore.password" | "ssl.truststore.password" => "store-secret".to_owned(),
+                _ => return None,
+            })
+        };
+        client_config(&lookup).map(drop)
+    }
+
+    #[test]
+    fn stores_of_all_types_are_taken() {
+        let own = Some("key-secret");
+        let good = Ok(());
+        assert_eq!(config(("JKS", "key.jks", own), ("JKS", "trust.jks")), good);
+        assert_eq!(config(("PKCS12", "key.p12", None), ("PKCS12", "trust.p12")), good);
+        assert_eq!(config(("pkcs12", "legacy.p12", None), ("PKCS12", "trust.p12")), good);
+        assert_eq!(config(("PKCS12", "openssl.p12", None), ("JKS", "trust.p12")), good);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_store_is_said() {
+        let trust = ("JKS", "trust.jks");
+        let wrong = config(("JKS", "key.jks", Some("x")), trust).unwrap_err();
+        assert!(wrong.contains("key.jks: the password of the key is wrong"), "{wrong}");
+        let kind = config(("BCFKS", "key.jks", None), trust).unwrap_err();
+        assert!(kind.contains("BCFKS is not served"), "{kind}");
+        let empty = config(("JKS", "trust.jks", None), trust).unwrap_err();
+        assert!(empty.contains("no private key"), "{empty}");
     }
 }

@@ -24,19 +24,19 @@ config_rows! {
     /// File of the key store.
     "ssl.keystore.location": String = null, Any, PerBroker, SERVED;
     /// Password of the key store.
-    "ssl.keystore.password": Password = null, Any, PerBroker, SECURITY;
+    "ssl.keystore.password": Password = null, Any, PerBroker, SERVED;
     /// Private key as PEM text.
     "ssl.keystore.key": Password = null, Any, PerBroker, SERVED;
     /// Certificate chain as PEM text.
     "ssl.keystore.certificate.chain": Password = null, Any, PerBroker, SERVED;
     /// Password of the private key.
-    "ssl.key.password": Password = null, Any, PerBroker, SECURITY;
+    "ssl.key.password": Password = null, Any, PerBroker, SERVED;
     /// Format of the trust store: JKS, PKCS12 or PEM.
     "ssl.truststore.type": String = "JKS", Any, PerBroker, SERVED;
     /// File of the trust store.
     "ssl.truststore.location": String = null, Any, PerBroker, SERVED;
     /// Password of the trust store.
-    "ssl.truststore.password": Password = null, Any, PerBroker, SECURITY;
+    "ssl.truststore.password": Password = null, Any, PerBroker, SERVED;
     /// Trusted certificates as PEM text.
     "ssl.truststore.certificates": Password = null, Any, PerBroker, SERVED;
     /// Java key manager algorithm.
