@@ -154,6 +154,7 @@ fn cannot_fail(api: ApiKey, version: i16) -> bool {
         ApiKey::ListGroups => version <= 2,
         ApiKey::ListTransactions => version <= 1,
         ApiKey::ApiVersions => version <= 2,
+        ApiKey::ListConfigResources => version == 0,
         _ => false,
     }
 }

@@ -42,6 +42,8 @@ const NAMING: &[&str] = &[
 ];
 /// A field whose elements together name what they are in: whose quotas.
 const ENTITY: &str = "entity";
+/// Of delegation tokens, whose ids tell no order.
+const REQUESTER: &str = "token_requester_principal_name";
 /// A field of elements whose order says something: aborted transactions.
 const ORDERED: &str = "first_offset";
 
@@ -60,6 +62,9 @@ impl Tree {
         }
         if let Some((_, entity @ Self::List(_))) = fields.iter().find(|(name, _)| name == ENTITY) {
             return Some(entity.to_string().replace('"', ""));
+        }
+        if let Some((_, requester)) = fields.iter().find(|(name, _)| name == REQUESTER) {
+            return Some(requester.to_string());
         }
         let found: Vec<String> = NAMING
             .iter()

@@ -2,6 +2,9 @@
 //! given back, rejected, held longer. The state is begun by hand, as a group coordinator does it.
 
 use naru_model::Uuid;
+use naru_protocol::messages::describe_share_group_offsets_request::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+};
 use naru_protocol::messages::initialize_share_group_state_request as initialize;
 use naru_protocol::messages::initialize_share_group_state_request::InitializeShareGroupStateRequest;
 use naru_protocol::messages::read_share_group_state_request as read;
@@ -192,6 +195,11 @@ pub fn closed(s: &mut Session, theirs: &str, topic_id: Uuid) {
         let accepts =
             ShareAcknowledgeRequest { group_id: group_id(), ..acknowledge(ANNA, 1, &[acks]) };
         s.ask("share: not their group", version, &accepts);
+        let group_id = theirs.to_owned();
+        let stands = DescribeShareGroupOffsetsRequest {
+            groups: vec![DescribeShareGroupOffsetsRequestGroup { group_id, topics: None }],
+        };
+        s.ask("share: not their group", version - 1, &stands);
         let quick = ShareFetchRequest { max_wait_ms: 200, ..fetch(ANNA, 0, &[one]) };
         s.ask("share: not their topic", version, &quick);
         let both = ShareFetchRequest { max_wait_ms: 200, ..fetch(ANNA, 1, &[acks]) };

@@ -170,6 +170,17 @@ pub fn one_member(s: &mut Session) {
     s.ask_each("stands nowhere", 0..=1, &stand(group, None));
 }
 
+fn consumer(group: &str, topic: &str) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group_id: group.to_owned(),
+        member_id: "c".to_owned(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_topic_names: Some(vec![topic.to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
 /// What a share group's id is told as that of another kind.
 fn others(s: &mut Session, group: &str) {
     let topic = Topic { name: "sg1", id: Uuid::ZERO };
@@ -179,15 +190,7 @@ fn others(s: &mut Session, group: &str) {
     let named =
         ConsumerGroupDescribeRequest { group_ids: vec![group.to_owned()], ..Default::default() };
     s.ask_each("as a consumer group", 0..=1, &named);
-    let consumer = ConsumerGroupHeartbeatRequest {
-        group_id: group.to_owned(),
-        member_id: "c".to_owned(),
-        rebalance_timeout_ms: 60_000,
-        subscribed_topic_names: Some(vec!["sg1".to_owned()]),
-        topic_partitions: Some(Vec::new()),
-        ..Default::default()
-    };
-    s.ask_each("joined as a consumer group", 0..=1, &consumer);
+    s.ask_each("joined as a consumer group", 0..=1, &consumer(group, "sg1"));
     s.ask_each("joined as a classic group", [0, 5, 9], &join(group, ""));
     s.ask_each("synced", [0, 5], &sync(group, "m", 1, &[]));
     let alive = HeartbeatRequest {
@@ -243,6 +246,11 @@ pub fn offsets(s: &mut Session) {
     s.ask("forgets again", 0, &forget(group, &["so1"]));
     s.ask_each("stands nowhere", 0..=1, &stand(group, None));
     s.ask_each("stands nowhere, named", 0..=1, &stand(group, Some(&[("so1", &[0])])));
+    s.ask("altered to be forgotten", 0, &alter(group, &[("so1", &[(0, 1)])]));
+    s.sleep(500);
+    s.ask("forgets all", 0, &forget(group, &["so1"]));
+    s.quiet(0, &consumer("so-consumer", "so1"));
+    s.ask_each("stands in a consumer group", 0..=1, &stand("so-consumer", None));
     s.ask("altered to be deleted", 0, &alter(group, &[("so2", &[(0, 1)])]));
     s.sleep(500);
     s.ask("deleted", 2, &end(group));
