@@ -84,13 +84,19 @@ impl Telemetry {
         now: Timestamp,
     ) -> Result<(), TelemetryError> {
         let client_id = client.client_id.clone().unwrap_or_default();
-        {
+        let is_known = {
             let subscriptions = self.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
             let mut instances = lock(&self.instances);
-            instances.push(&subscriptions, head, client, bytes_max, now.0)?;
-            self.forget(instances.expire(now.0));
-        }
-        if !metrics.is_empty() {
+            let taken = instances.push(&subscriptions, head, client, bytes_max, now.0);
+            // Also when it is refused: the instance is known from then on.
+            let gone = instances.expire(now.0);
+            let is_known = !gone.contains(&head.instance);
+            self.forget(gone);
+            taken?;
+            is_known
+        };
+        // Series of an instance that is not known would never be forgotten.
+        if is_known && !metrics.is_empty() {
             let metrics = read(head.compression, metrics, bytes_max)?;
             lock(&self.series).store(head.instance, &client_id, metrics);
         }
@@ -127,4 +133,29 @@ fn read(compression: i8, bytes: &[u8], bytes_max: usize) -> Result<Vec<Metric>, 
     let mut plain = Vec::new();
     inflate(codec, bytes, most, &mut plain).map_err(|_| TelemetryError::Unreadable)?;
     read_metrics(&plain).map_err(|_| TelemetryError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_telemetry::INSTANCES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn refused_pushes_do_not_fill_the_memory() {
+        let telemetry = Telemetry::default();
+        let now = Timestamp(1_700_000_000_000);
+        for n in 0..INSTANCES_MAX + 5 {
+            let head = PushHead {
+                instance: Uuid(10 + n as u128),
+                subscription: 0,
+                terminating: false,
+                // None that there is: refused whatever was asked for.
+                compression: 9,
+                len: 0,
+            };
+            assert!(telemetry.push(&head, Client::default(), &[], 1000, now).is_err());
+        }
+        assert_eq!(telemetry.counts().instances, INSTANCES_MAX);
+    }
 }

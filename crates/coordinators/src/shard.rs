@@ -160,13 +160,15 @@ impl Shard for GroupShard {
     ) -> Outcome {
         let mut out = Outcome::default();
         let Some(write) = self.writes.take(id) else { return out };
-        if result.is_ok() {
-            self.apply_as(write.kind, write.facts, write.undone);
-        } else if let Some(undo) = write.undo {
-            for later in self.writes.undo_after(id, undo.group()) {
-                self.take_back(now, later);
+        match (result, write.undo) {
+            (Ok(()), _) => self.apply_as(write.kind, write.facts, write.undone),
+            (Err(error), Some(undo)) => {
+                for later in self.writes.undo_after(id, undo.group()) {
+                    self.take_back(now, later, error, &mut out);
+                }
+                self.take_back(now, undo, error, &mut out);
             }
-            self.take_back(now, undo);
+            (Err(_), None) => {}
         }
         for (token, reply) in write.behind {
             out.reply(token, settled(reply, result));

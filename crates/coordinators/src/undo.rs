@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use naru_model::Timestamp;
+use naru_model::{ErrorCode, Timestamp};
 
 use crate::consumer::ConsumerUndo;
+use crate::error::append_error;
+use crate::reply::Outcome;
 use crate::shard::GroupShard;
 use crate::share::ShareUndo;
 use crate::streams::StreamsUndo;
@@ -47,12 +49,35 @@ impl From<ShareUndo> for Undo {
 }
 
 impl GroupShard {
-    /// Takes back what could not be stored.
-    pub(crate) fn take_back(&mut self, now: Timestamp, undo: Undo) {
+    /// Takes back what could not be stored because of `error`.
+    pub(crate) fn take_back(
+        &mut self,
+        now: Timestamp,
+        undo: Undo,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
         match undo {
-            Undo::Consumer(undo) => self.take_back_consumer(now, undo),
-            Undo::Streams(undo) => self.take_back_streams(now, undo),
-            Undo::Share(undo) => self.take_back_share(now, undo),
+            Undo::Consumer(undo) => self.take_back_consumer(now, undo, error, out),
+            Undo::Streams(undo) => self.take_back_streams(now, undo, error, out),
+            Undo::Share(undo) => self.take_back_share(now, undo, error, out),
+        }
+    }
+
+    /// Ends the classic group that has taken the place of one which comes back: whoever waits in
+    /// it is refused.
+    pub(crate) fn displace_classic(
+        &mut self,
+        now: Timestamp,
+        id: &Arc<str>,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
+        let Some(classic) = self.groups.remove(id) else { return };
+        let mut step = self.step(now, out);
+        step.cancel_group_timers(&classic);
+        for member in classic.members() {
+            step.dismiss(member, append_error(error));
         }
     }
 }

@@ -201,7 +201,7 @@ impl SharePartition {
             if batch.aborted && first <= last {
                 self.archive(first, last);
             }
-            at = at.max(batch.last.0 + 1);
+            at = at.max(batch.last.0.saturating_add(1));
             if at > upto {
                 break;
             }

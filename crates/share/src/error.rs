@@ -64,6 +64,9 @@ pub enum SessionError {
     /// There are as many sessions as the broker remembers.
     #[error("the limit of share sessions is reached")]
     LimitReached,
+    /// One session would have more partitions than the broker remembers.
+    #[error("too many partitions in one share session")]
+    TooManyPartitions,
 }
 
 impl From<SessionError> for ErrorCode {
@@ -71,7 +74,9 @@ impl From<SessionError> for ErrorCode {
         match error {
             SessionError::NotFound => Self::ShareSessionNotFound,
             SessionError::InvalidEpoch => Self::InvalidShareSessionEpoch,
-            SessionError::AcknowledgesTooEarly => Self::InvalidRequest,
+            SessionError::AcknowledgesTooEarly | SessionError::TooManyPartitions => {
+                Self::InvalidRequest
+            }
             SessionError::LimitReached => Self::ShareSessionLimitReached,
         }
     }

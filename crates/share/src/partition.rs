@@ -29,11 +29,15 @@ impl SharePartition {
     /// records are delivered again.
     #[must_use]
     pub fn load(start: Offset, batches: &[StateBatch]) -> Self {
+        // No record is before zero, whatever an administrator set.
+        let start = start.0.max(0);
         let mut partition =
-            Self { start: start.0, end: start.0, runs: Runs::default(), writes: Writes::default() };
+            Self { start, end: start, runs: Runs::default(), writes: Writes::default() };
         for batch in batches {
-            let (first, last) = (batch.first.0.max(start.0), batch.last.0);
-            if first > last || partition.runs.overlapping(first, last).next().is_some() {
+            let (first, last) = (batch.first.0.max(start), batch.last.0);
+            // Nothing could come behind the largest offset.
+            let is_range = first <= last && last < i64::MAX;
+            if !is_range || partition.runs.overlapping(first, last).next().is_some() {
                 continue;
             }
             let (origin, deliveries) = (Origin::of(first, last), batch.deliveries);
@@ -145,7 +149,8 @@ impl SharePartition {
     /// that holds which were taken back stay so.
     pub fn end_write(&mut self, id: WriteId, stored: bool) -> Vec<Ticket> {
         let mut tickets = Vec::new();
-        for change in self.writes.end(id) {
+        let changes = self.writes.end(id);
+        for change in &changes {
             let Some(ticket) = change.ticket else { continue };
             if tickets.last() != Some(&ticket) {
                 tickets.push(ticket);
@@ -163,6 +168,8 @@ impl SharePartition {
             }
         }
         self.advance();
+        // Behind a record that is held for long, what is done does not pile up.
+        changes.iter().for_each(|change| self.runs.join_done(change.first, change.last));
         tickets
     }
 

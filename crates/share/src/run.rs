@@ -81,6 +81,20 @@ impl Run {
         self.origin == Origin::of(first, self.last)
     }
 
+    /// One run in place of this, which begins at `first`, and the one behind it, which begins at
+    /// `next`; none if they are not done in the same way.
+    fn joined(&self, first: i64, behind: &Self, next: i64) -> Option<Self> {
+        let adjoins = self.last.checked_add(1) == Some(next);
+        let is_same = self.state == behind.state && self.is_gap() == behind.is_gap();
+        if !adjoins || !is_same || !self.is_terminal() {
+            return None;
+        }
+        let last = behind.last;
+        let are_whole = self.is_whole(first) && behind.is_whole(next);
+        let origin = if are_whole { Origin::of(first, last) } else { self.origin };
+        Some(Self { last, origin, ..self.clone() })
+    }
+
     pub(crate) fn hold(&self) -> Option<&Hold> {
         match &self.state {
             State::Acquired(hold) => Some(hold),
@@ -164,6 +178,35 @@ impl Runs {
         self.map = self.map.split_off(&offset);
     }
 
+    /// Makes one run of those in and next to `first..=last` that are done in the same way.
+    pub(crate) fn join_done(&mut self, first: i64, last: i64) {
+        if first > last {
+            return;
+        }
+        let before = first.checked_sub(1).and_then(|before| self.at(before));
+        let from = before.map_or(first, |(begin, _)| begin);
+        let near: Vec<i64> =
+            self.map.range(from..=last.saturating_add(1)).map(|(first, _)| *first).collect();
+        let mut into: Option<i64> = None;
+        for next in near {
+            let has_joined = into.is_some_and(|first| self.join(first, next));
+            if !has_joined {
+                into = Some(next);
+            }
+        }
+    }
+
+    /// Whether two neighbours have become one.
+    fn join(&mut self, first: i64, next: i64) -> bool {
+        let pair = self.map.get(&first).zip(self.map.get(&next));
+        let Some(joined) = pair.and_then(|(run, behind)| run.joined(first, behind, next)) else {
+            return false;
+        };
+        self.map.remove(&next);
+        self.map.insert(first, joined);
+        true
+    }
+
     /// Has a run begin at `offset` if one contains it.
     fn split(&mut self, offset: i64) {
         let Some((first, last)) = self.at(offset).map(|(first, run)| (first, run.last)) else {
@@ -193,5 +236,47 @@ impl Runs {
             holes.push((at, last));
         }
         holes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(of: &[(i64, i64, DeliveryState, u16)]) -> Runs {
+        let mut runs = Runs::default();
+        for (first, last, state, deliveries) in of.iter().copied() {
+            let (origin, state) = (Origin::of(first, last), State::At(state));
+            runs.insert(first, Run { last, origin, state, deliveries });
+        }
+        runs
+    }
+
+    fn ranges(runs: &Runs) -> Vec<(i64, i64)> {
+        runs.iter().map(|(first, run)| (first, run.last)).collect()
+    }
+
+    #[test]
+    fn neighbours_that_are_done_in_the_same_way_become_one() {
+        use DeliveryState::{Acknowledged, Archived, Available};
+        let mut known = runs(&[
+            (0, 4, Acknowledged, 1),
+            (5, 5, Acknowledged, 2),
+            (6, 9, Acknowledged, 1),
+            (10, 10, Archived, 1),
+            (11, 12, Archived, 0),
+            (14, 15, Archived, 0),
+            (16, 17, Available, 1),
+            (18, 19, Available, 1),
+        ]);
+        known.join_done(5, 5);
+        assert_eq!(ranges(&known)[..2], [(0, 9), (10, 10)]);
+        known.join_done(0, 19);
+        let left = [(0, 9), (10, 10), (11, 12), (14, 15), (16, 17), (18, 19)];
+        assert_eq!(ranges(&known), left, "gaps of the log stay apart, as does what is not done");
+        assert!(known.first().is_some_and(|(first, run)| run.is_whole(first)));
+        known.join_done(i64::MIN, i64::MAX);
+        known.join_done(1, 0);
+        assert_eq!(ranges(&known), left);
     }
 }

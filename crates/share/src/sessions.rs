@@ -1,9 +1,10 @@
 //! Share sessions: what each member of a share group fetches from this broker, so that it need
 //! not repeat it. A session lives as long as its connection.
 //!
-//! Invariant: there are never more than `group.share.max.share.sessions`.
+//! Invariants: there are never more than `group.share.max.share.sessions`, and none has more
+//! than [`PARTITIONS_MAX`] partitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use naru_model::Uuid;
@@ -14,6 +15,8 @@ use crate::error::SessionError;
 const FINAL_EPOCH: i32 = -1;
 /// Begins a session.
 const INITIAL_EPOCH: i32 = 0;
+/// Most partitions in one session: whatever a member names is remembered, whether it exists or not.
+pub(crate) const PARTITIONS_MAX: usize = 10_000;
 
 /// Whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,14 +34,10 @@ type Named = (Uuid, i32);
 struct Session {
     epoch: i32,
     connection: u64,
-    partitions: Vec<Followed>,
-}
-
-#[derive(Debug)]
-struct Followed {
-    of: Named,
-    /// The next answer names it in any case.
-    must_tell: bool,
+    /// In the order in which they were added, each once.
+    partitions: Vec<Named>,
+    /// Of each of them, whether the next answer names it in any case.
+    must_tell: HashMap<Named, bool>,
 }
 
 /// What a fetch says of its session.
@@ -114,11 +113,9 @@ impl ShareSessions {
         if session.epoch != fetch.epoch {
             return Err(SessionError::InvalidEpoch);
         }
-        session.follow(fetch.added);
-        session.partitions.retain(|known| !fetch.forgotten.contains(&known.of));
+        session.follow(fetch.added, fetch.forgotten)?;
         session.epoch = next_epoch(session.epoch);
-        let mut partitions: Vec<Named> =
-            session.partitions.iter().map(|followed| followed.of).collect();
+        let mut partitions = session.partitions.clone();
         // Each takes its turn at being the first.
         if !partitions.is_empty() {
             let turn = usize::try_from(fetch.epoch).unwrap_or(0) % partitions.len();
@@ -135,14 +132,18 @@ impl ShareSessions {
         if fetch.has_acknowledgements {
             return Err(SessionError::AcknowledgesTooEarly);
         }
+        let mut session = Session {
+            epoch: 1,
+            connection: fetch.connection,
+            partitions: Vec::new(),
+            must_tell: HashMap::new(),
+        };
+        session.follow(fetch.added, &[])?;
         self.sessions.remove(key);
         if self.sessions.len() >= self.max {
             return Err(SessionError::LimitReached);
         }
-        let mut session =
-            Session { epoch: 1, connection: fetch.connection, partitions: Vec::new() };
-        session.follow(fetch.added);
-        let partitions = session.partitions.iter().map(|followed| followed.of).collect();
+        let partitions = session.partitions.clone();
         self.sessions.insert(key.clone(), session);
         Ok(FetchPlan::Fetch(partitions))
     }
@@ -169,18 +170,16 @@ impl ShareSessions {
     /// Whether the answer names a partition; notes that it does.
     pub fn tell(&mut self, key: &SessionKey, of: Named, has_records: bool, is_error: bool) -> bool {
         let session = self.sessions.get_mut(key);
-        let followed = session
-            .and_then(|session| session.partitions.iter_mut().find(|followed| followed.of == of));
-        let Some(followed) = followed else { return true };
-        let told = has_records || is_error || followed.must_tell;
-        followed.must_tell = is_error;
+        let followed = session.and_then(|session| session.must_tell.get_mut(&of));
+        let Some(must_tell) = followed else { return true };
+        let told = has_records || is_error || *must_tell;
+        *must_tell = is_error;
         told
     }
 
     /// Ends a session; the partitions that it had fetched, none if there was no such session.
     pub fn remove(&mut self, key: &SessionKey) -> Option<Vec<Named>> {
-        let session = self.sessions.remove(key)?;
-        Some(session.partitions.into_iter().map(|followed| followed.of).collect())
+        self.sessions.remove(key).map(|session| session.partitions)
     }
 
     /// The sessions of a connection, which has ended.
@@ -192,12 +191,26 @@ impl ShareSessions {
 }
 
 impl Session {
-    fn follow(&mut self, added: &[Named]) {
-        for of in added {
-            if !self.partitions.iter().any(|known| known.of == *of) {
-                self.partitions.push(Followed { of: *of, must_tell: true });
-            }
+    /// Takes partitions in and others out: all of it, or nothing if there were too many then. What
+    /// is in both is taken out.
+    fn follow(&mut self, added: &[Named], forgotten: &[Named]) -> Result<(), SessionError> {
+        let forgotten: HashSet<Named> = forgotten.iter().copied().collect();
+        let mut seen = HashSet::new();
+        let is_new = |of: &Named| {
+            !forgotten.contains(of) && !self.must_tell.contains_key(of) && seen.insert(*of)
+        };
+        let new: Vec<Named> = added.iter().copied().filter(is_new).collect();
+        let gone = forgotten.iter().filter(|of| self.must_tell.contains_key(*of)).count();
+        if self.partitions.len() - gone + new.len() > PARTITIONS_MAX {
+            return Err(SessionError::TooManyPartitions);
         }
+        if gone > 0 {
+            self.partitions.retain(|known| !forgotten.contains(known));
+            self.must_tell.retain(|known, _| !forgotten.contains(known));
+        }
+        self.must_tell.extend(new.iter().map(|of| (*of, true)));
+        self.partitions.extend(new);
+        Ok(())
     }
 }
 

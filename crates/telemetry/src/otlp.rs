@@ -4,6 +4,8 @@
 
 /// Points read of one push at most.
 const POINTS_MAX: usize = 10_000;
+/// Metrics read of one push at most, as many as points: a metric without points takes memory too.
+const METRICS_MAX: usize = 10_000;
 /// Longest name, key or value that is kept, in bytes.
 const TEXT_MAX: usize = 256;
 /// Attributes kept of one point.
@@ -19,7 +21,7 @@ pub enum OtlpError {
     #[error("a field is malformed")]
     Malformed,
     /// More than anybody looks at.
-    #[error("the message holds more than {POINTS_MAX} points")]
+    #[error("the message holds more than {POINTS_MAX} points or {METRICS_MAX} metrics")]
     TooMany,
 }
 
@@ -98,6 +100,9 @@ enum Shape {
 
 impl Reading {
     fn metric(&mut self, bytes: &[u8]) -> Result<(), OtlpError> {
+        if self.metrics.len() >= METRICS_MAX {
+            return Err(OtlpError::TooMany);
+        }
         let mut name = String::new();
         let mut data: Option<(Shape, &[u8])> = None;
         for_each(bytes, |field| {
@@ -115,16 +120,18 @@ impl Reading {
         let mut bodies: Vec<&[u8]> = Vec::new();
         for_each(body, |field| {
             match field {
-                (1, Field::Bytes(point)) => bodies.push(point),
+                (1, Field::Bytes(_)) if self.points >= POINTS_MAX => {
+                    return Err(OtlpError::TooMany);
+                }
+                (1, Field::Bytes(point)) => {
+                    self.points += 1;
+                    bodies.push(point);
+                }
                 (2, Field::Varint(temporality)) => delta = temporality == 1,
                 _ => {}
             }
             Ok(())
         })?;
-        self.points += bodies.len();
-        if self.points > POINTS_MAX {
-            return Err(OtlpError::TooMany);
-        }
         let points = bodies.into_iter().map(|body| match shape {
             Shape::Gauge => number(body, Value::Gauge),
             Shape::Sum => number(body, |value| Value::Sum { value, delta }),
@@ -336,6 +343,22 @@ mod tests {
         let points = field(1, &[]).repeat(POINTS_MAX + 1);
         let metric = [field(1, b"g"), field(5, &points)].concat();
         assert_eq!(read_metrics(&message(&metric)), Err(OtlpError::TooMany));
+    }
+
+    #[test]
+    fn points_are_counted_across_metrics() {
+        let half = field(2, &field(5, &field(1, &[]).repeat(POINTS_MAX / 2)));
+        let read = read_metrics(&field(1, &field(2, &half.repeat(2)))).unwrap();
+        assert_eq!(read.iter().map(|metric| metric.points.len()).sum::<usize>(), POINTS_MAX);
+        let three = field(1, &field(2, &half.repeat(3)));
+        assert_eq!(read_metrics(&three), Err(OtlpError::TooMany));
+    }
+
+    #[test]
+    fn more_metrics_than_anybody_looks_at_are_refused() {
+        let metrics = |count| field(1, &field(2, &field(2, &field(5, &[])).repeat(count)));
+        assert_eq!(read_metrics(&metrics(METRICS_MAX)).map(|all| all.len()), Ok(METRICS_MAX));
+        assert_eq!(read_metrics(&metrics(METRICS_MAX + 1)), Err(OtlpError::TooMany));
     }
 
     proptest! {

@@ -15,11 +15,16 @@ pub const SERIES_MAX: usize = 20_000;
 pub const SERIES_PER_INSTANCE_MAX: usize = 500;
 /// What the names of Kafka's client metrics begin with.
 const PREFIX: &str = "org.apache.kafka.";
+/// What the names of Prometheus' own labels begin with.
+const RESERVED_PREFIX: &str = "__";
+/// Labels of every series that an instance does not choose.
+const CLIENT_ID: &str = "client_id";
+const CLIENT_INSTANCE_ID: &str = "client_instance_id";
 
 /// One series of one instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Attributes, keys as Prometheus takes them.
+    /// Attributes, keys as Prometheus takes them, each once.
     pub labels: Vec<(String, String)>,
     /// Its last value.
     pub value: f64,
@@ -46,18 +51,12 @@ pub struct SeriesStore {
 impl SeriesStore {
     /// Takes over what an instance has pushed.
     pub fn store(&mut self, instance: Uuid, client_id: &str, metrics: Vec<Metric>) {
-        let of = self.instances.entry(instance).or_default();
-        if of.client_id != client_id {
-            client_id.clone_into(&mut of.client_id);
-        }
+        let mut of = self.instances.remove(&instance).unwrap_or_default();
+        of.client_id = readable(client_id);
         for metric in metrics {
             let name = series_name(&metric.name);
             for point in metric.points {
-                let labels: Vec<(String, String)> = point
-                    .attributes
-                    .into_iter()
-                    .map(|(key, value)| (sanitized(&key), value))
-                    .collect();
+                let labels = labels_of(&point.attributes);
                 let parts: Vec<(String, f64, bool, bool)> = match point.value {
                     Value::Gauge(value) => vec![(name.clone(), value, false, false)],
                     Value::Sum { value, delta } => vec![(name.clone(), value, delta, true)],
@@ -80,6 +79,10 @@ impl SeriesStore {
                 }
             }
         }
+        // Nothing is kept of whoever has no series.
+        if !of.all.is_empty() {
+            self.instances.insert(instance, of);
+        }
     }
 
     /// Forgets an instance.
@@ -100,9 +103,8 @@ impl SeriesStore {
         for (id, of) in &self.instances {
             for ((name, labels), (value, counts)) in &of.all {
                 let mut labels = labels.clone();
-                labels.retain(|(key, _)| key != "client_id" && key != "client_instance_id");
-                labels.push(("client_id".to_owned(), of.client_id.clone()));
-                labels.push(("client_instance_id".to_owned(), id.to_string()));
+                labels.push((CLIENT_ID.to_owned(), of.client_id.clone()));
+                labels.push((CLIENT_INSTANCE_ID.to_owned(), id.to_string()));
                 let series = Series { labels, value: *value, counts: *counts };
                 families.entry(name.clone()).or_default().push(series);
             }
@@ -114,6 +116,26 @@ impl SeriesStore {
 /// `org.apache.kafka.producer.record.send.total` as `kafka_client_producer_record_send_total`.
 fn series_name(name: &str) -> String {
     format!("kafka_client_{}", sanitized(name.strip_prefix(PREFIX).unwrap_or(name)))
+}
+
+/// Attributes as labels: in order, no key twice, none that is somebody else's to set.
+fn labels_of(attributes: &[(String, String)]) -> Vec<(String, String)> {
+    let is_free = |key: &str| {
+        !key.starts_with(RESERVED_PREFIX) && key != CLIENT_ID && key != CLIENT_INSTANCE_ID
+    };
+    let mut labels: Vec<(String, String)> = attributes
+        .iter()
+        .map(|(key, value)| (sanitized(key), readable(value)))
+        .filter(|(key, _)| is_free(key))
+        .collect();
+    labels.sort();
+    labels.dedup_by(|next, kept| next.0 == kept.0);
+    labels
+}
+
+/// A text with a space for each control character, line ends and NUL among them.
+fn readable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A text of letters, digits and underscores that begins with no digit.
@@ -162,6 +184,35 @@ mod tests {
             store.store(Uuid(5), "app", vec![metric(&format!("m{n}"), Value::Gauge(1.0))]);
         }
         assert_eq!(store.counts(), (SERIES_PER_INSTANCE_MAX, 3));
+    }
+
+    #[test]
+    fn labels_are_unique_and_free_to_choose() {
+        let attributes = [
+            ("node.id", "2"),
+            ("node-id", "1"),
+            ("__name__", "up"),
+            ("..x", "y"),
+            ("client.id", "somebody"),
+            ("client_instance_id", "else"),
+            ("a", "one\ntwo\0three"),
+        ];
+        let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let expect = [("a", "one two three"), ("node_id", "1")];
+        let expect = expect.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(labels_of(&attributes), expect);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_instance_without_series() {
+        let mut store = SeriesStore::default();
+        let empty = Metric { name: "m".to_owned(), points: Vec::new() };
+        store.store(Uuid(5), "app", vec![empty]);
+        assert!(store.instances.is_empty());
+        store.store(Uuid(5), "a\nb", vec![metric("m", Value::Gauge(1.0))]);
+        store.store(Uuid(5), "a\nb", Vec::new());
+        assert_eq!(store.counts(), (1, 0));
+        assert_eq!(store.families()["kafka_client_m"][0].labels[1].1, "a b");
     }
 
     #[test]

@@ -20,6 +20,9 @@ const ZERO_MINIMUM_SINCE: i16 = 4;
 const KRAFT_VERSION: &str = "kraft.version";
 /// First version with the client's software name and version.
 const SOFTWARE_SINCE: i16 = 3;
+/// Longest software name or version that is taken, in bytes: each is kept with its connection and
+/// copied into each client instance that telemetry knows.
+const SOFTWARE_WORD_MAX: usize = 256;
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
 pub(crate) fn handle(context: &RequestContext, request: ApiVersionsRequest) -> ApiVersionsResponse {
@@ -97,18 +100,21 @@ fn row(api: ApiKey, low: i16, high: i16) -> ApiVersion {
     ApiVersion { api_key: api.key(), min_version: low, max_version: high }
 }
 
-/// Letters, digits, dots and dashes, neither first nor last a dot or dash (KIP-511).
+/// Letters, digits, dots and dashes, neither first nor last a dot or dash (KIP-511), and not long.
 fn is_software_word(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.chars().all(inner) && edge(text.chars().next()) && edge(text.chars().last())
+    text.len() <= SOFTWARE_WORD_MAX
+        && text.chars().all(inner)
+        && edge(text.chars().next())
+        && edge(text.chars().last())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{finalized, is_software_word};
+    use super::{SOFTWARE_WORD_MAX, finalized, is_software_word};
 
     #[test]
     fn the_level_of_kraft_version_is_told_when_there_is_one() {
@@ -129,5 +135,11 @@ mod tests {
         for bad in ["", "-a", "a-", "a b", "\u{e4}"] {
             assert!(!is_software_word(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn software_names_are_no_longer_than_is_kept() {
+        assert!(is_software_word(&"a".repeat(SOFTWARE_WORD_MAX)));
+        assert!(!is_software_word(&"a".repeat(SOFTWARE_WORD_MAX + 1)));
     }
 }

@@ -3,6 +3,7 @@
 //! v1 most records and sizes of ranges · v2 strict limits (KIP-1206), renewals (KIP-1222).
 //! Acknowledgements come first, so that what they give back can be delivered by the same request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,8 +149,9 @@ impl Fetch<'_> {
         }
         let deadline = Instant::now() + wait_max(self.request);
         let mut stop = self.context.node.stopping();
-        let news = Arc::new(Notify::new());
         loop {
+            // A new one each time: where the one before still waits, it is dead and swept out.
+            let news = Arc::new(Notify::new());
             let targets: Vec<Target> = partitions.iter().map(|of| (*of, self.open(*of))).collect();
             // Parked first, looked second: what arrives in between wakes this fetch.
             for (shared, log) in targets.iter().filter_map(|(_, target)| target.as_ref().ok()) {
@@ -254,7 +256,7 @@ impl Fetch<'_> {
     }
 
     fn answer(&self, fetched: Vec<Fetched>, mut results: AckResults) -> ShareFetchResponse {
-        let mut topics: Vec<ShareFetchableTopicResponse> = Vec::new();
+        let mut topics = Topics::default();
         let mut leaders = Vec::new();
         let throttle_ms = self.throttle_ms(&fetched);
         for (of, found) in fetched {
@@ -264,13 +266,13 @@ impl Fetch<'_> {
             let told = share.sessions().tell(self.session, of, has_records, found.is_err());
             if (told && (has_records || found.is_err())) || acknowledged.is_some() {
                 let data = self.partition_data(of, found, acknowledged, &mut leaders);
-                push(&mut topics, of.0, data);
+                topics.push(of.0, data);
             }
         }
         for (of, acknowledged) in results {
             let nothing = Ok(Taken::default());
             let data = self.partition_data(of, nothing, Some(acknowledged), &mut leaders);
-            push(&mut topics, of.0, data);
+            topics.push(of.0, data);
         }
         let endpoints = lookup::addresses(self.context, leaders.into_iter().filter(|id| *id >= 0))
             .into_iter()
@@ -278,7 +280,7 @@ impl Fetch<'_> {
         ShareFetchResponse {
             throttle_time_ms: i32::try_from(throttle_ms).unwrap_or(i32::MAX),
             acquisition_lock_timeout_ms: self.settings.record_lock_duration_ms,
-            responses: topics,
+            responses: topics.answers,
             node_endpoints: endpoints.collect(),
             ..Default::default()
         }
@@ -331,9 +333,21 @@ impl Fetch<'_> {
     }
 }
 
-fn push(topics: &mut Vec<ShareFetchableTopicResponse>, topic_id: Uuid, data: PartitionData) {
-    match topics.iter_mut().find(|topic| topic.topic_id == topic_id) {
-        Some(topic) => topic.partitions.push(data),
-        None => topics.push(ShareFetchableTopicResponse { topic_id, partitions: vec![data] }),
+/// Answers by topic, in the order of their first partitions.
+#[derive(Default)]
+struct Topics {
+    answers: Vec<ShareFetchableTopicResponse>,
+    places: HashMap<Uuid, usize>,
+}
+
+impl Topics {
+    fn push(&mut self, topic_id: Uuid, data: PartitionData) {
+        let known = self.places.get(&topic_id).and_then(|place| self.answers.get_mut(*place));
+        if let Some(topic) = known {
+            topic.partitions.push(data);
+            return;
+        }
+        self.places.insert(topic_id, self.answers.len());
+        self.answers.push(ShareFetchableTopicResponse { topic_id, partitions: vec![data] });
     }
 }

@@ -166,7 +166,10 @@ async fn stand(
             match ends.get(&(topic_name.clone(), partition_index)) {
                 None => partition,
                 Some(Ok(end)) => DescribedPartition {
-                    lag: end - told.start_offset - i64::from(told.delivery_complete_count),
+                    // A start may be any number that an administrator has set.
+                    lag: end
+                        .saturating_sub(told.start_offset)
+                        .saturating_sub(i64::from(told.delivery_complete_count)),
                     ..partition
                 },
                 Some(Err(error)) => DescribedPartition {

@@ -52,7 +52,7 @@ pub(crate) async fn heartbeat(
     match context.node.coordination().ask(&group, command).await {
         Ok(Reply::StreamsGroupHeartbeat { mut response, missing }) => {
             if !missing.is_empty() {
-                create_missing(&context, &mut response, missing);
+                create_missing(&context, &group, &mut response, missing);
             }
             response
         }
@@ -94,6 +94,7 @@ fn check_topics(
 /// Has internal topics created if the client may, and says what is in the way.
 fn create_missing(
     context: &RequestContext,
+    group: &str,
     response: &mut StreamsGroupHeartbeatResponse,
     missing: Vec<CreatableTopic>,
 ) {
@@ -102,7 +103,7 @@ fn create_missing(
     let forbidden: Vec<&str> =
         missing.iter().map(|topic| topic.name.as_str()).filter(|name| !may(name)).collect();
     let trouble = if forbidden.is_empty() {
-        let failures = create_internal_topics(context, missing);
+        let failures = create_internal_topics(context, group, missing);
         failures.map(|failures| format!("Creation failed: {failures}."))
     } else {
         Some(format!("Unauthorized to CREATE on topics {}.", forbidden.join(", ")))

@@ -11,6 +11,8 @@ use crate::dispatch::RequestContext;
 
 /// Codecs that a push may be compressed with, dearest first: zstd, lz4, gzip, snappy.
 const CODECS: [i8; 4] = [4, 3, 1, 2];
+/// What is kept of a client id, in bytes: each client instance that is known holds it.
+const CLIENT_ID_MAX: usize = 256;
 
 /// What a subscription's patterns look at.
 fn client_of(context: &RequestContext) -> Client {
@@ -18,12 +20,19 @@ fn client_of(context: &RequestContext) -> Client {
     let software = connection.software.get();
     Client {
         instance_id: String::new(),
-        client_id: context.client_id.clone(),
+        client_id: context.client_id.as_deref().map(|id| beginning(id).to_owned()),
         software_name: software.map(|software| software.name.clone()),
         software_version: software.map(|software| software.version.clone()),
         address: connection.host.clone(),
         port: connection.peer.port(),
     }
+}
+
+/// As many whole characters of a client id as are kept.
+fn beginning(id: &str) -> &str {
+    let most = id.len().min(CLIENT_ID_MAX);
+    let end = (0..=most).rev().find(|at| id.is_char_boundary(*at)).unwrap_or(0);
+    &id[..end]
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of every handler")]
@@ -71,4 +80,18 @@ pub(crate) fn push(
         node.telemetry().push(&head, client_of(context), &request.metrics, bytes_max, node.now());
     let error_code = pushed.map_or_else(|error| error.code().code(), |()| 0);
     PushTelemetryResponse { error_code, ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CLIENT_ID_MAX, beginning};
+
+    #[test]
+    fn a_long_client_id_is_cut_between_characters() {
+        assert_eq!(beginning(""), "");
+        assert_eq!(beginning("app"), "app");
+        assert_eq!(beginning(&"a".repeat(CLIENT_ID_MAX + 1)), "a".repeat(CLIENT_ID_MAX));
+        let odd = format!("a{}", "\u{e4}".repeat(CLIENT_ID_MAX));
+        assert_eq!(beginning(&odd).len(), CLIENT_ID_MAX - 1);
+    }
 }

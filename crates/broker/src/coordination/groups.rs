@@ -11,7 +11,7 @@ use naru_coordinators::{
 use naru_model::config::{ConsumerGroupOwn, Props, ShareGroupOwn, StreamsGroupOwn};
 use naru_records::Compression;
 
-use super::host::{Hosted, ShardHost};
+use super::host::{Hosted, Load, ShardHost};
 use super::topics::ImageTopics;
 use crate::node::Node;
 use crate::partition::Partition;
@@ -41,7 +41,7 @@ impl Hosted for GroupShard {
         self.on_metadata(Arc::new(ImageTopics(image)), &[], true);
     }
 
-    fn carry_out(_host: &Arc<ShardHost<Self>>, _node: &Arc<Node>, effect: Infallible) {
+    fn carry_out(_host: &Arc<ShardHost<Self>>, _node: &Arc<Node>, effect: Infallible, _load: Load) {
         match effect {}
     }
 }

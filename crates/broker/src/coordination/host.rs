@@ -57,8 +57,13 @@ pub(crate) trait Hosted:
     fn prepare(&mut self, node: &Node);
 
     /// Does what is neither an answer nor a write. The shard's lock is held.
-    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, effect: Self::Effect);
+    /// `load` says of which time the shard wants it.
+    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, effect: Self::Effect, load: Load);
 }
+
+/// How often a shard has been loaded: what was begun for it before it was read again is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load(u64);
 
 /// Hosts one shard.
 #[derive(Debug)]
@@ -92,8 +97,8 @@ struct Core<S: Hosted> {
     unsettled: usize,
     /// What the log has may be more than the shard knew of: it is read again when all is settled.
     reloads: bool,
-    /// How often it was loaded; a timer of an earlier time ends.
-    loads: u64,
+    /// A timer of an earlier time ends.
+    load: Load,
     /// Since when nobody is answered, because another broker may have taken this one's place.
     away_since: Option<Timestamp>,
     /// What the shard was told while it was loading.
@@ -117,7 +122,7 @@ impl<S: Hosted> ShardHost<S> {
                 last_token: 0,
                 unsettled: 0,
                 reloads: false,
-                loads: 0,
+                load: Load(0),
                 away_since: None,
                 told_early: Vec::new(),
             }),
@@ -144,10 +149,11 @@ impl<S: Hosted> ShardHost<S> {
     }
 
     /// The leader epoch of the partition, which is the coordinator's in what it decides; none if
-    /// the shard has been given up.
-    pub(super) fn leads_in(&self) -> Option<i32> {
-        let is_here = self.core().loaded != Err(ErrorCode::NotCoordinator);
-        is_here.then(|| self.leader_epoch.load(Ordering::Acquire))
+    /// the shard has been given up or read again since `load`.
+    pub(super) fn leads_in(&self, load: Load) -> Option<i32> {
+        let core = self.core();
+        let is_same = core.loaded.is_ok() && core.load == load;
+        is_same.then(|| self.leader_epoch.load(Ordering::Acquire))
     }
 
     /// Lets the shard know something that it neither writes nor answers.
@@ -168,23 +174,25 @@ impl<S: Hosted> ShardHost<S> {
         node.background().spawn_blocking(move || {
             // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
             let Some(shard) = host.read_shard(&metadata) else { return };
-            let (told_early, loads) = {
+            let (told_early, load) = {
                 let mut core = host.core();
-                core.loads += 1;
+                core.load = Load(core.load.0 + 1);
                 // Else it was retired while it was loading.
                 if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
                     core.loaded = Ok(());
                     core.shard = shard;
+                    // Settings may have changed since it was begun.
+                    core.shard.reconfigure_from(&metadata, &host.partition);
                     core.shard.prepare(&metadata);
                     // Sessions begin now: loading may have taken long.
                     let now = metadata.now();
                     let outcome = core.shard.on_loaded(now);
                     host.carry_out(&mut core, now, outcome);
                 }
-                (std::mem::take(&mut core.told_early), core.loads)
+                (std::mem::take(&mut core.told_early), core.load)
             };
             told_early.into_iter().for_each(|command| host.tell(command));
-            background.spawn(Self::run_timer(host, loads));
+            background.spawn(Self::run_timer(host, load));
         });
     }
 
@@ -281,6 +289,15 @@ impl<S: Hosted> ShardHost<S> {
                 }
             }
             Err(_) => {}
+        }
+    }
+
+    /// Tells the shard what came of something it wanted, unless it was read again since `load`.
+    pub(super) fn tell_in(&self, load: Load, command: S::Command) {
+        let Ok(now) = self.now() else { return };
+        let mut core = self.core();
+        if core.loaded.is_ok() && core.load == load {
+            self.hand_over(&mut core, now, command, Verification::NotNeeded, None);
         }
     }
 
@@ -395,7 +412,7 @@ impl<S: Hosted> ShardHost<S> {
             }
             for effect in outcome.effects {
                 if let (Some(this), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
-                    S::carry_out(&this, &node, effect);
+                    S::carry_out(&this, &node, effect, core.load);
                 }
             }
         }
@@ -511,13 +528,13 @@ impl<S: Hosted> ShardHost<S> {
     }
 
     /// Ticks the shard whenever its next deadline has come, as long as the node lives and has it.
-    async fn run_timer(host: Arc<Self>, loads: u64) {
+    async fn run_timer(host: Arc<Self>, load: Load) {
         /// How long a shard without deadlines sleeps at most.
         const IDLE: Duration = Duration::from_secs(60);
         while let Ok(now) = host.now() {
             let deadline = {
                 let core = host.core();
-                if core.loaded.is_err() || core.loads != loads {
+                if core.loaded.is_err() || core.load != load {
                     return;
                 }
                 core.shard.next_deadline()

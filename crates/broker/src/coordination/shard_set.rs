@@ -42,6 +42,7 @@ impl<S: Hosted> ShardSet<S> {
         let topic = image.topic(S::TOPIC);
         let mut guard = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = guard.here.clone();
+        let mut fresh = Vec::new();
         let mut now = Shards { count: partition_count(image, S::TOPIC), here: BTreeMap::new() };
         for (&index, partition) in topic.iter().flat_map(|topic| topic.partitions.iter()) {
             if partition.leader != Some(node.id()) {
@@ -59,7 +60,7 @@ impl<S: Hosted> ShardSet<S> {
                 }
                 None => {
                     let host = ShardHost::new(node, led, epoch);
-                    ShardHost::load(&host, node);
+                    fresh.push(Arc::clone(&host));
                     host
                 }
             };
@@ -67,7 +68,9 @@ impl<S: Hosted> ShardSet<S> {
         }
         *guard = Arc::new(now);
         drop(guard);
+        // In this order: what is given up must not write behind the back of what is loaded.
         before.into_values().for_each(|gone| gone.unload());
+        fresh.iter().for_each(|host| ShardHost::load(host, node));
     }
 
     /// The shard of `key`, if this broker has it.

@@ -7,7 +7,7 @@ use naru_coordinators::{Prune, ShareShard, ShareStateConfig};
 use naru_records::Compression;
 
 use super::groups::codec;
-use super::host::{Hosted, ShardHost};
+use super::host::{Hosted, Load, ShardHost};
 use super::topics::ImageTopics;
 use crate::node::Node;
 use crate::partition::Partition;
@@ -31,7 +31,7 @@ impl Hosted for ShareShard {
         self.on_metadata(Arc::new(ImageTopics(node.image())));
     }
 
-    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, prune: Prune) {
+    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, prune: Prune, _load: Load) {
         let (partition, node) = (Arc::clone(host.partition()), Arc::clone(node));
         node.background().clone().spawn(async move {
             if let Err(error) = partition.delete_records_before(prune.before) {

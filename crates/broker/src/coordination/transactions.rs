@@ -6,7 +6,7 @@ use naru_controller::topic_name::TRANSACTION_STATE;
 use naru_coordinators::{Markers, TransactionShard, TxnCommand};
 use naru_records::Compression;
 
-use super::host::{Hosted, ShardHost};
+use super::host::{Hosted, Load, ShardHost};
 use crate::node::Node;
 use crate::partition::Partition;
 use crate::peer::write_markers;
@@ -27,20 +27,20 @@ impl Hosted for TransactionShard {
         self.reconfigure(node.transaction_config());
     }
 
-    fn prepare(&mut self, node: &Node) {
-        self.reconfigure(node.transaction_config());
-    }
+    fn prepare(&mut self, _node: &Node) {}
 
-    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, markers: Markers) {
+    fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, markers: Markers, load: Load) {
         let (host, asked) = (Arc::downgrade(host), Arc::clone(node));
         node.background().spawn(async move {
-            let coordinator_epoch = || host.upgrade().and_then(|host| host.leads_in());
+            // A shard that was read again has its markers written anew. Those of before, sent once
+            // more after that, would end the producer's next transaction.
+            let coordinator_epoch = || host.upgrade().and_then(|host| host.leads_in(load));
             if !write_markers(&asked, &markers, coordinator_epoch).await {
                 return;
             }
             if let Some(host) = host.upgrade() {
                 let Markers { transactional_id, producer, .. } = markers;
-                host.tell(TxnCommand::MarkersWritten { transactional_id, producer });
+                host.tell_in(load, TxnCommand::MarkersWritten { transactional_id, producer });
             }
         });
     }

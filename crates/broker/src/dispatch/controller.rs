@@ -16,8 +16,8 @@ use naru_protocol::api::ApiKey;
 use super::{RequestContext, decode_request};
 use crate::api::controller as api;
 use crate::api::controller::Refuse;
-use crate::listener::{Answer, Outgoing, Refusal};
-use crate::security::{Resource, controller_operation, is_administration};
+use crate::listener::{Answer, Door, Outgoing, Refusal};
+use crate::security::{Operation, Resource, controller_operation, is_administration};
 
 /// An answer of the controller.
 #[derive(Debug)]
@@ -151,6 +151,12 @@ where
     ))
 }
 
+/// Whether a broker asks over its connection to the controller, as Kafka tells: by CLUSTER_ACTION.
+fn is_asked_by_broker(context: &RequestContext) -> bool {
+    matches!(context.connection.door, Door::Controller(_))
+        && context.may_see(Operation::ClusterAction, Resource::Cluster)
+}
+
 /// Runs a handler that only the active controller can answer.
 fn decided<R, F>(
     context: RequestContext,
@@ -173,14 +179,21 @@ where
     }
     // Kept to name everything that was asked for in a refusal.
     let asked = request.clone();
+    let asked_by_broker = is_asked_by_broker(&context);
     let deciding = handler(context, request);
     Ok(Box::pin(async move {
-        match deciding.await {
+        let mut decided = match deciding.await {
             Ok(response) => Decided { answer: reply.frame(&response), not_controller: false },
             Err(error) => Decided {
                 answer: reply.frame(&asked.refuse(error)),
                 not_controller: error == ErrorCode::NotController,
             },
+        };
+        if asked_by_broker {
+            // Told in the message, but its connection also carries AlterPartition and the requests
+            // of other clients: whoever is limited waits at the broker's own door.
+            decided.answer.throttle_ms = 0;
         }
+        decided
     }))
 }

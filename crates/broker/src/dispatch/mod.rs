@@ -49,7 +49,9 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: 
         metered: None,
     };
     match connection.door {
-        Door::Broker if node.quotas().has(Kind::Request) => {
+        Door::Broker
+            if node.quotas().has(Kind::Request) && !is_between_brokers(api, context.version) =>
+        {
             let (user, client_id) = (&connection.principal.name, context.client_id());
             let metered = Metered::begin(node, user, client_id);
             context.metered = Some(Arc::clone(&metered));
@@ -63,6 +65,27 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: 
         Door::Broker => handle_as_broker(context, reader.rest()),
         Door::Controller(_) => handle_as_controller(context, &reader.rest()),
     }
+}
+
+/// APIs that only brokers ask each other.
+const BETWEEN_BROKERS: [ApiKey; 6] = [
+    ApiKey::WriteTxnMarkers,
+    ApiKey::InitializeShareGroupState,
+    ApiKey::ReadShareGroupState,
+    ApiKey::WriteShareGroupState,
+    ApiKey::DeleteShareGroupState,
+    ApiKey::ReadShareGroupStateSummary,
+];
+
+/// First version of AddPartitionsToTxn in which brokers ask for many transactions (KIP-890).
+const TRANSACTIONS_OF_BROKERS_SINCE: i16 = 4;
+
+/// Whether a request takes no time of a client's. Kafka exempts what needs CLUSTER_ACTION from
+/// `request_percentage`: a pause there would hold up the clients of another broker. Follower
+/// fetches see to it themselves.
+fn is_between_brokers(api: ApiKey, version: i16) -> bool {
+    BETWEEN_BROKERS.contains(&api)
+        || (api == ApiKey::AddPartitionsToTxn && version >= TRANSACTIONS_OF_BROKERS_SINCE)
 }
 
 fn handle_as_broker(context: RequestContext, body: Bytes) -> Answer {
@@ -146,5 +169,21 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn frame<M: Message>(self, message: &M) -> Outgoing {
         Outgoing::message(message, self.api, self.version, self.correlation_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_protocol::api::ApiKey;
+
+    use super::is_between_brokers;
+
+    #[test]
+    fn only_what_brokers_ask_takes_no_time_of_a_client() {
+        assert!(is_between_brokers(ApiKey::WriteTxnMarkers, 1));
+        assert!(is_between_brokers(ApiKey::WriteShareGroupState, 0));
+        assert!(is_between_brokers(ApiKey::AddPartitionsToTxn, 4));
+        assert!(!is_between_brokers(ApiKey::AddPartitionsToTxn, 3));
+        assert!(!is_between_brokers(ApiKey::Produce, 13));
     }
 }

@@ -32,6 +32,9 @@ use crate::node::Node;
 
 /// First version of SaslHandshake whose tokens come in SaslAuthenticate requests.
 const FRAMED_SINCE: i16 = 1;
+/// Characters of a text that go into a line of the log at most: whoever is not logged in yet may
+/// have chosen it.
+const LOGGED_MAX: usize = 200;
 
 /// See the module.
 #[derive(Debug)]
@@ -290,6 +293,7 @@ impl Login {
     ) -> Answer {
         self.stage = Stage::Failed;
         let (listener, host) = (&*info.listener, &*info.host);
+        let why = loggable(why);
         tracing::info!(target: "audit.login", listener, host, "login failed: {why}");
         node.metrics().refused_connections.add(1);
         let delay = self.rules().map_or(Duration::ZERO, |rules| rules.failure_delay);
@@ -361,7 +365,8 @@ fn judge_token(
             claims.subject
         ))),
         Err(error) => {
-            tracing::info!(target: "audit.login", "a token was refused: {error}");
+            let why = loggable(&error.to_string());
+            tracing::info!(target: "audit.login", "a token was refused: {why}");
             let bytes = server.refuse(&error);
             Ok(Outcome::Goes { exchange: Exchange::OAuth(server), bytes })
         }
@@ -403,6 +408,11 @@ fn keys_of(
     Ok((keys, Named::user(start.name.clone())))
 }
 
+/// A text as one line of the log takes it: escaped and no longer than [`LOGGED_MAX`].
+fn loggable(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).take(LOGGED_MAX).collect()
+}
+
 /// 160 random bits in letters and digits.
 fn nonce() -> Result<String, SaslError> {
     use ring::rand::SecureRandom as _;
@@ -420,4 +430,16 @@ fn read<M: Message>(reply: Reply, body: &Bytes) -> Result<M, Answer> {
     }
     M::from_bytes(body, reply.version)
         .map_err(|error| Answer::Close(Refusal::Malformed { api, error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOGGED_MAX, loggable};
+
+    #[test]
+    fn what_strangers_send_stays_in_its_line_of_the_log() {
+        assert_eq!(loggable("no such user"), "no such user");
+        assert_eq!(loggable("a\nb\0\u{1b}[1m"), "a\\nb\\0\\u{1b}[1m");
+        assert_eq!(loggable(&"\n".repeat(LOGGED_MAX)).len(), LOGGED_MAX);
+    }
 }

@@ -171,8 +171,10 @@ impl SharedPartition {
     /// Wakes `fetch` when something may have become available here.
     pub(crate) fn park(&self, fetch: &Arc<Notify>) {
         let mut inner = self.inner();
-        inner.fetches.retain(|waiting| waiting.strong_count() > 0);
-        inner.fetches.push(Arc::downgrade(fetch));
+        let fetch = Arc::downgrade(fetch);
+        // One that looks again is here once all the same.
+        inner.fetches.retain(|waiting| waiting.strong_count() > 0 && !waiting.ptr_eq(&fetch));
+        inner.fetches.push(fetch);
     }
 
     /// Takes in what a member says of records that it holds.
@@ -225,16 +227,7 @@ impl SharedPartition {
 
     /// Ends: who waits is told `error`.
     pub(crate) fn end(&self, error: ErrorCode) {
-        let mut inner = self.inner();
-        if matches!(inner.phase, Phase::Ended(_)) {
-            return;
-        }
-        inner.phase = Phase::Ended(error);
-        for (_, waiting) in inner.waiting.drain() {
-            // Who has hung up does not hear it.
-            let _ = waiting.send(Err(error.into()));
-        }
-        inner.wake();
+        self.inner().end(error);
     }
 
     /// Ends at once if all is stored, which is told, or else as soon as it is.
@@ -242,9 +235,8 @@ impl SharedPartition {
         let mut inner = self.inner();
         let is_stored = inner.phase != Phase::Ready || inner.core.is_stored();
         inner.ends_when_stored = !is_stored;
-        drop(inner);
         if is_stored {
-            self.end(ErrorCode::NotLeaderOrFollower);
+            inner.end(ErrorCode::NotLeaderOrFollower);
         }
         is_stored
     }
@@ -297,6 +289,19 @@ impl SharedPartition {
 }
 
 impl Inner {
+    /// See [`SharedPartition::end`].
+    pub(super) fn end(&mut self, error: ErrorCode) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        self.phase = Phase::Ended(error);
+        for (_, waiting) in self.waiting.drain() {
+            // Who has hung up does not hear it.
+            let _ = waiting.send(Err(error.into()));
+        }
+        self.wake();
+    }
+
     /// Wakes fetches: something may be available.
     pub(super) fn wake(&mut self) {
         for fetch in self.fetches.drain(..) {

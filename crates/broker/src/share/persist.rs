@@ -60,12 +60,12 @@ impl SharedPartition {
         let ends = lost.map(refusal).or_else(|| {
             (next.is_none() && inner.ends_when_stored).then_some(ErrorCode::NotLeaderOrFollower)
         });
-        drop(inner);
         if let Some(error) = ends {
             // Somebody else leads, or the state was changed by an administrator: the next fetch
-            // loads it anew.
-            self.end(error);
+            // loads it anew. Under the same lock, so that nothing is given out in between.
+            inner.end(error);
         }
+        drop(inner);
         next.filter(|_| ends.is_none())
     }
 }
@@ -78,5 +78,7 @@ fn is_lost(error: ErrorCode) -> bool {
             | ErrorCode::FencedStateEpoch
             | ErrorCode::GroupIdNotFound
             | ErrorCode::UnknownTopicOrPartition
+            // The state was deleted.
+            | ErrorCode::InvalidRequest
     )
 }

@@ -189,11 +189,17 @@ impl GroupShard {
         self.writes.undo_with(id, undo.into());
     }
 
-    /// Takes back what could not be stored.
-    pub(crate) fn take_back_consumer(&mut self, now: Timestamp, undo: ConsumerUndo) {
+    /// Takes back what could not be stored because of `error`.
+    pub(crate) fn take_back_consumer(
+        &mut self,
+        now: Timestamp,
+        undo: ConsumerUndo,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
         let id = &undo.group;
         if undo.ended {
-            self.groups.remove(id);
+            self.displace_classic(now, id, error, out);
             self.consumers.insert(Arc::clone(id), ConsumerGroup::new(Arc::clone(id)));
         }
         let mut came_or_went: Vec<Arc<str>> = Vec::new();

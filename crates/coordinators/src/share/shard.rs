@@ -163,12 +163,18 @@ impl GroupShard {
         self.writes.undo_with(id, undo.into());
     }
 
-    /// Takes back what could not be stored.
-    pub(crate) fn take_back_share(&mut self, now: Timestamp, undo: ShareUndo) {
+    /// Takes back what could not be stored because of `error`.
+    pub(crate) fn take_back_share(
+        &mut self,
+        now: Timestamp,
+        undo: ShareUndo,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
         let ShareUndo { group: id, facts, ended } = undo;
         let id = &id;
         if ended {
-            self.groups.remove(id);
+            self.displace_classic(now, id, error, out);
             self.shares.insert(Arc::clone(id), ShareGroup::new(Arc::clone(id)));
         }
         let mut came_or_went: Vec<Arc<str>> = Vec::new();

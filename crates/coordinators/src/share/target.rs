@@ -43,7 +43,9 @@ impl Scope<'_> {
             return false;
         }
         state.initialized.iter().any(|(topic, kept)| {
-            if !group.is_subscribed(&kept.name) {
+            // A topic that is gone, or was made anew, is assigned to nobody.
+            let is_there = self.topics.by_name(&kept.name).is_some_and(|known| known.id == *topic);
+            if !is_there || !group.is_subscribed(&kept.name) {
                 return false;
             }
             let assigned = group.targets().filter_map(|target| target.get(topic)).flatten();

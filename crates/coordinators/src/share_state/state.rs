@@ -122,7 +122,8 @@ impl Snapshot {
     }
 }
 
-/// -1 keeps what is known.
+/// -1 keeps what is known, and within one state epoch the start never goes back: a write that was
+/// held up on its way may come behind a later one, and what that one said is done stays done.
 fn kept(new: i64, known: i64) -> i64 {
-    if new == -1 { known } else { new }
+    new.max(known)
 }

@@ -1,6 +1,7 @@
 //! A topology with numbers: how many tasks each subtopology has, how many partitions each internal
 //! topic must have, and which of them are missing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use naru_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -92,6 +93,7 @@ impl Configured {
         let epoch = topology.epoch;
         match configure(topology, topics) {
             Ok((subtopologies, missing)) => {
+                check_task_count(&subtopologies)?;
                 let problem = (!missing.is_empty()).then(|| {
                     let names = listed(missing.keys().map(String::as_str));
                     Status::MissingInternalTopics(format!("Internal topics are missing: {names}"))
@@ -144,6 +146,20 @@ fn configure(topology: &Topology, topics: &dyn Topics) -> Result<Numbers, Proble
     Ok((configured, missing))
 }
 
+/// More tasks than can be assigned while others wait are refused.
+fn check_task_count(
+    subtopologies: &BTreeMap<String, ConfiguredSubtopology>,
+) -> Result<(), StreamsError> {
+    let tasks = subtopologies.values().map(|one| u64::try_from(one.tasks).unwrap_or(0));
+    let count: u64 = tasks.sum();
+    if count <= TASKS_MAX {
+        return Ok(());
+    }
+    Err(StreamsError::InvalidTopology(format!(
+        "The topology has {count} tasks over its topics, but at most {TASKS_MAX} are allowed."
+    )))
+}
+
 fn check_sources(topology: &Topology, topics: &dyn Topics) -> Result<(), Status> {
     let sources = topology.subtopologies.values().flat_map(|one| &one.source_topics);
     let gone: BTreeSet<&str> =
@@ -160,49 +176,69 @@ fn repartition_counts(
     topology: &Topology,
     topics: &dyn Topics,
 ) -> Result<BTreeMap<String, i32>, StreamsError> {
-    let subtopologies = || topology.subtopologies.values();
-    let mut decided: BTreeMap<String, i32> = subtopologies()
+    let all: Vec<&Subtopology> = topology.subtopologies.values().collect();
+    let mut decided: BTreeMap<String, i32> = all
+        .iter()
         .flat_map(|one| &one.repartition_source_topics)
         .filter(|topic| topic.partitions != 0)
         .map(|topic| (topic.name.clone(), topic.partitions))
         .collect();
-    loop {
-        let (mut again, mut progressed) = (false, false);
-        for subtopology in subtopologies() {
-            let upstream = subtopology.repartition_source_topics.iter();
-            let upstream = upstream.filter_map(|topic| decided.get(&topic.name).copied());
-            let sources = subtopology.source_topics.iter();
-            let sources = sources.filter_map(|name| topics.by_name(name)).map(|one| one.partitions);
-            let widest = upstream.chain(sources).max();
-            for sink in &subtopology.repartition_sink_topics {
-                match widest {
-                    _ if decided.contains_key(sink) => {}
-                    Some(widest) => {
-                        decided.insert(sink.clone(), widest);
-                        progressed = true;
-                    }
-                    None => again = true,
-                }
-            }
-        }
-        if !again {
-            break;
-        }
-        if !progressed {
-            return invalid(
-                "Failed to compute number of partitions for all repartition topics. There may be \
-                 loops in the topology that cannot be resolved.",
-            );
+    let mut readers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, one) in all.iter().enumerate() {
+        for topic in &one.repartition_source_topics {
+            readers.entry(topic.name.as_str()).or_default().push(at);
         }
     }
+    // Kafka goes over all of them again and again, and each decides as soon as anything it reads
+    // is known. The same order, but only those that have something new to look at.
+    let mut due: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (at, one) in all.iter().enumerate() {
+        if widest_known(one, &decided, topics).is_some() {
+            due.insert((0, at));
+        }
+    }
+    let mut is_done = vec![false; all.len()];
+    while let Some((pass, at)) = due.pop_first() {
+        if std::mem::replace(&mut is_done[at], true) {
+            continue;
+        }
+        let Some(widest) = widest_known(all[at], &decided, topics) else { continue };
+        for sink in &all[at].repartition_sink_topics {
+            if let Entry::Vacant(free) = decided.entry(sink.clone()) {
+                free.insert(widest);
+                let readers = readers.get(sink.as_str()).into_iter().flatten();
+                due.extend(readers.map(|reader| (pass + usize::from(*reader <= at), *reader)));
+            }
+        }
+    }
+    let is_undecided = |sink: &String| !decided.contains_key(sink);
+    if all.iter().any(|one| one.repartition_sink_topics.iter().any(is_undecided)) {
+        return invalid(
+            "Failed to compute number of partitions for all repartition topics. There may be \
+             loops in the topology that cannot be resolved.",
+        );
+    }
     let is_unknown = |topic: &TopicInfo| !decided.contains_key(&topic.name);
-    if subtopologies().any(|one| one.repartition_source_topics.iter().any(is_unknown)) {
+    if all.iter().any(|one| one.repartition_source_topics.iter().any(is_unknown)) {
         return invalid(
             "Failed to compute number of partitions for all repartition topics, because a \
              repartition source topic is never used as a sink topic.",
         );
     }
     Ok(decided)
+}
+
+/// The widest of what a subtopology reads, as far as that is known.
+fn widest_known(
+    subtopology: &Subtopology,
+    decided: &BTreeMap<String, i32>,
+    topics: &dyn Topics,
+) -> Option<i32> {
+    let upstream = subtopology.repartition_source_topics.iter();
+    let upstream = upstream.filter_map(|topic| decided.get(&topic.name).copied());
+    let sources = subtopology.source_topics.iter();
+    let sources = sources.filter_map(|name| topics.by_name(name)).map(|one| one.partitions);
+    upstream.chain(sources).max()
 }
 
 fn widest(id: &str, subtopology: &Subtopology, counts: &Counts<'_>) -> Result<i32, StreamsError> {
@@ -280,3 +316,5 @@ fn invalid<T>(text: &str) -> Result<T, StreamsError> {
 
 /// Leaves the number of replicas to the cluster.
 const DEFAULT_REPLICATION: i16 = -1;
+/// An assignment of as many takes a fraction of a second, in which the shard does nothing else.
+const TASKS_MAX: u64 = 100_000;

@@ -144,7 +144,8 @@ impl Heartbeat<'_> {
             ))
         }));
         response.status = Some(statuses.iter().map(Into::into).collect());
-        let missing = configured.missing.values().map(InternalTopic::creatable).collect();
+        let missing = configured.missing.values().take(MISSING_MAX);
+        let missing = missing.map(InternalTopic::creatable).collect();
         Ok(Beaten { member: id, response, missing, progressed })
     }
 
@@ -301,3 +302,7 @@ fn tell(response: &mut StreamsGroupHeartbeatResponse, assigned: &Held) {
     response.standby_tasks = ids(&assigned.standby);
     response.warmup_tasks = ids(&assigned.warmup);
 }
+
+/// Missing topics that an answer has created; later ones have the others created. The broker
+/// remembers no more that it has asked for.
+const MISSING_MAX: usize = 1_000;

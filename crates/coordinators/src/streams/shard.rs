@@ -161,11 +161,17 @@ impl GroupShard {
         self.writes.undo_with(id, undo.into());
     }
 
-    /// Takes back what could not be stored.
-    pub(crate) fn take_back_streams(&mut self, now: Timestamp, undo: StreamsUndo) {
+    /// Takes back what could not be stored because of `error`.
+    pub(crate) fn take_back_streams(
+        &mut self,
+        now: Timestamp,
+        undo: StreamsUndo,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
         let id = &undo.group;
         if undo.ended {
-            self.groups.remove(id);
+            self.displace_classic(now, id, error, out);
             self.streams.insert(Arc::clone(id), StreamsGroup::new(Arc::clone(id)));
         }
         let mut came_or_went: Vec<Arc<str>> = Vec::new();

@@ -31,6 +31,7 @@ impl Topology {
 
     /// A member's topology.
     pub(crate) fn from_request(topology: &request::Topology) -> Result<Self, StreamsError> {
+        check_size(topology)?;
         let mut subtopologies = BTreeMap::new();
         for one in &topology.subtopologies {
             let subtopology = from_request(one);
@@ -84,6 +85,35 @@ pub(crate) fn copartitioned<'s>(
         repartitioned.filter_map(|index| subtopology.repartition_source_topics.get(index));
     let repartitioned = repartitioned.map(|topic| &topic.name);
     sources.chain(repartitioned).map(String::as_str).collect()
+}
+
+/// A topology that is too big is refused before anything is made of it.
+fn check_size(topology: &request::Topology) -> Result<(), StreamsError> {
+    let refuse = |text: String| Err(StreamsError::InvalidTopology(text));
+    let count = topology.subtopologies.len();
+    if count > SUBTOPOLOGIES_MAX {
+        return refuse(format!(
+            "The topology has {count} subtopologies, but at most {SUBTOPOLOGIES_MAX} are allowed."
+        ));
+    }
+    let named = |one: &request::Subtopology| -> usize {
+        let groups = one.copartition_groups.iter();
+        let copartitioned = groups
+            .map(|group| group.source_topics.len() + group.repartition_source_topics.len())
+            .sum::<usize>();
+        one.source_topics.len()
+            + one.state_changelog_topics.len()
+            + one.repartition_sink_topics.len()
+            + one.repartition_source_topics.len()
+            + copartitioned
+    };
+    let count: usize = topology.subtopologies.iter().map(named).sum();
+    if count > TOPICS_MAX {
+        return refuse(format!(
+            "The topology names topics {count} times, but at most {TOPICS_MAX} are allowed."
+        ));
+    }
+    Ok(())
 }
 
 fn check_indexes(subtopology: &Subtopology) -> Result<(), StreamsError> {
@@ -152,3 +182,9 @@ impl From<&Topology> for StreamsGroupTopologyValue {
         }
     }
 }
+
+/// Applications have tens; every heartbeat after a change of topics looks at all of them.
+const SUBTOPOLOGIES_MAX: usize = 1_000;
+/// Topics that a topology may name, each time counted, copartition groups too: looking all of them
+/// up takes milliseconds.
+const TOPICS_MAX: usize = 10_000;

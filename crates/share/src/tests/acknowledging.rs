@@ -126,3 +126,19 @@ fn changes_that_wait_go_out_together_and_the_last_one_counts() {
     assert_eq!(states, [(1, 3, 0, 1), (4, 5, 2, 1), (6, 6, 0, 1), (7, 7, 2, 2), (8, 9, 0, 1)]);
     assert_eq!(second.start, Offset(1));
 }
+
+#[test]
+fn what_is_done_behind_a_record_that_is_held_does_not_pile_up() {
+    let mut world = World::new(3);
+    world.acquire("a", 500);
+    for offset in 1..30 {
+        world.acknowledge("a", offset, offset, &[AckType::Accept]).expect("held");
+        world.store();
+    }
+    assert_eq!(world.partition.start(), Offset(0));
+    assert_eq!(world.partition.runs.iter().count(), 2);
+    assert_eq!(world.partition.in_flight(), 1);
+    world.acknowledge("a", 0, 0, &[AckType::Accept]).expect("held");
+    world.store();
+    assert_eq!(world.partition.start(), Offset(30));
+}

@@ -113,6 +113,7 @@ fn what_was_stored_is_taken_over_and_the_rest_is_delivered() {
         stored(8, 9, DeliveryState::Archived, 5),
         stored(10, 14, DeliveryState::Available, 2),
         stored(15, 3, DeliveryState::Available, 2),
+        stored(16, i64::MAX, DeliveryState::Available, 2),
     ];
     let mut world = World::new(2);
     world.partition = SharePartition::load(Offset(0), &batches);

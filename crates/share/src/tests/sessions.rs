@@ -1,5 +1,6 @@
 use naru_model::Uuid;
 
+use crate::sessions::PARTITIONS_MAX;
 use crate::{FetchPlan, SessionError, SessionFetch, SessionKey, ShareSessions};
 
 const TOPIC: Uuid = Uuid(7);
@@ -60,4 +61,22 @@ fn an_answer_names_what_is_new_has_records_or_an_error() {
     assert!(tell(false, true));
     assert!(tell(false, false), "the error is over");
     assert!(!tell(false, false));
+}
+
+#[test]
+fn a_session_has_only_so_many_partitions_and_a_refusal_changes_nothing() {
+    let mut sessions = ShareSessions::new(2);
+    let most: Vec<(Uuid, i32)> =
+        (0..).take(PARTITIONS_MAX).map(|partition| (TOPIC, partition)).collect();
+    let (one, another) = ((TOPIC, 0), (Uuid(8), 0));
+    sessions.plan_fetch(&key("a"), &fetch(0, &most)).expect("just as many as fit");
+    let refused = sessions.plan_fetch(&key("a"), &fetch(1, &[one, another]));
+    assert_eq!(refused, Err(SessionError::TooManyPartitions));
+    let added = [another, another, one];
+    let instead = SessionFetch { forgotten: &[one], ..fetch(1, &added) };
+    sessions.plan_fetch(&key("a"), &instead).expect("one for another");
+    let followed = sessions.remove(&key("a")).expect("it is there");
+    assert_eq!(followed.len(), PARTITIONS_MAX);
+    assert_eq!(followed.last(), Some(&another));
+    assert!(!followed.contains(&one));
 }

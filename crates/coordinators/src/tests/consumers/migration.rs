@@ -138,3 +138,20 @@ fn an_empty_classic_group_becomes_what_comes_first() {
     assert_eq!(world.state(), None);
     assert_eq!(world.bench.position(0), Some(3));
 }
+
+#[test]
+fn a_join_is_refused_if_the_empty_consumer_group_cannot_be_ended() {
+    let mut world = World::new(&[("t", 1)]);
+    let mut client = Client::named("c", &["t"]);
+    world.beat(&mut client);
+    world.ask(ConsumerGroupHeartbeatRequest { member_epoch: -1, ..client.request() });
+    world.bench.auto_commit = false;
+    let token = world.bench.join_as(3, join_request(""));
+    assert!(world.bench.waiting.contains(&token));
+    assert!(world.bench.settle_one(Err(ErrorCode::NotEnoughReplicas)));
+    let refused = world.bench.joined(token);
+    assert_eq!(refused.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    world.bench.settle(Err(ErrorCode::NotEnoughReplicas));
+    assert_eq!(world.state(), Some(ConsumerGroupState::Empty));
+    assert!(world.bench.shard.group_state(GROUP).is_none());
+}

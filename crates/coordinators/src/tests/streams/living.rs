@@ -8,6 +8,7 @@ use naru_protocol::messages::streams_group_heartbeat_request::{
 use super::super::bench::{GROUP, commit_request, join_request};
 use super::world::{Thread, World, word_count};
 use crate::config::StreamsConfig;
+use crate::timers::Timer;
 use crate::{Command, Reply, StreamsGroupState};
 
 fn refused(world: &mut World, request: StreamsGroupHeartbeatRequest) -> (ErrorCode, String) {
@@ -374,4 +375,23 @@ fn a_group_is_listed_and_described() {
     let subtopologies = group.topology.and_then(|topology| topology.subtopologies);
     let known = subtopologies.expect("told")[1].state_changelog_topics[0].partitions;
     assert_eq!(known, 0, "until somebody asks, nobody has looked at the topics");
+}
+
+#[test]
+fn a_join_is_refused_if_the_empty_group_cannot_be_ended() {
+    let mut world = World::with(0, &[("in", 1)]);
+    let a = Thread::named("a", "p");
+    world.ask(a.request());
+    world.ask(leave(&a));
+    world.bench.auto_commit = false;
+    let token = world.bench.join_as(3, join_request(""));
+    assert!(world.bench.waiting.contains(&token));
+    assert!(world.bench.settle_one(Err(ErrorCode::NotEnoughReplicas)));
+    let refused = world.bench.joined(token);
+    assert_eq!(refused.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    world.bench.settle(Err(ErrorCode::NotEnoughReplicas));
+    assert_eq!(world.state(), Some(StreamsGroupState::Empty));
+    assert!(world.bench.shard.group_state(GROUP).is_none());
+    let join = Timer::Join { group: GROUP.into() };
+    assert!(!world.bench.shard.timers.is_set(&join), "no timer is left");
 }

@@ -151,3 +151,50 @@ fn a_topology_can_be_older_but_not_another() {
     assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::InvalidRequest);
     assert_eq!(response.error_message.as_deref(), Some("Topology updates are not supported yet."));
 }
+
+#[test]
+fn topologies_that_are_too_big_are_refused() {
+    let refuse = |topology: Topology, expected: &str| {
+        let mut world = World::with(0, &[("in", 50_001)]);
+        let (code, text, _) = ask(&mut world, topology);
+        assert_eq!((code, text.as_str()), (ErrorCode::StreamsInvalidTopology, expected));
+        assert_eq!(world.state(), None, "no group is left behind");
+    };
+    let one = |at: usize| Subtopology {
+        subtopology_id: at.to_string(),
+        source_topics: vec!["in".into()],
+        ..Default::default()
+    };
+    refuse(
+        Topology { epoch: 0, subtopologies: (0..1_001).map(one).collect() },
+        "The topology has 1001 subtopologies, but at most 1000 are allowed.",
+    );
+    let named = Subtopology { source_topics: vec!["in".into(); 10_001], ..one(0) };
+    refuse(
+        Topology { epoch: 0, subtopologies: vec![named] },
+        "The topology names topics 10001 times, but at most 10000 are allowed.",
+    );
+    refuse(
+        word_count(),
+        "The topology has 100002 tasks over its topics, but at most 100000 are allowed.",
+    );
+}
+
+#[test]
+fn widths_go_through_a_long_chain_in_whatever_order_it_is_told() {
+    let mut world = World::with(0, &[("in", 3)]);
+    let link = |at: usize| Subtopology {
+        subtopology_id: format!("{:03}", 999 - at),
+        source_topics: if at == 0 { vec!["in".into()] } else { Vec::new() },
+        repartition_source_topics: (at > 0)
+            .then(|| internal(&format!("r{at}"), 0))
+            .into_iter()
+            .collect(),
+        repartition_sink_topics: if at < 999 { vec![format!("r{}", at + 1)] } else { Vec::new() },
+        ..Default::default()
+    };
+    let topology = Topology { epoch: 0, subtopologies: (0..1_000).map(link).collect() };
+    let (code, _, missing) = ask(&mut world, topology);
+    assert_eq!((code, missing.len()), (ErrorCode::None, 999));
+    assert!(missing.iter().all(|(_, partitions)| *partitions == 3));
+}
