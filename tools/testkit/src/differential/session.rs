@@ -265,7 +265,7 @@ impl Session {
 
     /// A moment for changes that Apache Kafka applies after it has answered.
     pub fn settle(&self) {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(600));
     }
 
     pub fn sleep(&self, millis: u64) {

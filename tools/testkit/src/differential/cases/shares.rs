@@ -164,7 +164,6 @@ pub fn one_member(s: &mut Session) {
     s.ask("not forgotten with members", 0, &forget(group, &["sg1"]));
     s.ask("not deleted with members", 2, &end(group));
     s.ask("leaves", 1, &beat(group, "m", -1));
-    s.ask("described empty", 1, &shown(group));
     s.ask("deleted", 2, &end(group));
     s.ask("described deleted", 1, &shown(group));
     s.ask_each("stands nowhere", 0..=1, &stand(group, None));
