@@ -13,3 +13,4 @@ mod static_members;
 mod streams;
 mod syncing;
 mod transactional;
+mod transactional_life;
