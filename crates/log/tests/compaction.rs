@@ -492,7 +492,8 @@ struct Pair {
     all: Vec<Row>,
     now: Timestamp,
     count: usize,
-    sequences: BTreeMap<i64, (i32, Option<Vec<u8>>)>,
+    /// Each producer's next sequence, and its last batch with the offset behind it.
+    sequences: BTreeMap<i64, (i32, (Offset, Vec<u8>))>,
 }
 
 impl Pair {
@@ -541,7 +542,8 @@ impl Pair {
                 assert!(!at.is_duplicate);
                 if let Some(id) = producer {
                     let next = known + i32::try_from(values.len()).unwrap();
-                    self.sequences.insert(*id, (next, Some(bytes)));
+                    let end = self.log().log_end();
+                    self.sequences.insert(*id, (next, (end, bytes)));
                 }
                 let first = at.first_offset.0;
                 self.all.extend(
@@ -599,8 +601,11 @@ impl Pair {
         of_log.retain(|_, value| value.is_some());
         of_all.retain(|_, value| value.is_some());
         assert_eq!(of_log, of_all);
-        for (id, (next, last)) in self.sequences.clone() {
-            let Some(last) = last else { continue };
+        for (id, (next, (end, last))) in self.sequences.clone() {
+            // What was deleted before a power cut nothing tells of any more, as in Kafka.
+            if end.0 <= start {
+                continue;
+            }
             let again = append(self.log(), &last, Origin::Client);
             assert!(again.is_duplicate, "producer {id} would write twice, next is {next}");
         }
