@@ -180,13 +180,15 @@ class ShareCases extends Client {
             eq(Set.of(0L), offsets(held));
             stored(x.commitSync());
             eq(Optional.of(15000), x.acquisitionLockTimeoutMs());
-            // Nobody else gets it before the hold is over, which x lets pass.
+            // Nobody else gets it before the hold is over, which x lets pass. On a slow machine x's
+            // client has asked for more just when the record came, and goes on asking by itself: it
+            // gets the record a second time, which nobody polls, and lets that hold pass too.
             try (var y = explicit(g, t)) {
-              var taken = take(y, 1, 40000, r -> AcknowledgeType.ACCEPT);
+              var taken = take(y, 1, 60000, r -> AcknowledgeType.ACCEPT);
               long took = System.currentTimeMillis() - began;
               eq(Set.of(0L), offsets(taken));
-              eq((short) 2, taken.get(0).deliveryCount().get());
-              ok(took >= 14000, "after " + took + " ms");
+              int passed = taken.get(0).deliveryCount().get() - 1;
+              ok(passed >= 1 && took >= passed * 14000L, passed + " holds in " + took + " ms");
               stored(y.commitSync());
             }
           }
