@@ -6,13 +6,16 @@ use std::sync::Arc;
 use naru_model::{ErrorCode, Timestamp};
 
 use crate::admin::delete_result;
+use crate::consumer::ConsumerGroup;
 use crate::error::GroupError;
 use crate::offset_api::{expired_offsets, tombstone};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
+use crate::share::ShareGroup;
 use crate::state::GroupState;
 use crate::step::Step;
+use crate::streams::StreamsGroup;
 use crate::timers::Timer;
 use crate::writes::Completion;
 
@@ -26,15 +29,15 @@ impl GroupShard {
     ) {
         if let Some(group) = self.consumers.get(group_id.as_str()) {
             let id = Arc::clone(&group.id);
-            return self.delete_consumer_group(now, token, &id, out);
+            return self.delete_if_empty::<ConsumerGroup>(now, token, &id, out);
         }
         if let Some(group) = self.streams.get(group_id.as_str()) {
             let id = Arc::clone(&group.id);
-            return self.delete_streams_group(now, token, &id, out);
+            return self.delete_if_empty::<StreamsGroup>(now, token, &id, out);
         }
         if let Some(group) = self.shares.get(group_id.as_str()) {
             let id = Arc::clone(&group.id);
-            return self.delete_share_group(now, token, &id, out);
+            return self.delete_if_empty::<ShareGroup>(now, token, &id, out);
         }
         let error = match self.groups.get(group_id.as_str()).map(|group| group.state) {
             None | Some(GroupState::Dead) => Some(GroupError::GroupIdNotFound),
@@ -131,8 +134,8 @@ impl GroupShard {
                 self.step(now, out).write_all(facts, Completion::None, None);
             }
         }
-        self.expire_consumer_groups(now, &busy, out);
-        self.expire_streams_groups(now, &busy, out);
+        self.expire_groups::<ConsumerGroup>(now, &busy, out);
+        self.expire_groups::<StreamsGroup>(now, &busy, out);
         self.schedule_expiry(now);
     }
 

@@ -19,6 +19,7 @@ mod deletion;
 mod error;
 mod group;
 mod join;
+mod kind;
 mod member;
 mod membership;
 mod offset_api;

@@ -287,7 +287,9 @@ pub(crate) fn expired_offsets(
     now: Timestamp,
     retention_ms: i64,
 ) -> (Vec<Fact>, bool) {
-    let Some(offsets) = offsets else { return (Vec::new(), true) };
+    if offsets.is_none() {
+        return (Vec::new(), true);
+    }
     // Since when an offset without an expiry of its own is not needed any more; a group whose
     // topics are not known, or that is being rebalanced, needs all of them.
     let unneeded_since: &dyn Fn(&OffsetAndMetadata) -> Timestamp = match group.state {
@@ -301,19 +303,30 @@ pub(crate) fn expired_offsets(
         | GroupState::CompletingRebalance
         | GroupState::Dead => return (Vec::new(), false),
     };
-    let expired = |value: &OffsetAndMetadata| match value.expire_timestamp {
-        Some(at) => now >= at,
-        None => now.get().saturating_sub(unneeded_since(value).get()) >= retention_ms,
-    };
+    expired_of(
+        &group.id,
+        offsets,
+        |topic| group.is_subscribed(topic),
+        |value| value.is_expired(now, unneeded_since(value), retention_ms),
+    )
+}
+
+/// What of `offsets` that no member needs has expired, and whether nothing then remains.
+pub(crate) fn expired_of(
+    group: &Arc<str>,
+    offsets: Option<&GroupOffsets>,
+    is_needed: impl Fn(&str) -> bool,
+    is_expired: impl Fn(&OffsetAndMetadata) -> bool,
+) -> (Vec<Fact>, bool) {
     let mut facts = Vec::new();
     let mut held = 0;
-    for (topic, partitions) in offsets {
+    for (topic, partitions) in offsets.into_iter().flatten() {
         held += partitions.len();
-        if group.is_subscribed(topic) {
+        if is_needed(topic) {
             continue;
         }
-        let gone = partitions.iter().filter(|(_, value)| expired(value));
-        facts.extend(gone.map(|(partition, _)| tombstone(&group.id, topic, *partition)));
+        let gone = partitions.iter().filter(|(_, value)| is_expired(value));
+        facts.extend(gone.map(|(partition, _)| tombstone(group, topic, *partition)));
     }
     let nothing_left = facts.len() == held;
     (facts, nothing_left)

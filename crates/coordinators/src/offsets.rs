@@ -26,6 +26,21 @@ pub struct OffsetAndMetadata {
     pub topic_id: Uuid,
 }
 
+impl OffsetAndMetadata {
+    /// Whether its time is over, if nobody has needed it since `unneeded_since`.
+    pub(crate) fn is_expired(
+        &self,
+        now: Timestamp,
+        unneeded_since: Timestamp,
+        retention_ms: i64,
+    ) -> bool {
+        match self.expire_timestamp {
+            Some(at) => now >= at,
+            None => now.get().saturating_sub(unneeded_since.get()) >= retention_ms,
+        }
+    }
+}
+
 /// One position as a request gives it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Commit<'r> {

@@ -113,9 +113,9 @@ impl Shard for GroupShard {
             Fact::Group { group, value: None } => {
                 self.groups.remove(&group);
             }
-            Fact::Consumer { group, fact } => self.replay_consumer(&group, fact),
-            Fact::Streams { group, fact } => self.replay_streams(&group, fact),
-            Fact::Share { group, fact } => self.replay_share(&group, fact),
+            Fact::Consumer { group, fact } => self.replay_group::<ConsumerGroup>(&group, fact),
+            Fact::Streams { group, fact } => self.replay_group::<StreamsGroup>(&group, fact),
+            Fact::Share { group, fact } => self.replay_group::<ShareGroup>(&group, fact),
             fact @ Fact::Offset { .. } => self.apply(fact),
         }
         Ok(Replayed::Applied)
@@ -139,9 +139,9 @@ impl Shard for GroupShard {
                 }
             });
         }
-        self.load_consumers(now);
-        self.load_streams(now);
-        self.load_shares(now);
+        self.load_groups::<ConsumerGroup>(now);
+        self.load_groups::<StreamsGroup>(now);
+        self.load_groups::<ShareGroup>(now);
         self.schedule_expiry(now);
         out
     }
@@ -587,8 +587,8 @@ impl GroupShard {
             }
             let id: Arc<str> = join.request.group_id.as_str().into();
             // Whoever comes first decides what an empty group is.
-            self.end_empty_consumer_group(now, &id, out);
-            self.end_empty_streams_group(now, &id, out);
+            self.end_empty::<ConsumerGroup>(now, &id, out);
+            self.end_empty::<StreamsGroup>(now, &id, out);
             let group = ClassicGroup::new(Arc::clone(&id), Some(now));
             self.groups.insert(id, group);
         }

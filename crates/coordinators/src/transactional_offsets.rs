@@ -16,6 +16,7 @@ use naru_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 
+use crate::consumer::ConsumerGroup;
 use crate::error::GroupError;
 use crate::group::ClassicGroup;
 use crate::offset_api::GroupRef;
@@ -23,7 +24,9 @@ use crate::offsets::{Commit, OffsetAndMetadata};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
+use crate::share::ShareGroup;
 use crate::state::GroupState;
+use crate::streams::StreamsGroup;
 use crate::transactions::Identity;
 use crate::writes::{Completion, Marker, WriteKind};
 
@@ -217,13 +220,13 @@ impl GroupShard {
                     match fact {
                         // Taken back too early: the log has it after all.
                         Fact::Consumer { group, fact } if undone => {
-                            self.replay_consumer(&group, fact);
+                            self.replay_group::<ConsumerGroup>(&group, fact);
                         }
                         Fact::Streams { group, fact } if undone => {
-                            self.replay_streams(&group, fact);
+                            self.replay_group::<StreamsGroup>(&group, fact);
                         }
                         Fact::Share { group, fact } if undone => {
-                            self.replay_share(&group, fact);
+                            self.replay_group::<ShareGroup>(&group, fact);
                         }
                         fact => self.apply(fact),
                     }

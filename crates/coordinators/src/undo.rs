@@ -4,19 +4,34 @@ use std::sync::Arc;
 
 use naru_model::{ErrorCode, Timestamp};
 
-use crate::consumer::ConsumerUndo;
+use crate::change::Replay;
+use crate::consumer::ConsumerGroup;
 use crate::error::append_error;
+use crate::group::ClassicGroup;
+use crate::kind::GroupKind;
 use crate::reply::Outcome;
 use crate::shard::GroupShard;
-use crate::share::ShareUndo;
-use crate::streams::StreamsUndo;
+use crate::share::ShareGroup;
+use crate::streams::StreamsGroup;
+
+/// What takes a change of one group back.
+#[derive(Debug)]
+pub(crate) struct GroupUndo<G: Replay> {
+    pub(crate) group: Arc<str>,
+    /// To be replayed in this order.
+    pub(crate) facts: Vec<G::Fact>,
+    /// The classic group that became this one.
+    pub(crate) classic: Option<Box<ClassicGroup>>,
+    /// The group has ended; what has taken its place has to go.
+    pub(crate) ended: bool,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum Undo {
-    Consumer(ConsumerUndo),
-    Streams(StreamsUndo),
-    Share(ShareUndo),
+    Consumer(GroupUndo<ConsumerGroup>),
+    Streams(GroupUndo<StreamsGroup>),
+    Share(GroupUndo<ShareGroup>),
 }
 
 impl Undo {
@@ -30,24 +45,6 @@ impl Undo {
     }
 }
 
-impl From<ConsumerUndo> for Undo {
-    fn from(undo: ConsumerUndo) -> Self {
-        Self::Consumer(undo)
-    }
-}
-
-impl From<StreamsUndo> for Undo {
-    fn from(undo: StreamsUndo) -> Self {
-        Self::Streams(undo)
-    }
-}
-
-impl From<ShareUndo> for Undo {
-    fn from(undo: ShareUndo) -> Self {
-        Self::Share(undo)
-    }
-}
-
 impl GroupShard {
     /// Takes back what could not be stored because of `error`.
     pub(crate) fn take_back(
@@ -58,15 +55,46 @@ impl GroupShard {
         out: &mut Outcome,
     ) {
         match undo {
-            Undo::Consumer(undo) => self.take_back_consumer(now, undo, error, out),
-            Undo::Streams(undo) => self.take_back_streams(now, undo, error, out),
-            Undo::Share(undo) => self.take_back_share(now, undo, error, out),
+            Undo::Consumer(undo) => self.take_back_group(now, undo, error, out),
+            Undo::Streams(undo) => self.take_back_group(now, undo, error, out),
+            Undo::Share(undo) => self.take_back_group(now, undo, error, out),
+        }
+    }
+
+    fn take_back_group<G: GroupKind>(
+        &mut self,
+        now: Timestamp,
+        undo: GroupUndo<G>,
+        error: ErrorCode,
+        out: &mut Outcome,
+    ) {
+        let id = &undo.group;
+        if undo.ended {
+            self.displace_classic(now, id, error, out);
+            G::all_mut(self).insert(Arc::clone(id), G::new(Arc::clone(id)));
+        }
+        let mut came_or_went: Vec<Arc<str>> = Vec::new();
+        if let Some(group) = G::all_mut(self).get_mut(id) {
+            for fact in undo.facts {
+                came_or_went.extend(G::member_of(&fact).cloned());
+                group.replay(fact);
+            }
+            group.expire_metadata();
+        }
+        self.drop_if_gone::<G>(id);
+        for member in came_or_went {
+            G::restart_timers(self, now, id, &member);
+        }
+        if let Some(classic) = undo.classic
+            && !self.groups.contains_key(&undo.group)
+        {
+            self.groups.insert(undo.group, *classic);
         }
     }
 
     /// Ends the classic group that has taken the place of one which comes back: whoever waits in
     /// it is refused.
-    pub(crate) fn displace_classic(
+    fn displace_classic(
         &mut self,
         now: Timestamp,
         id: &Arc<str>,

@@ -73,6 +73,12 @@ pub(crate) enum Completion {
     Deleted { group: Box<ClassicGroup>, reply: Option<(ReplyToken, Reply)> },
 }
 
+impl From<Option<(ReplyToken, Reply)>> for Completion {
+    fn from(answer: Option<(ReplyToken, Reply)>) -> Self {
+        answer.map_or(Self::None, |(token, reply)| Self::Reply(token, reply))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct StaticReplaced {
     pub(crate) group: Arc<str>,

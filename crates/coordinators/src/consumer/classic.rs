@@ -17,15 +17,14 @@ use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use naru_protocol::messages::sync_group_response::SyncGroupResponse;
 
 use super::assignment::partitions_of;
-use super::change::Change;
 use super::convert::{read_subscription, write_assignment};
 use super::error::ConsumerError;
 use super::group::ConsumerGroup;
 use super::heartbeat::{PatternChange, check_instance, check_room, replace, step, update_profile};
 use super::member::{Classic, ConsumerMember, MemberState, Profile};
 use super::reconcile::{Reconcile, waits_for_others};
-use super::shard::{Aside, after, session};
-use super::target::Scope;
+use super::shard::{after, session};
+use super::target::{Change, Scope};
 use super::topics::Topics;
 use crate::join::Join;
 use crate::member::owned_protocols;
@@ -78,7 +77,7 @@ impl GroupShard {
             out.reply(join.token, Reply::JoinGroup(response));
             return Ok(());
         }
-        let (member, facts, undo) =
+        let (member, changed) =
             self.decide(now, &group_id, |scope, change| decide_join(scope, change, join, &id))?;
         let Some(group) = self.consumers.get(&group_id) else { return Ok(()) };
         let Some(member) = group.member(&member) else { return Ok(()) };
@@ -99,7 +98,7 @@ impl GroupShard {
         let (group, member) = timer(&id);
         self.timers.set(Timer::MemberSync { group, member }, after(now, rebalance_ms));
         let answer = Some((join.token, Reply::JoinGroup(response)));
-        self.store(now, out, &group_id, (facts, undo), Aside::default(), answer);
+        self.store_change(now, out, &group_id, changed, None, answer);
         Ok(())
     }
 

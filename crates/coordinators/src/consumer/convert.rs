@@ -13,12 +13,11 @@ use naru_protocol::messages::group_metadata_value::{GroupMetadataValue, MemberMe
 use naru_protocol::{DecodeError, Message, Reader, Wire, Writer};
 
 use super::assignment::{Owned, Partitions, owned_since, partitions_of};
-use super::change::Change;
 use super::error::ConsumerError;
 use super::facts::{ConsumerFact, GroupEpoch, TargetEpoch};
 use super::group::ConsumerGroup;
 use super::member::{Classic, ConsumerMember, MemberState, Profile, Progress};
-use super::target::Scope;
+use super::target::{Change, Scope};
 use super::topics::Topics;
 use crate::config::ConsumerConfig;
 use crate::group::ClassicGroup;
@@ -27,7 +26,7 @@ use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
 use crate::subscription::CONSUMER_PROTOCOL;
-use crate::writes::Completion;
+use crate::undo::Undo;
 
 /// A classic group as a consumer group: its members with what they own.
 #[derive(Debug, Clone)]
@@ -232,20 +231,16 @@ impl GroupShard {
         for member in &members {
             self.cancel_consumer_timers(id, member);
         }
-        let (mut facts, undo) = self.bury_consumer_group(id);
+        let Some((mut facts, undo)) = self.take_out::<ConsumerGroup>(id) else { return };
         let value = Some(classic.to_record(&classic.assignments()));
         facts.push(Fact::Group { group: Arc::clone(id), value });
-        let completion = answer
-            .map_or(Completion::None, |(token, reply)| Completion::Reply(*token, reply.clone()));
         let mut step = self.step(now, out);
-        let write = step.write(facts, completion);
+        let write = step.write(facts, answer.cloned().into());
         for member in classic.member_ids() {
             step.restart_session(&classic, &member);
         }
         step.prepare_rebalance(&mut classic);
-        if let Some(undo) = undo {
-            self.writes.undo_with(write, undo.into());
-        }
+        self.writes.undo_with(write, Undo::Consumer(undo));
         self.groups.insert(Arc::clone(id), classic);
     }
 }

@@ -11,14 +11,13 @@ use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHear
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
 use super::assignment::{answered, is_subset};
-use super::change::Change;
 use super::error::ConsumerError;
 use super::facts::ConsumerFact;
 use super::group::ConsumerGroup;
 use super::member::{ConsumerMember, Profile, Progress};
 use super::patterns;
 use super::reconcile::Reconcile;
-use super::target::Scope;
+use super::target::{Change, Scope};
 use crate::command::ClientContext;
 
 /// A heartbeat on its way through the group.

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 
 use super::assignment::Owned;
-use super::change::Change;
 use super::error::ConsumerError;
 use super::facts::ConsumerFact;
 use super::group::ConsumerGroup;
 use super::heartbeat::{check_instance, remove};
 use super::member::Progress;
-use super::target::Scope;
+use super::target::{Change, Scope};
 use super::validate::LEAVE_STATIC;
 
 /// How a member leaves.

@@ -9,16 +9,15 @@
 
 mod assignment;
 mod assignor;
-mod change;
 mod classic;
 mod convert;
-mod deletion;
 mod describe;
 mod error;
 mod facts;
 mod group;
 mod hash;
 mod heartbeat;
+mod kind;
 mod leave;
 mod member;
 mod offsets;
@@ -31,7 +30,6 @@ mod validate;
 
 pub(crate) use assignment::Partitions;
 pub use assignor::Assignor;
-pub(crate) use change::ConsumerUndo;
 pub(crate) use facts::{ConsumerFact, GroupEpoch, TargetEpoch, is_consumer_key};
 pub(crate) use group::ConsumerGroup;
 pub use group::ConsumerGroupState;

@@ -7,7 +7,6 @@ use naru_model::{ErrorCode, Timestamp, Uuid};
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
-use super::change::{Change, ConsumerUndo};
 use super::convert::Upgrade;
 use super::describe::{describe, unknown_group};
 use super::error::ConsumerError;
@@ -17,27 +16,15 @@ use super::heartbeat::{Beaten, Heartbeat};
 use super::leave::{Leaving, fence, leave_for_a_while, leaving};
 use super::member::MemberState;
 use super::patterns;
-use super::target::Scope;
+use super::target::{Change, Scope};
 use super::topics::Topics;
 use super::validate::{LEAVE, LEAVE_STATIC, validate};
-use crate::change::Replay as _;
+use crate::change::Changed;
 use crate::command::ClientContext;
-use crate::group::ClassicGroup;
-use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
 use crate::state::GroupState;
 use crate::timers::Timer;
-use crate::writes::Completion;
-
-/// What a change comes to besides the group's own facts.
-#[derive(Debug, Default)]
-pub(super) struct Aside {
-    /// Facts that go before the group's, such as the end of the classic group it was.
-    pub(super) before: Vec<Fact>,
-    /// The classic group it was.
-    pub(super) classic: Option<Box<ClassicGroup>>,
-}
 
 impl GroupShard {
     /// Takes over the cluster's topics. `changed` names those that were made, deleted, given more
@@ -59,42 +46,6 @@ impl GroupShard {
             group.new_topics_since_resolved |= any_new;
             group.metadata_expired |=
                 racks_too || changed.iter().any(|topic| group.is_subscribed(topic));
-        }
-    }
-
-    /// Takes in a record of a consumer group.
-    pub(crate) fn replay_consumer(&mut self, id: &Arc<str>, fact: ConsumerFact) {
-        let is_end = fact == ConsumerFact::Group(None);
-        let group = match self.consumers.get_mut(id) {
-            Some(group) => group,
-            None if fact.is_tombstone() => return,
-            None => {
-                // Offsets that came first have made it a group without a protocol.
-                self.groups.remove(id);
-                let group = ConsumerGroup::new(Arc::clone(id));
-                self.consumers.entry(Arc::clone(id)).or_insert(group)
-            }
-        };
-        group.replay(fact);
-        if is_end && group.is_gone() {
-            self.consumers.remove(id);
-        }
-    }
-
-    /// The log is read: sessions begin.
-    pub(crate) fn load_consumers(&mut self, now: Timestamp) {
-        let Self { consumers, .. } = self;
-        let mut timers = Vec::new();
-        for group in consumers.values() {
-            for member in group.members() {
-                let (group, id) = (Arc::clone(&group.id), Arc::clone(&member.id));
-                let classic = member.profile.classic.as_ref();
-                timers.push((group, id, classic.map(|classic| classic.session_timeout_ms)));
-            }
-        }
-        for (group, id, classic) in timers {
-            let session_ms = classic.unwrap_or_else(|| self.settings_of(&group).session_timeout_ms);
-            self.set_member_timers(now, &group, &id, session_ms, classic.is_none());
         }
     }
 
@@ -135,7 +86,7 @@ impl GroupShard {
         now: Timestamp,
         group: &str,
         act: impl FnOnce(&mut Scope<'_>, &mut Change<'_>) -> Result<R, ConsumerError>,
-    ) -> Result<(R, Vec<ConsumerFact>, Vec<ConsumerFact>), ConsumerError> {
+    ) -> Result<(R, Changed<ConsumerGroup>), ConsumerError> {
         let settings = self.settings_of(group);
         let Self { config, topics, topic_hashes, consumers, .. } = self;
         let Some(group) = consumers.get_mut(group) else {
@@ -144,92 +95,7 @@ impl GroupShard {
         };
         let topics: &dyn Topics = &**topics;
         let mut scope = Scope { now, config, settings, topics, hashes: topic_hashes };
-        let mut change = Change::new(group);
-        match act(&mut scope, &mut change) {
-            Ok(result) => {
-                let (facts, undo) = change.finish();
-                Ok((result, facts, undo))
-            }
-            Err(error) => {
-                change.abandon();
-                group.metadata_expired = true;
-                Err(error)
-            }
-        }
-    }
-
-    /// Hands facts that are part of the state already to the log.
-    pub(super) fn store(
-        &mut self,
-        now: Timestamp,
-        out: &mut Outcome,
-        group: &Arc<str>,
-        (facts, undo): (Vec<ConsumerFact>, Vec<ConsumerFact>),
-        aside: Aside,
-        answer: Option<(ReplyToken, Reply)>,
-    ) {
-        let mut all = aside.before;
-        all.extend(facts.into_iter().map(|fact| Fact::Consumer { group: Arc::clone(group), fact }));
-        if all.is_empty() {
-            // What the answer says may not be stored yet.
-            if let Some((token, reply)) = answer {
-                self.writes.answer_behind(group, token, reply, out);
-            }
-            return;
-        }
-        let completion =
-            answer.map_or(Completion::None, |(token, reply)| Completion::Reply(token, reply));
-        let id = self.step(now, out).write(all, completion);
-        let undo = ConsumerUndo {
-            group: Arc::clone(group),
-            facts: undo,
-            classic: aside.classic,
-            ended: false,
-        };
-        self.writes.undo_with(id, undo.into());
-    }
-
-    /// Takes back what could not be stored because of `error`.
-    pub(crate) fn take_back_consumer(
-        &mut self,
-        now: Timestamp,
-        undo: ConsumerUndo,
-        error: ErrorCode,
-        out: &mut Outcome,
-    ) {
-        let id = &undo.group;
-        if undo.ended {
-            self.displace_classic(now, id, error, out);
-            self.consumers.insert(Arc::clone(id), ConsumerGroup::new(Arc::clone(id)));
-        }
-        let mut came_or_went: Vec<Arc<str>> = Vec::new();
-        if let Some(group) = self.consumers.get_mut(id) {
-            for fact in undo.facts {
-                if let ConsumerFact::Member(member, _) = &fact {
-                    came_or_went.push(Arc::clone(member));
-                }
-                group.replay(fact);
-            }
-            group.metadata_expired = true;
-        }
-        self.drop_if_gone(id);
-        for member in came_or_went {
-            let group = self.consumers.get(id).and_then(|group| group.member(&member));
-            match group.map(|member| member.profile.classic.as_ref().map(|c| c.session_timeout_ms))
-            {
-                None => self.cancel_consumer_timers(id, &member),
-                Some(classic) => {
-                    let own_ms = self.settings_of(id).session_timeout_ms;
-                    let (session_ms, own) = (classic.unwrap_or(own_ms), classic.is_none());
-                    self.set_member_timers(now, id, &member, session_ms, own);
-                }
-            }
-        }
-        if let Some(classic) = undo.classic
-            && !self.groups.contains_key(&undo.group)
-        {
-            self.groups.insert(undo.group, *classic);
-        }
+        Change::run(group, |change| act(&mut scope, change))
     }
 
     pub(crate) fn consumer_heartbeat(
@@ -270,14 +136,9 @@ impl GroupShard {
             }
             heartbeat.decide(scope, change)
         });
-        let (beaten, facts, undo) = match decided {
-            Ok(decided) => decided,
-            Err(error) => {
-                self.drop_if_gone(group_id);
-                return Err(error);
-            }
-        };
-        let aside = entered.map(|_| self.end_classic(now, group_id, out)).unwrap_or_default();
+        let (beaten, changed) =
+            decided.inspect_err(|_| self.drop_if_gone::<ConsumerGroup>(group_id))?;
+        let classic = entered.and_then(|_| self.end_classic(now, group_id, out));
         let Beaten { member, response, progressed } = beaten;
         let session_ms = self.settings_of(group_id).session_timeout_ms;
         self.set_member_timers(now, group_id, &member, session_ms, progressed);
@@ -290,17 +151,9 @@ impl GroupShard {
             return Ok(());
         };
         let reply = Reply::ConsumerGroupHeartbeat(response);
-        self.store(now, out, &id, (facts, undo), aside, Some((token, reply)));
+        self.store_change(now, out, &id, changed, classic, Some((token, reply)));
         self.resolve_if_due(now, &id);
         Ok(())
-    }
-
-    fn drop_if_gone(&mut self, group: &str) {
-        if self.consumers.get(group).is_some_and(ConsumerGroup::is_gone)
-            && let Some(gone) = self.consumers.remove(group)
-        {
-            self.timers.cancel(&Timer::Patterns { group: gone.id });
-        }
     }
 
     /// Makes sure that there is a consumer group of this id to decide on. A classic group stays
@@ -332,25 +185,6 @@ impl GroupShard {
         Ok(Some(Entered { upgrade }))
     }
 
-    /// The classic group has become a consumer group: its record goes, and whoever waits in it
-    /// must join again.
-    fn end_classic(&mut self, now: Timestamp, group: &str, out: &mut Outcome) -> Aside {
-        let Some(mut classic) = self.groups.remove(group) else { return Aside::default() };
-        let mut step = self.step(now, out);
-        step.cancel_group_timers(&classic);
-        for id in classic.member_ids() {
-            if let Some(token) = classic.take_join(&id) {
-                step.refuse_join(token, &id, ErrorCode::RebalanceInProgress);
-            }
-            if let Some(token) = classic.take_sync(&id) {
-                step.refuse_sync(token, ErrorCode::RebalanceInProgress);
-            }
-        }
-        classic.pending_joins.clear();
-        let before = vec![Fact::Group { group: Arc::clone(&classic.id), value: None }];
-        Aside { before, classic: Some(Box::new(classic)) }
-    }
-
     fn leave_consumer_group(
         &mut self,
         now: Timestamp,
@@ -378,11 +212,11 @@ impl GroupShard {
         match leaving(group, request)? {
             Leaving::ForGood(member) => self.fence_members(now, &id, &[member], answer, out),
             Leaving::ForAWhile(member) => {
-                let ((), facts, undo) = self.decide(now, &id, |_, change| {
+                let ((), changed) = self.decide(now, &id, |_, change| {
                     leave_for_a_while(change, &member);
                     Ok(())
                 })?;
-                self.store(now, out, &id, (facts, undo), Aside::default(), answer);
+                self.store_change(now, out, &id, changed, None, answer);
             }
         }
         Ok(())
@@ -407,8 +241,8 @@ impl GroupShard {
             fence(scope, change, members);
             Ok(())
         });
-        if let Ok(((), facts, undo)) = decided {
-            self.store(now, out, group, (facts, undo), Aside::default(), answer);
+        if let Ok(((), changed)) = decided {
+            self.store_change(now, out, group, changed, None, answer);
         }
     }
 
@@ -476,8 +310,8 @@ impl GroupShard {
             scope.next_epoch(change, bump);
             Ok(())
         });
-        if let Ok(((), facts, undo)) = decided {
-            self.store(now, out, id, (facts, undo), Aside::default(), None);
+        if let Ok(((), changed)) = decided {
+            self.store_change(now, out, id, changed, None, None);
         }
     }
 
@@ -498,20 +332,6 @@ impl GroupShard {
 /// A group of another kind, or none, has been made a consumer group.
 struct Entered {
     upgrade: Option<Upgrade>,
-}
-
-impl ConsumerFact {
-    fn is_tombstone(&self) -> bool {
-        match self {
-            Self::Group(value) => value.is_none(),
-            Self::PartitionMetadata { present } => !present,
-            Self::Member(_, value) => value.is_none(),
-            Self::TargetEpoch(value) => value.is_none(),
-            Self::Target(_, value) => value.is_none(),
-            Self::Current(_, value) => value.is_none(),
-            Self::Regex(_, value) => value.is_none(),
-        }
-    }
 }
 
 pub(super) fn session(group: &Arc<str>, member: &Arc<str>) -> Timer {

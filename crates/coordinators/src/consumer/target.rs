@@ -6,13 +6,15 @@ use std::sync::Arc;
 use naru_model::{Timestamp, Uuid};
 
 use super::assignor::{Problem, Subscriber};
-use super::change::Change;
 use super::facts::{ConsumerFact, GroupEpoch, TargetEpoch};
 use super::group::ConsumerGroup;
 use super::hash::TopicHashes;
 use super::member::ConsumerMember;
 use super::topics::Topics;
 use crate::config::{ConsumerSettings, GroupConfig};
+
+/// A change of a consumer group in the making.
+pub(super) type Change<'g> = crate::change::Change<'g, ConsumerGroup>;
 
 /// What deciding looks at besides the group.
 pub(crate) struct Scope<'a> {

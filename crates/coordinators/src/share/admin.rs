@@ -46,7 +46,7 @@ pub struct DeletedOffsets {
 /// Kafka's words for a topic or partition that is not there.
 const UNKNOWN: &str = "This server does not host this topic-partition.";
 
-pub(super) fn check_empty(group: &ShareGroup) -> Result<(), ShareGroupError> {
+fn check_empty(group: &ShareGroup) -> Result<(), ShareGroupError> {
     if group.is_empty() { Ok(()) } else { Err(ShareGroupError::NonEmptyGroup) }
 }
 

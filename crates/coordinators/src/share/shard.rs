@@ -11,35 +11,21 @@ use naru_protocol::messages::share_group_describe_response::DescribedGroup;
 use naru_protocol::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use naru_protocol::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 
-use super::admin::{alter_offsets, check_empty, delete_all, delete_offsets, deleted, forget};
+use super::admin::{alter_offsets, delete_all, delete_offsets, deleted, forget};
 use super::config::{ShareOverrides, ShareSettings};
 use super::describe::{describe, unknown_group};
 use super::error::ShareGroupError;
-use super::facts::ShareFact;
 use super::group::ShareGroup;
 use super::heartbeat::{LEAVE, beat, fence, validate};
 use super::target::{Scope, ShareChange};
-use crate::admin::delete_result;
-use crate::change::{Change, Replay as _};
+use crate::change::{Change, Changed};
 use crate::command::ClientContext;
 use crate::consumer::Topics;
-use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
 use crate::timers::Timer;
-use crate::writes::Completion;
 
-/// What takes a change of a share group back.
-#[derive(Debug)]
-pub(crate) struct ShareUndo {
-    pub(crate) group: Arc<str>,
-    /// To be replayed in this order.
-    pub(crate) facts: Vec<ShareFact>,
-    /// The group has ended; what has taken its place has to go.
-    pub(crate) ended: bool,
-}
-
-type Decided<R> = Result<(R, Vec<ShareFact>, Vec<ShareFact>), ShareGroupError>;
+type Decided<R> = Result<(R, Changed<ShareGroup>), ShareGroupError>;
 
 impl GroupShard {
     /// What a share group sets for itself; `None` if nothing.
@@ -68,34 +54,12 @@ impl GroupShard {
         }
     }
 
-    /// Takes in a record of a share group.
-    pub(crate) fn replay_share(&mut self, id: &Arc<str>, fact: ShareFact) {
-        let is_tombstone = fact.is_tombstone();
-        if !is_tombstone && !self.shares.contains_key(id) {
-            // Offsets that came first have made it a group without a protocol.
-            self.groups.remove(id);
-            self.shares.insert(Arc::clone(id), ShareGroup::new(Arc::clone(id)));
-        }
-        let Some(group) = self.shares.get_mut(id) else { return };
-        group.replay(fact);
-        if is_tombstone && group.is_gone() {
-            self.shares.remove(id);
-        }
-    }
-
-    /// The log is read: sessions begin.
-    pub(crate) fn load_shares(&mut self, now: Timestamp) {
-        let mut members = Vec::new();
-        for group in self.shares.values() {
-            let ids = group.members().map(|member| Arc::clone(&member.id));
-            members.extend(ids.map(|id| (Arc::clone(&group.id), id)));
-        }
-        for (group, member) in members {
-            self.restart_share_session(now, &group, &member);
-        }
-    }
-
-    fn restart_share_session(&mut self, now: Timestamp, group: &Arc<str>, member: &Arc<str>) {
+    pub(super) fn restart_share_session(
+        &mut self,
+        now: Timestamp,
+        group: &Arc<str>,
+        member: &Arc<str>,
+    ) {
         let timeout_ms = self.share_settings_of(group).session_timeout_ms;
         // Never for now: a tick that sets it must not find it due.
         let at = Timestamp(now.get().saturating_add(i64::from(timeout_ms.max(1))));
@@ -116,18 +80,7 @@ impl GroupShard {
         let topics: &dyn Topics = &*self.topics;
         let (config, hashes) = (&self.config.share, &mut self.topic_hashes);
         let mut scope = Scope { now, config, settings, topics, hashes };
-        let mut change = Change::new(known);
-        match act(&mut scope, &mut change) {
-            Ok(result) => {
-                let (facts, undo) = change.finish();
-                Ok((result, facts, undo))
-            }
-            Err(error) => {
-                change.abandon();
-                known.metadata_expired = true;
-                Err(error)
-            }
-        }
+        Change::run(known, |change| act(&mut scope, change))
     }
 
     fn no_share_group(&self, group: &str) -> ShareGroupError {
@@ -135,72 +88,6 @@ impl GroupShard {
             ShareGroupError::OtherType(group.to_owned())
         } else {
             ShareGroupError::NoGroup(group.to_owned())
-        }
-    }
-
-    /// Hands facts that are part of the state already to the log.
-    fn store_share(
-        &mut self,
-        now: Timestamp,
-        out: &mut Outcome,
-        group: &Arc<str>,
-        (facts, undo): (Vec<ShareFact>, Vec<ShareFact>),
-        answer: Option<(ReplyToken, Reply)>,
-    ) {
-        if facts.is_empty() {
-            // What the answer says may not be stored yet.
-            if let Some((token, reply)) = answer {
-                self.writes.answer_behind(group, token, reply, out);
-            }
-            return;
-        }
-        let fact = |fact| Fact::Share { group: Arc::clone(group), fact };
-        let facts: Vec<Fact> = facts.into_iter().map(fact).collect();
-        let completion =
-            answer.map_or(Completion::None, |(token, reply)| Completion::Reply(token, reply));
-        let id = self.step(now, out).write(facts, completion);
-        let undo = ShareUndo { group: Arc::clone(group), facts: undo, ended: false };
-        self.writes.undo_with(id, undo.into());
-    }
-
-    /// Takes back what could not be stored because of `error`.
-    pub(crate) fn take_back_share(
-        &mut self,
-        now: Timestamp,
-        undo: ShareUndo,
-        error: ErrorCode,
-        out: &mut Outcome,
-    ) {
-        let ShareUndo { group: id, facts, ended } = undo;
-        let id = &id;
-        if ended {
-            self.displace_classic(now, id, error, out);
-            self.shares.insert(Arc::clone(id), ShareGroup::new(Arc::clone(id)));
-        }
-        let mut came_or_went: Vec<Arc<str>> = Vec::new();
-        if let Some(group) = self.shares.get_mut(id) {
-            for fact in facts {
-                if let ShareFact::Member(member, _) = &fact {
-                    came_or_went.push(Arc::clone(member));
-                }
-                group.replay(fact);
-            }
-            group.metadata_expired = true;
-        }
-        self.drop_share_if_gone(id);
-        for member in came_or_went {
-            let is_there = self.shares.get(id).is_some_and(|group| group.member(&member).is_some());
-            if is_there {
-                self.restart_share_session(now, id, &member);
-            } else {
-                self.timers.cancel(&session(id, &member));
-            }
-        }
-    }
-
-    fn drop_share_if_gone(&mut self, group: &str) {
-        if self.shares.get(group).is_some_and(ShareGroup::is_gone) {
-            self.shares.remove(group);
         }
     }
 
@@ -256,14 +143,14 @@ impl GroupShard {
         }
         let decided =
             self.decide_share(now, group, |scope, change| beat(scope, change, context, request));
-        let (beaten, facts, undo) = decided.inspect_err(|_| self.drop_share_if_gone(group))?;
+        let (beaten, changed) = decided.inspect_err(|_| self.drop_if_gone::<ShareGroup>(group))?;
         let Some(id) = self.shares.get(group).map(|known| Arc::clone(&known.id)) else {
             return Ok(());
         };
         self.restart_share_session(now, &id, &beaten.member);
         let (response, initialization) = (beaten.response, beaten.initialization);
         let reply = Reply::ShareGroupHeartbeat { response, initialization };
-        self.store_share(now, out, &id, (facts, undo), Some((token, reply)));
+        self.store_change(now, out, &id, changed, None, Some((token, reply)));
         Ok(())
     }
 
@@ -304,8 +191,8 @@ impl GroupShard {
             fence(scope, change, member);
             Ok(())
         });
-        if let Ok(((), facts, undo)) = decided {
-            self.store_share(now, out, group, (facts, undo), answer);
+        if let Ok(((), changed)) = decided {
+            self.store_change(now, out, group, changed, None, answer);
         }
     }
 
@@ -380,8 +267,8 @@ impl GroupShard {
         });
         // The group may be gone by now.
         match decided {
-            Ok((id, facts, undo)) => {
-                self.store_share(now, out, &id, (facts, undo), Some((token, Reply::Done)));
+            Ok((id, changed)) => {
+                self.store_change(now, out, &id, changed, None, Some((token, Reply::Done)));
             }
             Err(_) => out.reply(token, Reply::Done),
         }
@@ -402,16 +289,16 @@ impl GroupShard {
             })
         });
         match decided {
-            Ok(((id, (response, initialization)), facts, undo)) => {
+            Ok(((id, (response, initialization)), changed)) => {
                 let reply = Reply::AlterShareGroupOffsets(Ok((response, initialization)));
-                self.store_share(now, out, &id, (facts, undo), Some((token, reply)));
+                self.store_change(now, out, &id, changed, None, Some((token, reply)));
             }
             Err(error) => {
                 let reply = Reply::AlterShareGroupOffsets(Err(refusal(&error)));
                 out.reply(token, reply);
             }
         }
-        self.drop_share_if_gone(group);
+        self.drop_if_gone::<ShareGroup>(group);
     }
 
     pub(crate) fn delete_share_offsets(
@@ -426,9 +313,9 @@ impl GroupShard {
             Ok((Arc::clone(&change.group.id), deleted))
         });
         match decided {
-            Ok(((id, deleted), facts, undo)) => {
+            Ok(((id, deleted), changed)) => {
                 let reply = Reply::DeleteShareGroupOffsets(Ok(deleted));
-                self.store_share(now, out, &id, (facts, undo), Some((token, reply)));
+                self.store_change(now, out, &id, changed, None, Some((token, reply)));
             }
             Err(error) => {
                 let reply = Reply::DeleteShareGroupOffsets(Err(refusal(&error)));
@@ -453,40 +340,14 @@ impl GroupShard {
             Ok((Arc::clone(&change.group.id), deletion))
         });
         match decided {
-            Ok(((id, deletion), facts, undo)) => {
+            Ok(((id, deletion), changed)) => {
                 let reply = Reply::StateDeletion(Ok(deletion));
-                self.store_share(now, out, &id, (facts, undo), Some((token, reply)));
+                self.store_change(now, out, &id, changed, None, Some((token, reply)));
             }
             Err(error) => {
                 out.reply(token, Reply::StateDeletion(Err(ErrorCode::from(&error))));
             }
         }
-    }
-
-    pub(crate) fn delete_share_group(
-        &mut self,
-        now: Timestamp,
-        token: ReplyToken,
-        id: &Arc<str>,
-        out: &mut Outcome,
-    ) {
-        let group_id = id.to_string();
-        let checked = self.shares.get(id).map_or(Ok(()), check_empty);
-        if let Err(error) = checked {
-            let result = delete_result(group_id, ErrorCode::from(&error));
-            return out.reply(token, Reply::DeleteGroup(result));
-        }
-        let Some(mut group) = self.shares.remove(id) else { return };
-        let tombstones = group.tombstones();
-        let mut undo: Vec<ShareFact> =
-            tombstones.iter().map(|fact| group.replay(fact.clone())).collect();
-        undo.reverse();
-        let fact = |fact| Fact::Share { group: Arc::clone(id), fact };
-        let facts: Vec<Fact> = tombstones.into_iter().map(fact).collect();
-        let reply = Reply::DeleteGroup(delete_result(group_id, ErrorCode::None));
-        let write = self.step(now, out).write(facts, Completion::Reply(token, reply));
-        let undo = ShareUndo { group: Arc::clone(id), facts: undo, ended: true };
-        self.writes.undo_with(write, undo.into());
     }
 
     /// Share groups forget topics that are gone.
@@ -502,14 +363,14 @@ impl GroupShard {
                 forget(change, topics);
                 Ok(())
             });
-            if let Ok(((), facts, undo)) = decided {
-                self.store_share(now, out, &id, (facts, undo), None);
+            if let Ok(((), changed)) = decided {
+                self.store_change(now, out, &id, changed, None, None);
             }
         }
     }
 }
 
-fn session(group: &Arc<str>, member: &Arc<str>) -> Timer {
+pub(super) fn session(group: &Arc<str>, member: &Arc<str>) -> Timer {
     Timer::ShareSession { group: Arc::clone(group), member: Arc::clone(member) }
 }
 

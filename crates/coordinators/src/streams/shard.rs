@@ -16,66 +16,16 @@ use super::heartbeat::{Beaten, Heartbeat};
 use super::member::MemberState;
 use super::target::Scope;
 use super::validate::{LEAVE, LEAVE_STATIC, validate};
-use crate::change::{Change, Replay as _};
+use crate::change::{Change, Changed};
 use crate::command::ClientContext;
 use crate::consumer::Topics;
-use crate::group::ClassicGroup;
-use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
 use crate::state::GroupState;
 use crate::timers::Timer;
-use crate::writes::Completion;
-
-/// What takes a change of a streams group back.
-#[derive(Debug)]
-pub(crate) struct StreamsUndo {
-    pub(crate) group: Arc<str>,
-    /// To be replayed in this order.
-    pub(crate) facts: Vec<StreamsFact>,
-    /// The empty classic group that became the streams group.
-    pub(crate) classic: Option<Box<ClassicGroup>>,
-    /// The streams group has ended; what has taken its place has to go.
-    pub(crate) ended: bool,
-}
-
-type Decided<R> = (R, Vec<StreamsFact>, Vec<StreamsFact>);
 
 impl GroupShard {
-    /// Takes in a record of a streams group.
-    pub(crate) fn replay_streams(&mut self, id: &Arc<str>, fact: StreamsFact) {
-        let is_end = fact == StreamsFact::Group(None);
-        let group = match self.streams.get_mut(id) {
-            Some(group) => group,
-            None if fact.is_tombstone() => return,
-            None => {
-                // Offsets that came first have made it a group without a protocol.
-                self.groups.remove(id);
-                let group = StreamsGroup::new(Arc::clone(id));
-                self.streams.entry(Arc::clone(id)).or_insert(group)
-            }
-        };
-        group.replay(fact);
-        if is_end && group.is_gone() {
-            self.streams.remove(id);
-        }
-    }
-
-    /// The log is read: sessions begin.
-    pub(crate) fn load_streams(&mut self, now: Timestamp) {
-        let members: Vec<(Arc<str>, Arc<str>)> = self
-            .streams
-            .values()
-            .flat_map(|group| {
-                group.members().map(|one| (Arc::clone(&group.id), Arc::clone(&one.id)))
-            })
-            .collect();
-        for (group, member) in members {
-            self.set_streams_timers(now, &group, &member, true);
-        }
-    }
-
-    fn set_streams_timers(
+    pub(super) fn set_streams_timers(
         &mut self,
         now: Timestamp,
         group: &Arc<str>,
@@ -99,7 +49,7 @@ impl GroupShard {
         }
     }
 
-    fn cancel_streams_timers(&mut self, group: &Arc<str>, member: &Arc<str>) {
+    pub(super) fn cancel_streams_timers(&mut self, group: &Arc<str>, member: &Arc<str>) {
         let (group, member) = (|| Arc::clone(group), || Arc::clone(member));
         self.timers.cancel(&Timer::StreamsSession { group: group(), member: member() });
         self.timers.cancel(&Timer::StreamsRevocation { group: group(), member: member() });
@@ -111,7 +61,7 @@ impl GroupShard {
         now: Timestamp,
         group: &Arc<str>,
         act: impl FnOnce(&mut Scope<'_>, &mut Change<'_, StreamsGroup>) -> Result<R, StreamsError>,
-    ) -> Result<Decided<R>, StreamsError> {
+    ) -> Result<(R, Changed<StreamsGroup>), StreamsError> {
         let settings = self.streams_settings_of(group);
         let waits = self.timers.is_set(&Timer::StreamsFirst { group: Arc::clone(group) });
         let Self { config, topics, topic_hashes, streams, .. } = self;
@@ -121,91 +71,7 @@ impl GroupShard {
         let is_delayed = waits || group.is_empty() && settings.initial_rebalance_delay_ms > 0;
         let topics: &dyn Topics = &**topics;
         let mut scope = Scope { now, config, settings, topics, hashes: topic_hashes, is_delayed };
-        let mut change = Change::new(group);
-        match act(&mut scope, &mut change) {
-            Ok(result) => {
-                let (facts, undo) = change.finish();
-                Ok((result, facts, undo))
-            }
-            Err(error) => {
-                change.abandon();
-                group.metadata_expired = true;
-                Err(error)
-            }
-        }
-    }
-
-    /// Hands facts that are part of the state already to the log.
-    fn store_streams(
-        &mut self,
-        now: Timestamp,
-        out: &mut Outcome,
-        (facts, undo): (Vec<StreamsFact>, StreamsUndo),
-        answer: Option<(ReplyToken, Reply)>,
-    ) {
-        let group = Arc::clone(&undo.group);
-        let ended = undo.classic.as_ref().map(|classic| Arc::clone(&classic.id));
-        let ended = ended.into_iter().map(|group| Fact::Group { group, value: None });
-        let facts = facts.into_iter().map(|fact| Fact::Streams { group: Arc::clone(&group), fact });
-        let all: Vec<Fact> = ended.chain(facts).collect();
-        if all.is_empty() {
-            // What the answer says may not be stored yet.
-            if let Some((token, reply)) = answer {
-                self.writes.answer_behind(&group, token, reply, out);
-            }
-            return;
-        }
-        let completion =
-            answer.map_or(Completion::None, |(token, reply)| Completion::Reply(token, reply));
-        let id = self.step(now, out).write(all, completion);
-        self.writes.undo_with(id, undo.into());
-    }
-
-    /// Takes back what could not be stored because of `error`.
-    pub(crate) fn take_back_streams(
-        &mut self,
-        now: Timestamp,
-        undo: StreamsUndo,
-        error: ErrorCode,
-        out: &mut Outcome,
-    ) {
-        let id = &undo.group;
-        if undo.ended {
-            self.displace_classic(now, id, error, out);
-            self.streams.insert(Arc::clone(id), StreamsGroup::new(Arc::clone(id)));
-        }
-        let mut came_or_went: Vec<Arc<str>> = Vec::new();
-        if let Some(group) = self.streams.get_mut(id) {
-            for fact in undo.facts {
-                if let StreamsFact::Member(member, _) = &fact {
-                    came_or_went.push(Arc::clone(member));
-                }
-                group.replay(fact);
-            }
-            group.metadata_expired = true;
-        }
-        self.drop_streams_if_gone(id);
-        for member in came_or_went {
-            let is_there =
-                self.streams.get(id).is_some_and(|group| group.member(&member).is_some());
-            if is_there {
-                self.set_streams_timers(now, id, &member, true);
-            } else {
-                self.cancel_streams_timers(id, &member);
-            }
-        }
-        if let Some(classic) = undo.classic
-            && !self.groups.contains_key(&undo.group)
-        {
-            self.groups.insert(undo.group, *classic);
-        }
-    }
-
-    pub(crate) fn drop_streams_if_gone(&mut self, id: &Arc<str>) {
-        if self.streams.get(id).is_some_and(StreamsGroup::is_gone) {
-            self.streams.remove(id);
-            self.timers.cancel(&Timer::StreamsFirst { group: Arc::clone(id) });
-        }
+        Change::run(group, |change| act(&mut scope, change))
     }
 
     pub(crate) fn streams_heartbeat(
@@ -244,17 +110,8 @@ impl GroupShard {
         let heartbeat = Heartbeat { context, request, is_first };
         let decided =
             self.decide_streams(now, &id, |scope, change| heartbeat.decide(scope, change));
-        let (beaten, facts, undo) = match decided {
-            Ok(decided) => decided,
-            Err(error) => {
-                self.drop_streams_if_gone(&id);
-                return Err(error);
-            }
-        };
-        let classic = if is_first { self.groups.remove(&id) } else { None };
-        if let Some(classic) = &classic {
-            self.step(now, out).cancel_group_timers(classic);
-        }
+        let (beaten, changed) = decided.inspect_err(|_| self.drop_if_gone::<StreamsGroup>(&id))?;
+        let classic = if is_first { self.end_classic(now, &id, out) } else { None };
         let delay_ms = self.streams_settings_of(&id).initial_rebalance_delay_ms;
         let first = Timer::StreamsFirst { group: Arc::clone(&id) };
         if was_empty && delay_ms > 0 && !self.timers.is_set(&first) {
@@ -263,9 +120,7 @@ impl GroupShard {
         let Beaten { member, response, missing, progressed } = beaten;
         self.set_streams_timers(now, &id, &member, progressed);
         let reply = Reply::StreamsGroupHeartbeat { response, missing };
-        let classic = classic.map(Box::new);
-        let undo = StreamsUndo { group: id, facts: undo, classic, ended: false };
-        self.store_streams(now, out, (facts, undo), Some((token, reply)));
+        self.store_change(now, out, &id, changed, classic, Some((token, reply)));
         Ok(())
     }
 
@@ -338,10 +193,8 @@ impl GroupShard {
             change.apply(StreamsFact::Group(Some(next)));
             Ok(())
         });
-        if let Ok(((), facts, undo)) = decided {
-            let group = Arc::clone(group);
-            let undo = StreamsUndo { group, facts: undo, classic: None, ended: false };
-            self.store_streams(now, out, (facts, undo), answer);
+        if let Ok(((), changed)) = decided {
+            self.store_change(now, out, group, changed, None, answer);
         }
     }
 
@@ -377,10 +230,8 @@ impl GroupShard {
             scope.assign_if_due(change, &configured);
             Ok(())
         });
-        if let Ok(((), facts, undo)) = decided {
-            let group = Arc::clone(id);
-            let undo = StreamsUndo { group, facts: undo, classic: None, ended: false };
-            self.store_streams(now, out, (facts, undo), None);
+        if let Ok(((), changed)) = decided {
+            self.store_change(now, out, id, changed, None, None);
         }
     }
 
