@@ -70,11 +70,13 @@ table! {
     CreateDelegationToken 1..=3 decided api::tokens::create;
     RenewDelegationToken 1..=2 decided api::tokens::renew;
     ExpireDelegationToken 1..=2 decided api::tokens::expire;
+    DescribeDelegationToken 1..=3 plain api::tokens::describe;
     ElectLeaders 0..=2 decided api::partitions::elect_leaders;
     IncrementalAlterConfigs 0..=1 decided api::configs::alter_incrementally;
     AlterPartitionReassignments 0..=1 decided api::partitions::reassign;
     ListPartitionReassignments 0..=0 decided api::partitions::list_reassignments;
     AlterClientQuotas 0..=1 decided api::client_quotas::alter;
+    DescribeUserScramCredentials 0..=0 plain api::scram::describe;
     AlterUserScramCredentials 0..=0 decided api::scram::alter;
     Vote 0..=2 plain api::raft::vote;
     BeginQuorumEpoch 0..=1 plain api::raft::begin_epoch;

@@ -35,7 +35,9 @@ use naru_protocol::messages::describe_acls_request::DescribeAclsRequest;
 use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use naru_protocol::messages::describe_configs_request::DescribeConfigsRequest;
 use naru_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use naru_protocol::messages::describe_delegation_token_request::DescribeDelegationTokenRequest;
 use naru_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
+use naru_protocol::messages::describe_user_scram_credentials_request::DescribeUserScramCredentialsRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::end_quorum_epoch_request::EndQuorumEpochRequest;
 use naru_protocol::messages::envelope_request::EnvelopeRequest;
@@ -91,7 +93,9 @@ refused_as_a_whole! {
     ControllerRegistrationRequest
     DescribeAclsRequest
     DescribeClusterRequest
+    DescribeDelegationTokenRequest
     DescribeQuorumRequest
+    DescribeUserScramCredentialsRequest
     ElectLeadersRequest
     EndQuorumEpochRequest
     EnvelopeRequest

@@ -1,10 +1,13 @@
-//! CreateDelegationToken (38), RenewDelegationToken (39), ExpireDelegationToken (40), decided.
+//! CreateDelegationToken (38), RenewDelegationToken (39), ExpireDelegationToken (40), decided;
+//! DescribeDelegationToken (41) as a controller answers it.
 
 use naru_controller::Decision;
 use naru_controller::controller::{TokenError, TokenLife};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::create_delegation_token_request::CreateDelegationTokenRequest;
 use naru_protocol::messages::create_delegation_token_response::CreateDelegationTokenResponse;
+use naru_protocol::messages::describe_delegation_token_request::DescribeDelegationTokenRequest;
+use naru_protocol::messages::describe_delegation_token_response::DescribeDelegationTokenResponse;
 use naru_protocol::messages::expire_delegation_token_request::ExpireDelegationTokenRequest;
 use naru_protocol::messages::expire_delegation_token_response::ExpireDelegationTokenResponse;
 use naru_protocol::messages::renew_delegation_token_request::RenewDelegationTokenRequest;
@@ -15,6 +18,13 @@ use crate::dispatch::RequestContext;
 
 /// Instead of a time, where there is none.
 const NO_TIME: i64 = -1;
+
+pub(crate) async fn describe(
+    context: RequestContext,
+    request: DescribeDelegationTokenRequest,
+) -> DescribeDelegationTokenResponse {
+    crate::api::tokens::describe(&context, request)
+}
 
 pub(crate) async fn create(
     context: RequestContext,

@@ -9,7 +9,7 @@ use naru_protocol::messages::describe_user_scram_credentials_request::{
 use naru_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use naru_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 
-use crate::differential::session::Session;
+use crate::differential::session::{CONTROLLER, Session};
 
 /// At a listener without logins.
 pub fn out_of_place(s: &mut Session) {
@@ -53,6 +53,7 @@ pub fn users(s: &mut Session) {
     s.settle();
     s.ask("all", 0, &describe(&[]));
     s.ask("some", 0, &describe(&["alice", "carol"]));
+    s.ask_on(CONTROLLER, "at the controller", 0, &describe(&["alice", "carol"]));
     s.ask("one twice", 0, &describe(&["alice", "alice", "bob"]));
     for (label, request) in [
         ("no name", alter(Vec::new(), vec![upsertion("", 1, 4096)])),

@@ -143,4 +143,7 @@ fn for_others(s: &mut Session) {
     wait(s, &made.token_id, true);
     s.ask_on(CAROL, "what carol sees", 3, &describe(None));
     s.ask_on(ADMIN, "what the admin sees", 3, &describe(Some(&["bob"])));
+    for version in 1..=3 {
+        s.ask_on(CONTROLLER, "at the controller", version, &describe(None));
+    }
 }
