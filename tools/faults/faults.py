@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+import results
 import scenarios
 import shell
 from cluster import Cluster
@@ -24,8 +25,11 @@ FIGURES = (
     "outage_all_ms",
     "recovered_s",
     "transactions",
+    "fenced",
+    "hanging_s",
     "copies",
 )
+SHARE_FIGURES = ("delivered", "confirmed", "held_over_moves", "replaced_members")
 LOCK_PATIENCE = 1800
 
 
@@ -39,10 +43,13 @@ def arguments():
     parser.add_argument("--usual", action="store_true", help="the subset of every test run")
     parser.add_argument("--quick", action="store_true", help="less load around each fault")
     parser.add_argument(
-        "--plain", action="store_true", help="no transactions, no groups of the consumer protocol"
+        "--plain",
+        action="store_true",
+        help="no transactions, no consumer protocol, no share groups",
     )
     parser.add_argument("--file-system", default="ext4", choices=["ext4", "xfs"])
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--results", action="store_true", help="a table of the last runs")
     parser.add_argument("--why-not", action="store_true", help="why this machine cannot, if so")
     return parser.parse_args()
 
@@ -82,7 +89,9 @@ def told(figures, facts):
     shown = [f"{name}={figures[name]}" for name in FIGURES if name in figures]
     for name, value in figures.items():
         if isinstance(value, dict) and "gap_ms" in value:
-            shown.append(f"{name}[again={value['redelivered']} gap={value['gap_ms']}]")
+            words = [f"again={value['redelivered']}", f"gap={value['gap_ms']}"]
+            words += [f"{word}={value[word]}" for word in SHARE_FIGURES if word in value]
+            shown.append(f"{name}[{' '.join(words)}]")
     return " ".join(shown + [f"{k}={v}" for k, v in facts.items() if k not in FIGURES])
 
 
@@ -157,6 +166,9 @@ def main():
     if options.list:
         for scenario in scenarios.load().values():
             print(f"{scenario.name:30} {scenario.about}")
+        return 0
+    if options.results:
+        print("\n".join(results.table(options.out, scenarios.load().values())))
         return 0
     reason = shell.why_not()
     if options.why_not or reason:

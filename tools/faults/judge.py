@@ -5,7 +5,9 @@ there (`lost`), once (`doubled`), where the answer said (`moved`), in the order 
 (`reordered`), and nothing else is there (`strange`); no idempotent producer ends for good
 (`ended_producers`). What a reader saw stays as it was (`unstable`) and without holes (`skipped`,
 `back`). A group gets every record (`undelivered`), and what it committed neither goes back nor away
-(`commits_back`, `commits_lost`).
+(`commits_back`, `commits_lost`). Of a committed transaction all is there, once, of an aborted one
+nothing is seen; a fenced producer commits nothing (`zombies_committed`), and what nobody ends is
+ended by the coordinator (`hanging`, `open_transactions`). judge_shares.py has share groups.
 """
 
 import collections
@@ -13,6 +15,8 @@ import glob
 import json
 import os
 import zlib
+
+import judge_shares
 
 # Each of these must be zero.
 PROMISES = (
@@ -32,9 +36,14 @@ PROMISES = (
     "transactions_torn",
     "aborted_seen",
     "transactions_doubled",
+    "zombies_committed",
+    "hanging",
+    "open_transactions",
     "copies_missing",
     "copies_doubled",
 )
+# How long a left transaction may stay open: its timeout, the coordinator's interval, an outage.
+HANGING_SECONDS = 90
 GROUP_PROMISES = ("undelivered", "commits_back", "commits_lost")
 
 
@@ -236,6 +245,18 @@ def transactions(rows, contents, topics, partitions, records):
     }
 
 
+def fenced(rows):
+    """Ledgers of Zombies and Abandoned: nobody commits after being fenced, nothing hangs on."""
+    rows = list(rows)
+    waits = [row[2] for row in rows if row[0] == "hanging"]
+    return {
+        "fenced": sum(row[0] == "zombie" for row in rows),
+        "zombies_committed": sum(row[0] == "zombie" and row[2] == "committed" for row in rows),
+        "hanging": sum(wait > HANGING_SECONDS for wait in waits),
+        "hanging_s": round(max(waits, default=0)),
+    }
+
+
 def copied(contents, source, target, partitions):
     """What Copy made: each record of the source once."""
     wanted, made = collections.Counter(), collections.Counter()
@@ -254,7 +275,8 @@ def broken(figures):
     found = [f"{name}={figures[name]}" for name in PROMISES if figures.get(name)]
     for name, value in figures.items():
         if isinstance(value, dict) and "undelivered" in value:
-            found += [f"{name}.{p}={value[p]}" for p in GROUP_PROMISES if value[p]]
+            promised = judge_shares.PROMISES if "held_twice" in value else GROUP_PROMISES
+            found += [f"{name}.{p}={value[p]}" for p in promised if value[p]]
     if not figures.get("acknowledged"):
         found.append("nothing was acknowledged")
     return found

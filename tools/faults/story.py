@@ -4,21 +4,17 @@ import glob
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-import contents
 import judge
 import replicas
-import shell
+from load import Load
 from workers import IMPATIENT
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PARTITIONS, RECORDS_PER_TOPIC = 6, 5
+PARTITIONS = 6
 WARM_SECONDS, LOAD_SECONDS, RECOVERY_PATIENCE = 5, 20, 90
 QUICK_WARM_SECONDS, QUICK_LOAD_SECONDS = 3, 8
 
@@ -31,8 +27,10 @@ class Story:
         os.makedirs(self.folder)
         self.topic = f"{scenario.name}-{int(time.time()) % 1000000}"
         self.partitions = PARTITIONS
-        self.transactional = [f"{self.topic}-{name}" for name in ("a", "b", "copy")]
-        self.facts, self.wrong, self.workers = {}, [], []
+        self.facts, self.wrong = {}, []
+        self.load = Load(
+            self.folder, cluster.bootstrap, self.topic, PARTITIONS, plain=options.plain
+        )
         self.healed_at = None
         self.admin = AdminClient(
             {**IMPATIENT, "socket.timeout.ms": 20000, "bootstrap.servers": cluster.bootstrap}
@@ -99,13 +97,14 @@ class Story:
     # The run
 
     def topics(self):
-        return [self.topic, *([] if self.options.plain else self.transactional)]
+        return self.load.topics()
 
     def run(self):
         self.create_topics()
-        self.start_workers()
+        self.load.start(self.scenario, self.options.rate)
         quick = self.options.quick
         self.sleep(self.scenario.warm or (QUICK_WARM_SECONDS if quick else WARM_SECONDS))
+        self.load.wait_for_share_group()
         began = time.time()
         try:
             self.scenario.act(self)
@@ -120,8 +119,9 @@ class Story:
         load = QUICK_LOAD_SECONDS if quick else LOAD_SECONDS
         self.sleep(max(3, load - (time.time() - began)))
         ended = time.time()
-        self.stop_workers()
-        figures = self.judgement(began, ended)
+        self.load.stop()
+        figures = self.load.judgement(began, ended)
+        figures.update(self.compare_replicas())
         figures.update(self.facts)
         self.conclude(figures)
         with open(os.path.join(self.folder, "result.json"), "w") as file:
@@ -130,6 +130,7 @@ class Story:
 
     def conclude(self, figures):
         """A scenario that must break a promise (to show that it is seen) has to break it."""
+        self.wrong += self.load.wrong
         broken, must = judge.broken(figures), self.scenario.must_break
         allowed = {must, *self.scenario.may_break}
         self.wrong += [words for words in broken if words.split("=")[0] not in allowed]
@@ -152,115 +153,11 @@ class Story:
         if self.all_in_sync(60) is None:
             raise RuntimeError("new topics do not get all replicas in sync")
 
-    def start_workers(self):
-        scenario, topic = self.scenario, self.topic
-        for number in range(2):
-            self.start_worker(
-                *("produce", f"producer-{number}"),
-                topic=topic,
-                rate=(scenario.rate or self.options.rate) / 2,
-                acks=scenario.acks,
-                size=scenario.size,
-            )
-        self.start_worker("watch", "watch", topics=self.topics())
-        self.start_worker("group", "group-classic", topic=topic, group=f"classic-{topic}")
-        if not self.options.plain:
-            group = f"consumer-{topic}"
-            self.start_worker(
-                "group", "group-consumer", topic=topic, group=group, protocol="consumer"
-            )
-        if not self.options.plain:
-            first, second, copy = self.transactional
-            for number in range(2):
-                name = f"transactions-{number}-{topic}"
-                self.start_worker(
-                    "transactions", name, topics=[first, second], records=RECORDS_PER_TOPIC
-                )
-            self.start_worker("copy", f"copy-{topic}", source=first, target=copy)
-
-    def start_worker(self, kind, name, **words):
-        config = {
-            "folder": self.folder,
-            "name": name,
-            "bootstrap": self.cluster.bootstrap,
-            "partitions": self.partitions,
-            "stop": os.path.join(self.folder, "stop"),
-            "stop_groups": os.path.join(self.folder, "stop-groups"),
-            **words,
-        }
-        path = os.path.join(self.folder, f"{name}.config")
-        with open(path, "w") as file:
-            json.dump(config, file)
-        with open(os.path.join(self.folder, "errors.log"), "a") as errors:
-            command = [sys.executable, "-B", os.path.join(HERE, "workers.py"), kind, path]
-            process = subprocess.Popen(command, stderr=errors, preexec_fn=shell.end_with_us)
-        self.workers.append((kind, name, process))
-
     def restart_the_dead(self):
         for node in self.cluster.nodes:
             if not node.is_running():
                 self.facts["ended"] = f"{self.facts.get('ended', '')} node{node.id}".strip()
                 self.cluster.start(node)
-
-    def stop_workers(self):
-        open(os.path.join(self.folder, "stop"), "w").close()
-        self.wait_for([w for w in self.workers if w[0] != "group"], 100)
-        self.wait_for_groups(45)
-        open(os.path.join(self.folder, "stop-groups"), "w").close()
-        self.wait_for([w for w in self.workers if w[0] == "group"], 40)
-
-    def wait_for(self, workers, patience):
-        end = time.time() + patience
-        for _, name, process in workers:
-            try:
-                code = process.wait(max(1, end - time.time()))
-                self.require(code == 0, f"{name} ended with {code}")
-            except subprocess.TimeoutExpired:
-                process.kill()
-                self.wrong.append(f"{name} hangs")
-
-    def groups(self):
-        return [name for kind, name, _ in self.workers if kind == "group"]
-
-    def wait_for_groups(self, patience):
-        """Until every group has committed up to the end of the log; the judge sees what is left."""
-        end = time.time() + patience
-        places = [TopicPartition(self.topic, p) for p in range(self.partitions)]
-        for name in self.groups():
-            group = f"{name.removeprefix('group-')}-{self.topic}"
-            options = {"bootstrap.servers": self.cluster.bootstrap, "group.id": group}
-            observer = Consumer({**IMPATIENT, **options})
-            while time.time() < end:
-                try:
-                    ends = [observer.get_watermark_offsets(place, 3)[1] for place in places]
-                    committed = [place.offset for place in observer.committed(places, 3)]
-                    if all(c >= e for c, e in zip(committed, ends, strict=True)):
-                        break
-                except KafkaException:
-                    pass
-                time.sleep(0.5)
-            observer.close()
-
-    def judgement(self, began, ended):
-        topic, parts = self.topic, self.partitions
-        held, unread, errors = contents.read(self.cluster.bootstrap, self.topics(), parts)
-        rows = lambda pattern: judge.ledger(self.folder, pattern)  # noqa: E731
-        figures, acks = judge.produced(rows("producer-*"), held, topic, parts)
-        figures.update(judge.outages(acks, parts, began, ended))
-        figures["unread_partitions"] = len(unread)
-        if errors:
-            figures["read_errors"] = errors
-        figures.update(judge.watched(rows("watch"), held))
-        for name in self.groups():
-            figures[name] = judge.group(rows(name), held, topic, parts, began, ended)
-        if not self.options.plain:
-            first, second, copy = self.transactional
-            done = rows("transactions-*")
-            both = [first, second]
-            figures.update(judge.transactions(done, held, both, parts, RECORDS_PER_TOPIC))
-            figures.update(judge.copied(held, first, copy, parts))
-        figures.update(self.compare_replicas())
-        return figures
 
     def compare_replicas(self):
         folders = {node.id: node.logs for node in self.cluster.nodes}
@@ -277,10 +174,7 @@ class Story:
 
     def clean_up(self):
         """What is left of a scenario that kept all promises is of no further interest."""
-        for _, _, process in self.workers:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        self.load.kill()
         if self.wrong:
             return
         try:

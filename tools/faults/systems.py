@@ -45,6 +45,7 @@ def server_properties(node, nodes, plan):
         "share.coordinator.state.topic.min.isr": safe,
         "share.coordinator.state.topic.num.partitions": 3,
         "group.initial.rebalance.delay.ms": 0,
+        "group.share.min.record.lock.duration.ms": 1000,
         "auto.create.topics.enable": "false",
         **plan.properties,
     }

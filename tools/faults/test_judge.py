@@ -7,6 +7,7 @@ import zlib
 import crc32c
 
 import judge
+import judge_shares
 import replicas
 
 TOPIC = "t"
@@ -128,6 +129,110 @@ class Transactions(unittest.TestCase):
 
     def test_a_committed_one_is_not_lost(self):
         self.assertEqual(self.figures("committed", [])["transactions_lost"], 1)
+
+    def test_a_zombie_commits_nothing_and_nothing_hangs_for_ever(self):
+        rows = [["zombie", "x", "fenced", 1.0], ["hanging", "y", 12.0]]
+        self.assertEqual(judge.broken({**judge.fenced(rows), "acknowledged": 1}), [])
+        rows += [["zombie", "z", "committed", 1.0], ["hanging", "z", 200.0]]
+        broken = judge.broken({**judge.fenced(rows), "acknowledged": 1})
+        self.assertEqual(broken, ["zombies_committed=1", "hanging=1"])
+
+
+class Shares(unittest.TestCase):
+    """Two records of one partition; most histories are about the first."""
+
+    VALUES = (b"a", b"b")
+    SUMS = tuple(zlib.crc32(value) for value in VALUES)
+
+    def given(self, member, batch, since, at, how, count=1, offset=0, checksum=None):
+        sums = self.SUMS[offset] if checksum is None else checksum
+        return ["given", member, batch, since, at, [[TOPIC, 0, offset, count, how, sums]]]
+
+    @staticmethod
+    def ended(member, batch, sent, answered, error=""):
+        return ["ended", member, batch, sent, answered, {f"{TOPIC}-0": error}]
+
+    def second(self, how="ACCEPT"):
+        return [self.given(0, 99, 1, 1.1, how, offset=1), self.ended(0, 99, 1.2, 1.3)]
+
+    def broken(self, *rows, start=2, drained=True):
+        contents = {(TOPIC, 0): list(enumerate(self.VALUES))}
+        rows = [*rows, ["start", TOPIC, 0, start, 80, 81], ["drained", drained, 82]]
+        figures = judge_shares.shares(rows, contents, [TOPIC], 1, 5, 10, 0, 90)
+        found = judge.broken({"share": figures, "acknowledged": 1})
+        return [words.removeprefix("share.") for words in found]
+
+    def good(self):
+        return [self.given(0, 0, 1, 1.1, "ACCEPT"), self.ended(0, 0, 1.2, 1.3)]
+
+    def test_records_accepted_and_rejected_break_nothing(self):
+        self.assertEqual(self.broken(*self.good(), *self.second("REJECT")), [])
+
+    def test_a_record_that_nobody_was_given_is_undelivered(self):
+        self.assertEqual(self.broken(*self.good()), ["undelivered=1"])
+
+    def test_what_the_topic_does_not_hold_is_strange(self):
+        row = self.given(0, 5, 2, 2.1, "ACCEPT", checksum=7)
+        self.assertEqual(self.broken(*self.good(), *self.second(), row), ["strange=1"])
+
+    def test_a_released_record_that_never_comes_again_was_ended_early(self):
+        rows = [self.given(0, 0, 1, 1.1, "RELEASE"), self.ended(0, 0, 1.2, 1.3)]
+        self.assertEqual(self.broken(*rows, *self.second()), ["ended_early=1"])
+        # Not yet over, as far as anybody was told.
+        found = self.broken(*rows, *self.second(), start=0, drained=False)
+        self.assertEqual(found, ["not_drained=1"])
+
+    def test_the_last_release_that_the_limit_allows_is_an_end(self):
+        rows = []
+        for count in range(1, 6):
+            rows.append(self.given(0, count, count, count + 0.1, "RELEASE", count))
+            rows.append(self.ended(0, count, count + 0.2, count + 0.3))
+        self.assertEqual(self.broken(*rows, *self.second()), [])
+        rows.append(self.given(0, 6, 6, 6.1, "RELEASE", 6))
+        self.assertEqual(self.broken(*rows, *self.second()), ["over_limit=1"])
+
+    def test_a_refused_end_may_have_been_stored_or_not(self):
+        rows = [self.given(0, 0, 1, 1.1, "ACCEPT"), self.ended(0, 0, 1.2, 1.3, "no leader")]
+        self.assertEqual(self.broken(*rows, *self.second()), [])
+        again = [self.given(1, 0, 5, 5.1, "ACCEPT", 2), self.ended(1, 0, 5.2, 5.3)]
+        self.assertEqual(self.broken(*rows, *again, *self.second()), [])
+
+    def test_after_a_confirmed_end_nothing_is_given_again(self):
+        rows = [*self.good(), *self.second(), self.given(1, 0, 5, 5.1, "ACCEPT", 2)]
+        self.assertEqual(self.broken(*rows), ["given_again=1"])
+        # Fetched before the end was confirmed, and refused after it: that is an overlap at most.
+        rows = [*self.good(), *self.second(), self.given(1, 0, 1.25, 1.4, "ACCEPT", 2)]
+        self.assertEqual(self.broken(*rows), [])
+
+    def test_two_confirmed_ends_are_one_too_many(self):
+        rows = [*self.good(), *self.second(), self.given(1, 0, 1.25, 1.4, "ACCEPT", 2)]
+        self.assertEqual(self.broken(*rows, self.ended(1, 0, 1.5, 1.6)), ["ended_twice=1"])
+
+    def test_a_confirmed_release_is_remembered(self):
+        rows = [self.given(0, 0, 1, 1.1, "RELEASE"), self.ended(0, 0, 1.2, 1.3)]
+        again = self.given(1, 0, 5, 5.1, "ACCEPT", 1), self.ended(1, 0, 5.2, 5.3)
+        self.assertEqual(self.broken(*rows, *again, *self.second()), ["counts_back=1"])
+
+    def test_a_record_that_another_member_holds_is_not_given(self):
+        rows = [self.given(0, 0, 1, 1.1, "ACCEPT"), self.given(1, 0, 1, 1.2, "RELEASE")]
+        rows += [self.ended(0, 0, 1.5, 1.6), *self.second()]
+        self.assertEqual(self.broken(*rows), ["held_twice=1"])
+        # Who holds what goes with the leader that knew it.
+        moves = [["leads", TOPIC, 0, 1, 0.1], ["leads", TOPIC, 0, 2, 1.4]]
+        self.assertEqual(self.broken(*moves, *rows), [])
+
+    def test_a_hold_ends_with_its_time(self):
+        rows = [self.given(0, 0, 1, 1.1, "ACCEPT"), self.given(1, 0, 11, 11.2, "RELEASE", 2)]
+        rows += [self.ended(0, 0, 12, 12.1), *self.second()]
+        self.assertEqual(self.broken(*rows), [])
+
+    def test_a_start_that_falls_goes_back(self):
+        early = ["start", TOPIC, 0, 7, 2, 3]
+        self.assertEqual(self.broken(early, *self.good(), *self.second()), ["starts_back=1"])
+
+    def test_a_group_that_is_not_done_in_time_is_told(self):
+        found = self.broken(*self.good(), *self.second(), drained=False)
+        self.assertEqual(found, ["not_drained=1"])
 
 
 class Batches(unittest.TestCase):

@@ -3,7 +3,8 @@
 import random
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from workers import RETRIES, Worker
 
@@ -52,13 +53,10 @@ class Transactions(Worker):
 
     def one(self, producer, name):
         """("committed" | "aborted" | "unknown", whether the producer can go on)."""
-        config, how = self.config, "aborted"
+        how = "aborted"
         try:
             producer.begin_transaction()
-            for topic in config["topics"]:
-                for record in range(config["records"]):
-                    value = f"{name}|{topic}|{record}".encode()
-                    producer.produce(topic, value, partition=random.randrange(config["partitions"]))
+            self.write(producer, name)
             if random.random() < 0.2:
                 producer.flush(5)
                 producer.abort_transaction(20)
@@ -83,6 +81,13 @@ class Transactions(Worker):
         except KafkaException:
             return how, False
 
+    def write(self, producer, name):
+        config = self.config
+        for topic in config["topics"]:
+            for record in range(config["records"]):
+                value = f"{name}|{topic}|{record}".encode()
+                producer.produce(topic, value, partition=random.randrange(config["partitions"]))
+
     def leave_nothing_open(self):
         for _ in range(6):
             try:
@@ -90,6 +95,62 @@ class Transactions(Worker):
                 return
             except KafkaException:
                 time.sleep(1)
+
+
+class Abandoned(Transactions):
+    """Transactions that nobody ends: ["hanging", id, seconds] until readers got past one."""
+
+    def run(self):
+        number, name = 0, self.config["name"]
+        while not self.stop():
+            number += 1
+            try:
+                self.round(f"{name}-{number}")
+            except KafkaException as error:
+                self.put("error", name, error.args[0].name())
+            time.sleep(0.5)
+
+    def open_as(self, name, places=None):
+        def delivered(error, message):
+            if error is None and places is not None:
+                places[message.topic(), message.partition()] = message.offset()
+
+        # librdkafka wants its own patience with a broker to be shorter than the transaction's.
+        short = {"transaction.timeout.ms": 3000, "socket.timeout.ms": 2500}
+        options = {**settings(name), **short, "on_delivery": delivered}
+        producer = Producer(self.client(**options))
+        producer.init_transactions(20)
+        return producer
+
+    def round(self, name):
+        places = {}
+        self.put("txn", name, "aborted", round(time.time(), 4))
+        producer = self.open_as(name, places)
+        producer.begin_transaction()
+        self.write(producer, name)
+        producer.flush(10)
+        began = time.time()
+        del producer
+        if self.wait_for_readers(places):
+            self.put("hanging", name, round(time.time() - began, 1))
+        else:
+            self.open_as(name)
+
+    def wait_for_readers(self, places):
+        """Whether, before the end of all, readers of what is committed get past these places."""
+        admin = AdminClient(self.client())
+        options = {"isolation_level": IsolationLevel.READ_COMMITTED, "request_timeout": 5}
+        while not self.stop():
+            asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+            try:
+                answers = admin.list_offsets(asked, **options)
+                ends = {(p.topic, p.partition): a.result().offset for p, a in answers.items()}
+                if all(ends[place] > offset for place, offset in places.items()):
+                    return True
+            except KafkaException:
+                pass
+            time.sleep(0.3)
+        return False
 
 
 class Copy(Worker):
@@ -159,3 +220,10 @@ class Copy(Worker):
                 action()
             except (KafkaException, RuntimeError, TypeError):
                 pass
+
+
+KINDS = {
+    "transactions": Transactions,
+    "abandoned": Abandoned,
+    "copy": Copy,
+}

@@ -1,6 +1,7 @@
 """The judgement alone, over ledgers of workers that somebody else ran: one case per promise.
 
-verdict.py FOLDER BOOTSTRAP TOPIC PARTITIONS BEGIN END PROTOCOL...: groups of these protocols read it.
+verdict.py FOLDER BOOTSTRAP TOPIC PARTITIONS BEGIN END PROTOCOL...: groups of these protocols
+read it.
 """
 
 import sys

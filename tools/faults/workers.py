@@ -285,7 +285,7 @@ def main(kind, path):
     if kind not in kinds:
         import transactional
 
-        kinds = {"transactions": transactional.Transactions, "copy": transactional.Copy}
+        kinds = transactional.KINDS
     with open(path) as file:
         worker = kinds[kind](json.load(file))
     try:

@@ -3,7 +3,7 @@
 from cluster import Plan
 from scenarios import scenario
 
-PRODUCE, END_TXN, ALTER_PARTITION = 0, 26, 56
+PRODUCE, END_TXN, ALTER_PARTITION, SHARE_ACKNOWLEDGE = 0, 26, 56, 79
 RELAYED = Plan(relay=True)
 # A follower that lags is taken out of the ISR soon, so that AlterPartition has something to say.
 SHORT_LAG = Plan(relay=True, settings=(("replica.lag.time.max.ms", "2000"),))
@@ -76,10 +76,38 @@ def _(story):
 @scenario("end-of-transaction-late", plan=RELAYED, usual=True)
 def _(story):
     """EndTxn requests arrive late or twice: the next transaction is not theirs to end."""
-    if story.options.plain:
-        story.note(without_transactions=True)
+    if without_transactions(story):
         return
     for action, after_ms in (("delay", 6000), ("repeat", 300), ("repeat", 2000)):
         each_node(story, END_TXN, action, after_ms, 2)
         story.sleep(5)
     must_have_happened(story, "")
+
+
+@scenario("end-of-transaction-twice", plan=RELAYED)
+def _(story):
+    """EndTxn requests arrive a second time, at once, in the next transaction, and much later."""
+    if without_transactions(story):
+        return
+    for after_ms in (0, 20, 100, 500, 4000):
+        each_node(story, END_TXN, "repeat", after_ms, 5)
+        story.sleep(3)
+    story.sleep(3)
+    must_have_happened(story, "repeated")
+
+
+@scenario("share-acknowledge-late", plan=RELAYED)
+def _(story):
+    """ShareAcknowledge requests arrive late, when the hold is over, or a second time."""
+    if without_transactions(story):
+        return
+    for action, after_ms in (("delay", 7000), ("repeat", 50), ("delay", 12000), ("repeat", 1000)):
+        each_node(story, SHARE_ACKNOWLEDGE, action, after_ms, 2)
+        story.sleep(5)
+    story.sleep(8)
+    must_have_happened(story, "delayed")
+
+
+def without_transactions(story):
+    story.note(**({"without_transactions": True} if story.options.plain else {}))
+    return story.options.plain

@@ -57,6 +57,11 @@ def _(story):
         "ended_producers",
         "group-classic.commits_back",
         "group-classic.commits_lost",
+        # What was given is lost with the log, and the share group's start is beyond the new end.
+        "share.strange",
+        "share.undelivered",
+        "share.ended_early",
+        "share.not_drained",
     ),
 )
 def _(story):

@@ -50,8 +50,10 @@ pub fn command(tools: &Tools, systems: &[System]) -> Result<Command> {
     command.arg("--out").arg(&out).args(["--native", &native(tools)?]);
     let names: Vec<&str> = systems.iter().map(System::name).collect();
     command.args(["--systems", &names.join(",")]);
-    // Also for Naru: the judge of its quorum is Kafka's own tool.
-    command.env("KAFKA_LIBS", tools.kafka_jars()?);
+    // Also for Naru: the judge of its quorum and the members of share groups are Kafka's own.
+    let jars = tools.kafka_jars()?;
+    command.env("FAULT_CLASSES", tools.classes("faults", "faults", &jars)?);
+    command.env("KAFKA_LIBS", jars);
     for system in systems {
         if let System::Naru { binary } = system {
             command.env("NARU_BINARY", binary);

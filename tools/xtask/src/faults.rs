@@ -29,7 +29,7 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match *word {
-            "--list" => return list(&tools),
+            "--list" | "--results" => return told(&tools, word),
             "--against" => against = Some(*value()?),
             "--systems" => systems = value()?.split(',').collect(),
             option if option.starts_with('-') => {
@@ -64,8 +64,9 @@ pub fn command(root: &Path, words: &[&str]) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn list(tools: &Tools) -> Result<ExitCode> {
+/// What there is, or what the last run of each scenario showed, as a table.
+fn told(tools: &Tools, option: &str) -> Result<ExitCode> {
     let mut harness = faults::python(tools, "faults.py")?;
-    let status = harness.args(["--out", ".", "--list"]).status()?;
+    let status = harness.arg("--out").arg(tools.folder("faults")?).arg(option).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
