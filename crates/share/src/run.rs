@@ -4,6 +4,7 @@
 //! delivered since the partition was loaded.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use naru_model::Timestamp;
@@ -81,18 +82,29 @@ impl Run {
         self.origin == Origin::of(first, self.last)
     }
 
-    /// One run in place of this, which begins at `first`, and the one behind it, which begins at
-    /// `next`; none if they are not done in the same way.
-    fn joined(&self, first: i64, behind: &Self, next: i64) -> Option<Self> {
-        let adjoins = self.last.checked_add(1) == Some(next);
-        let is_same = self.state == behind.state && self.is_gap() == behind.is_gap();
-        if !adjoins || !is_same || !self.is_terminal() {
-            return None;
-        }
-        let last = behind.last;
+    /// Done, and there were records.
+    fn is_done(&self) -> bool {
+        self.is_terminal() && !self.is_gap()
+    }
+
+    fn adjoins(&self, next: i64) -> bool {
+        self.last.checked_add(1) == Some(next)
+    }
+
+    /// Whether this and the one behind it, which begins at `next`, can be one. How records are
+    /// done makes no difference any more: what was to be stored of it was handed out.
+    fn joins(&self, behind: &Self, next: i64) -> bool {
+        let are_done = self.is_terminal() && behind.is_terminal();
+        are_done && self.adjoins(next) && self.is_gap() == behind.is_gap()
+    }
+
+    /// Makes this, which begins at `first`, as long as both.
+    fn take_in(&mut self, first: i64, behind: &Self, next: i64) {
         let are_whole = self.is_whole(first) && behind.is_whole(next);
-        let origin = if are_whole { Origin::of(first, last) } else { self.origin };
-        Some(Self { last, origin, ..self.clone() })
+        self.last = behind.last;
+        if are_whole {
+            self.origin = Origin::of(first, self.last);
+        }
     }
 
     pub(crate) fn hold(&self) -> Option<&Hold> {
@@ -178,33 +190,37 @@ impl Runs {
         self.map = self.map.split_off(&offset);
     }
 
-    /// Makes one run of those in and next to `first..=last` that are done in the same way.
+    /// Makes one run of those in and next to `first..=last` that are done, with the gaps between
+    /// them: whoever names such a gap and a record that is held names something done in any case.
     pub(crate) fn join_done(&mut self, first: i64, last: i64) {
         if first > last {
             return;
         }
-        let before = first.checked_sub(1).and_then(|before| self.at(before));
-        let from = before.map_or(first, |(begin, _)| begin);
         let near: Vec<i64> =
-            self.map.range(from..=last.saturating_add(1)).map(|(first, _)| *first).collect();
-        let mut into: Option<i64> = None;
-        for next in near {
-            let has_joined = into.is_some_and(|first| self.join(first, next));
-            if !has_joined {
-                into = Some(next);
+            self.map.range(self.near(first, last)).map(|(first, _)| *first).collect();
+        let mut joined: Vec<(i64, Run)> = Vec::with_capacity(near.len());
+        for first in near {
+            if let Some(run) = self.map.remove(&first) {
+                push_joined(&mut joined, first, run);
             }
         }
+        self.map.extend(joined);
     }
 
-    /// Whether two neighbours have become one.
-    fn join(&mut self, first: i64, next: i64) -> bool {
-        let pair = self.map.get(&first).zip(self.map.get(&next));
-        let Some(joined) = pair.and_then(|(run, behind)| run.joined(first, behind, next)) else {
-            return false;
+    /// Where runs begin that are in or next to `first..=last`, or have only a gap in between.
+    fn near(&self, first: i64, last: i64) -> RangeInclusive<i64> {
+        let before = |offset: i64| {
+            let (begin, run) = self.at(offset.checked_sub(1)?)?;
+            Some((begin, run.is_gap()))
         };
-        self.map.remove(&next);
-        self.map.insert(first, joined);
-        true
+        let from = match before(first) {
+            Some((gap, true)) => before(gap).map_or(gap, |(begin, _)| begin),
+            Some((begin, false)) => begin,
+            None => first,
+        };
+        let behind = last.saturating_add(1);
+        let gap = self.at(behind).filter(|(_, run)| run.is_gap());
+        from..=gap.map_or(behind, |(_, run)| run.last.saturating_add(1))
     }
 
     /// Has a run begin at `offset` if one contains it.
@@ -239,6 +255,22 @@ impl Runs {
     }
 }
 
+/// Puts a run behind others, or makes it a part of the last of them.
+fn push_joined(runs: &mut Vec<(i64, Run)>, next: i64, run: Run) {
+    if let [.., (begin, before), (at, gap)] = runs.as_mut_slice()
+        && gap.is_gap()
+        && (before.is_done() && before.adjoins(*at))
+        && (run.is_done() && gap.adjoins(next))
+    {
+        before.take_in(*begin, gap, *at);
+        runs.pop();
+    }
+    match runs.last_mut() {
+        Some((first, before)) if before.joins(&run, next) => before.take_in(*first, &run, next),
+        _ => runs.push((next, run)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,11 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_are_done_in_the_same_way_become_one() {
+    fn neighbours_that_are_done_become_one_however_they_are_done() {
         use DeliveryState::{Acknowledged, Archived, Available};
         let mut known = runs(&[
             (0, 4, Acknowledged, 1),
-            (5, 5, Acknowledged, 2),
+            (5, 5, Archived, 2),
             (6, 9, Acknowledged, 1),
             (10, 10, Archived, 1),
             (11, 12, Archived, 0),
@@ -272,11 +304,33 @@ mod tests {
         known.join_done(5, 5);
         assert_eq!(ranges(&known)[..2], [(0, 9), (10, 10)]);
         known.join_done(0, 19);
-        let left = [(0, 9), (10, 10), (11, 12), (14, 15), (16, 17), (18, 19)];
-        assert_eq!(ranges(&known), left, "gaps of the log stay apart, as does what is not done");
+        let left = [(0, 10), (11, 12), (14, 15), (16, 17), (18, 19)];
+        assert_eq!(ranges(&known), left, "a gap next to what may be held stays apart");
         assert!(known.first().is_some_and(|(first, run)| run.is_whole(first)));
         known.join_done(i64::MIN, i64::MAX);
         known.join_done(1, 0);
         assert_eq!(ranges(&known), left);
+    }
+
+    #[test]
+    fn a_gap_between_what_is_done_is_done() {
+        use DeliveryState::{Acknowledged, Archived, Available};
+        let known = [
+            (0, 4, Acknowledged, 1),
+            (5, 9, Archived, 0),
+            (10, 14, Archived, 3),
+            (15, 19, Archived, 0),
+            (20, 24, Acknowledged, 1),
+            (25, 29, Archived, 0),
+            (30, 34, Available, 1),
+        ];
+        for (first, last) in [(10, 14), (0, 24)] {
+            let mut known = runs(&known);
+            known.join_done(first, last);
+            assert_eq!(ranges(&known), [(0, 24), (25, 29), (30, 34)]);
+        }
+        let mut known = runs(&known);
+        known.join_done(20, 24);
+        assert_eq!(ranges(&known), [(0, 4), (5, 9), (10, 24), (25, 29), (30, 34)]);
     }
 }

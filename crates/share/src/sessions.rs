@@ -139,8 +139,8 @@ impl ShareSessions {
             must_tell: HashMap::new(),
         };
         session.follow(fetch.added, &[])?;
-        self.sessions.remove(key);
-        if self.sessions.len() >= self.max {
+        // A refusal changes nothing: what a member holds is given back with its session.
+        if !self.sessions.contains_key(key) && self.sessions.len() >= self.max {
             return Err(SessionError::LimitReached);
         }
         let partitions = session.partitions.clone();

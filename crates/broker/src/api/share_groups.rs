@@ -79,16 +79,23 @@ pub(super) async fn carry_out(
 ) -> crate::peer::share_state_admin::Parts<ErrorCode> {
     let Initialization { group, state_epoch, starts } = initialization;
     let results = initialize(node, group, *state_epoch, starts.clone()).await;
-    let failed = results.iter().find(|(_, error)| **error != ErrorCode::None);
-    if let Some(((topic, partition), error)) = failed {
+    let (begun, failed): (Vec<_>, Vec<_>) =
+        results.iter().partition(|(_, error)| **error == ErrorCode::None);
+    if let Some(((topic, partition), error)) = failed.first() {
         tracing::warn!(%group, %topic, partition, %error, "share state has not begun");
     }
-    let partitions: BTreeSet<_> = starts.keys().copied().collect();
-    let (group_id, success) = (group.to_string(), failed.is_none());
-    let command = Command::ShareStateInitialized { group_id, partitions, success };
-    // What the group does not hear it asks for again.
-    if let Err(error) = node.coordination().ask(group, command).await {
-        tracing::debug!(%group, %error, "nobody to tell of share state");
+    // Each counts for itself: what has begun must not begin anew because something else has not.
+    for (parts, success) in [(begun, true), (failed, false)] {
+        let partitions: BTreeSet<_> = parts.into_iter().map(|(part, _)| *part).collect();
+        if partitions.is_empty() {
+            continue;
+        }
+        let group_id = group.to_string();
+        let command = Command::ShareStateInitialized { group_id, partitions, success };
+        // What the group does not hear it asks for again.
+        if let Err(error) = node.coordination().ask(group, command).await {
+            tracing::debug!(%group, %error, "nobody to tell of share state");
+        }
     }
     results
 }

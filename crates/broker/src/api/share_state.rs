@@ -8,13 +8,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use naru_coordinators::{ShareCommand, ShareReply, ShareStateError};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::Request;
 use tokio::time::{Instant, timeout_at};
 
 use super::words::words;
-use crate::dispatch::RequestContext;
+use crate::dispatch::{RequestContext, decode};
+use crate::listener::Answer;
 use crate::node::{Node, millis};
 use crate::security::{Operation, Resource};
 
@@ -39,11 +41,22 @@ pub(crate) struct Part {
     pub(crate) reply: ShareReply,
 }
 
-/// Answers whoever may ask: brokers.
-pub(crate) async fn handle<R: StateRequest>(context: RequestContext, request: R) -> R::Response {
-    if context.may(Operation::ClusterAction, Resource::Cluster) {
-        return answer(&context.node, request).await;
+/// Answers whoever may ask: brokers. What is asked goes to the share coordinators at once, not when
+/// what came before it by the same connection is answered: all of a leader's share partitions are
+/// written to by one connection.
+pub(crate) fn handle<R: StateRequest + 'static>(context: RequestContext, body: &Bytes) -> Answer {
+    let request: R = match decode(&context, body) {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
+    };
+    if !context.may(Operation::ClusterAction, Resource::Cluster) {
+        return Answer::Send(context.finish(refuse(request), 0));
     }
+    let answered = answer(&context.node, request);
+    Answer::Later(Box::pin(async move { Answer::Send(context.finish(answered.await, 0)) }))
+}
+
+fn refuse<R: StateRequest>(request: R) -> R::Response {
     let refused = ShareStateError::Log(ErrorCode::ClusterAuthorizationFailed);
     let refuse = |(topic, commands): (Uuid, Vec<ShareCommand>)| {
         let parts = commands.iter().map(|command| {
@@ -56,13 +69,14 @@ pub(crate) async fn handle<R: StateRequest>(context: RequestContext, request: R)
     R::response(commands.into_iter().map(refuse).collect())
 }
 
-/// Asks the share coordinators of this node.
-pub(crate) async fn answer<R: StateRequest>(node: &Arc<Node>, request: R) -> R::Response {
-    let Some(commands) = request.commands() else { return R::Response::default() };
+/// Asks the share coordinators of this node, before the answer is waited for.
+pub(crate) fn answer<R: StateRequest>(
+    node: &Arc<Node>,
+    request: R,
+) -> impl Future<Output = R::Response> + Send + use<R> {
     let deadline = Instant::now() + millis(node.config().share_coordinator.write_timeout_ms);
     // All are asked before any is waited for.
-    let mut under_way = Vec::with_capacity(commands.len());
-    for (topic, commands) in commands {
+    let under_way = request.commands().map(|commands| {
         let submit = |command: ShareCommand| {
             let index = command_partition(&command);
             let partition = command.partition().cloned();
@@ -71,24 +85,29 @@ pub(crate) async fn answer<R: StateRequest>(node: &Arc<Node>, request: R) -> R::
                 .and_then(|one| node.coordination().submit_share_state(&one, command));
             (index, submitted)
         };
-        let submitted: Vec<_> = commands.into_iter().map(submit).collect();
-        under_way.push((topic, submitted));
-    }
-    let mut results = Vec::with_capacity(under_way.len());
-    for (topic, submitted) in under_way {
-        let mut parts = Vec::with_capacity(submitted.len());
-        for (index, submitted) in submitted {
-            let reply = match submitted {
-                Ok(answer) => timeout_at(deadline, answer).await.unwrap_or(TOO_SLOW),
-                Err(error) => ShareReply::Refused(ShareStateError::Log(error)),
-            };
-            parts.push(part(index, reply, |error| {
-                format!("Unable to {} share group state: {}", R::VERB, words(error))
-            }));
+        let topics = commands
+            .into_iter()
+            .map(|(topic, commands)| (topic, commands.into_iter().map(submit).collect::<Vec<_>>()));
+        topics.collect::<Vec<_>>()
+    });
+    async move {
+        let Some(under_way) = under_way else { return R::Response::default() };
+        let mut results = Vec::with_capacity(under_way.len());
+        for (topic, submitted) in under_way {
+            let mut parts = Vec::with_capacity(submitted.len());
+            for (index, submitted) in submitted {
+                let reply = match submitted {
+                    Ok(answer) => timeout_at(deadline, answer).await.unwrap_or(TOO_SLOW),
+                    Err(error) => ShareReply::Refused(ShareStateError::Log(error)),
+                };
+                parts.push(part(index, reply, |error| {
+                    format!("Unable to {} share group state: {}", R::VERB, words(error))
+                }));
+            }
+            results.push((topic, parts));
         }
-        results.push((topic, parts));
+        R::response(results)
     }
-    R::response(results)
 }
 
 /// A write that takes longer is told as Kafka tells it: ask again, perhaps elsewhere.

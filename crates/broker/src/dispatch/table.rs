@@ -154,11 +154,11 @@ table! {
     ShareGroupDescribe 1..=1 later api::share_groups::describe;
     ShareFetch 1..=2 later api::share_fetch::handle;
     ShareAcknowledge 1..=2 later api::share_acknowledge::handle;
-    InitializeShareGroupState 0..=0 later api::share_state::handle::<InitializeShareGroupStateRequest>;
-    ReadShareGroupState 0..=0 later api::share_state::handle::<ReadShareGroupStateRequest>;
-    WriteShareGroupState 0..=1 later api::share_state::handle::<WriteShareGroupStateRequest>;
-    DeleteShareGroupState 0..=0 later api::share_state::handle::<DeleteShareGroupStateRequest>;
-    ReadShareGroupStateSummary 0..=1 later api::share_state::handle::<ReadShareGroupStateSummaryRequest>;
+    InitializeShareGroupState 0..=0 raw api::share_state::handle::<InitializeShareGroupStateRequest>;
+    ReadShareGroupState 0..=0 raw api::share_state::handle::<ReadShareGroupStateRequest>;
+    WriteShareGroupState 0..=1 raw api::share_state::handle::<WriteShareGroupStateRequest>;
+    DeleteShareGroupState 0..=0 raw api::share_state::handle::<DeleteShareGroupStateRequest>;
+    ReadShareGroupStateSummary 0..=1 raw api::share_state::handle::<ReadShareGroupStateSummaryRequest>;
     DescribeShareGroupOffsets 0..=1 later api::share_offsets::describe;
     AlterShareGroupOffsets 0..=0 later api::share_offsets::alter;
     DeleteShareGroupOffsets 0..=0 later api::share_offsets::delete_offsets;

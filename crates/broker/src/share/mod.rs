@@ -10,11 +10,12 @@ mod read;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use naru_controller::image::{ConfigResource, ResourceType};
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_model::config::{ShareGroupLimits, SharePartitionsConfig};
-use naru_model::{ErrorCode, Uuid};
+use naru_model::{ErrorCode, Timestamp, Uuid};
 use naru_share::{Limits, SessionKey, ShareSessions};
 
 pub(crate) use partition::{AckRefusal, Acknowledging, Phase, SharedPartition};
@@ -32,6 +33,7 @@ const SHARE_VERSION: &str = "share.version";
 pub(crate) struct ShareGroups {
     sessions: Mutex<ShareSessions>,
     partitions: Mutex<HashMap<ShareKey, Arc<SharedPartition>>>,
+    began: Instant,
 }
 
 impl ShareGroups {
@@ -39,7 +41,13 @@ impl ShareGroups {
         Self {
             sessions: Mutex::new(ShareSessions::new(config.max_sessions)),
             partitions: Mutex::default(),
+            began: Instant::now(),
         }
+    }
+
+    /// The time by which holds are measured: it tells no date, but nobody sets it.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     pub(crate) fn sessions(&self) -> MutexGuard<'_, ShareSessions> {

@@ -194,7 +194,7 @@ impl SharedPartition {
             }
             Phase::Ended(error) => return Acknowledging::Done(Err(error.into())),
         }
-        match inner.core.acknowledge(node.now(), member, batches, &limits) {
+        match inner.core.acknowledge(node.share().now(), member, batches, &limits) {
             Err(error) => {
                 tracing::debug!(share = %self.name(), member, %error, "acknowledgements refused");
                 Acknowledging::Done(Err(error.into()))
@@ -259,7 +259,7 @@ impl SharedPartition {
         inner.timer = Some(deadline);
         drop(inner);
         let (shared, node) = (Arc::downgrade(self), Arc::clone(node));
-        let pause = millis((deadline.0 - node.now().0).max(1));
+        let pause = millis((deadline.0 - node.share().now().0).max(1));
         node.clone().background().spawn(async move {
             tokio::time::sleep(pause).await;
             if let Some(shared) = shared.upgrade() {
@@ -276,7 +276,7 @@ impl SharedPartition {
             return;
         }
         inner.timer = None;
-        let any = inner.phase == Phase::Ready && inner.core.tick(node.now(), &limits);
+        let any = inner.phase == Phase::Ready && inner.core.tick(node.share().now(), &limits);
         if any {
             inner.wake();
         }

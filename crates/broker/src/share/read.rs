@@ -85,7 +85,7 @@ impl SharedPartition {
             let acquired = {
                 let mut inner = self.inner();
                 check(inner.phase)?;
-                inner.core.acquire(node.now(), &ask_core, &limits(ask.settings))
+                inner.core.acquire(node.share().now(), &ask_core, &limits(ask.settings))
             };
             self.arm(node);
             // Records that were given up because the limit was lowered.

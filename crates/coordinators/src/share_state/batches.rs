@@ -3,6 +3,9 @@
 //! Of two statements about one offset the one of more deliveries holds, and of the same number the
 //! one whose state has the higher number, as in Kafka: what is done is never undone by a write
 //! that comes late.
+//!
+//! Invariant: behind a record that is held for long there are not more batches than about twice
+//! the records that are not done, or [`BATCHES_MAX`].
 
 use std::collections::BTreeSet;
 
@@ -20,11 +23,19 @@ pub struct StateBatch {
 }
 
 impl StateBatch {
+    /// Whether nobody will get the records again.
+    fn is_done(&self) -> bool {
+        self.delivery_state >= ACKNOWLEDGED
+    }
+
     /// What decides between two statements.
     fn rank(&self) -> (i16, i8) {
         (self.delivery_count, self.delivery_state)
     }
 }
+
+/// The first state in which records are done with: acknowledged, archiving, archived.
+const ACKNOWLEDGED: i8 = 2;
 
 /// `known` and `new` as one list: sorted, without overlaps, neighbours that fared alike joined,
 /// nothing before `start_offset` (-1 keeps everything).
@@ -61,7 +72,31 @@ pub(super) fn combine(
             _ => combined.push(piece),
         }
     }
-    combined
+    if combined.len() > BATCHES_MAX { folded(combined) } else { combined }
+}
+
+/// More batches than this say no more how their records were done, only that they were: neighbours
+/// that are done are one. Kafka has no such limit; at some tens of thousands the record would be
+/// larger than the topic takes.
+const BATCHES_MAX: usize = 1000;
+
+fn folded(batches: Vec<StateBatch>) -> Vec<StateBatch> {
+    let mut folded: Vec<StateBatch> = Vec::new();
+    for batch in batches {
+        match folded.last_mut() {
+            Some(last)
+                if last.is_done()
+                    && batch.is_done()
+                    && last.last_offset + 1 == batch.first_offset =>
+            {
+                let holds = if last.rank() < batch.rank() { batch } else { *last };
+                let (first_offset, last_offset) = (last.first_offset, batch.last_offset);
+                *last = StateBatch { first_offset, last_offset, ..holds };
+            }
+            _ => folded.push(batch),
+        }
+    }
+    folded
 }
 
 /// What of a batch is not before the start.

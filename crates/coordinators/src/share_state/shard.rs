@@ -124,6 +124,11 @@ impl ShareShard {
     ) -> Result<(), ShareStateError> {
         match command {
             ShareCommand::Initialize { partition, state_epoch, start_offset } => {
+                if self.has_begun(&partition, state_epoch, start_offset) {
+                    self.check_exists(&partition)?;
+                    self.answer_behind(&partition, token, ShareReply::Done, out);
+                    return Ok(());
+                }
                 let fact = self.initialized(now, &partition, state_epoch, start_offset)?;
                 self.write(now, vec![(partition, fact)], Some((token, ShareReply::Done)), out);
             }
@@ -165,6 +170,14 @@ impl ShareShard {
         Ok(())
     }
 
+    /// Whether a share partition has begun in this epoch already, wherever that was: a request
+    /// that was held up, or made twice, must not take back what has become of records since. An
+    /// administrator says where, which counts each time.
+    fn has_begun(&self, partition: &SharePartition, state_epoch: i32, start_offset: i64) -> bool {
+        let known = self.partitions.get(partition);
+        start_offset == UNKNOWN && known.is_some_and(|known| known.now.state_epoch == state_epoch)
+    }
+
     fn initialized(
         &self,
         now: Timestamp,
@@ -184,7 +197,7 @@ impl ShareShard {
             leader_epoch: 0,
             start_offset,
             // Nothing is done behind a start that is known.
-            delivery_complete_count: if start_offset == -1 { -1 } else { 0 },
+            delivery_complete_count: if start_offset == UNKNOWN { -1 } else { 0 },
             created: now,
             written: now,
             batches: Vec::new(),
@@ -505,6 +518,9 @@ impl Shard for ShareShard {
 fn check_number(partition: &SharePartition) -> Result<(), ShareStateError> {
     if partition.partition < 0 { Err(ShareStateError::NegativePartition) } else { Ok(()) }
 }
+
+/// The leader of the partition is to find out where the group begins.
+const UNKNOWN: i64 = -1;
 
 /// What is told of a share partition that has no state.
 const NOTHING: ShareSummary =

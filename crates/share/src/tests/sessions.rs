@@ -43,6 +43,7 @@ fn a_new_session_acknowledges_nothing_and_there_are_only_so_many() {
     }
     let refused = sessions.plan_fetch(&key("c"), &fetch(0, &[]));
     assert_eq!(refused, Err(SessionError::LimitReached));
+    assert_eq!(sessions.counts().0, 2, "nobody lost a session by it");
     let other = SessionFetch { connection: 2, ..fetch(0, &[]) };
     sessions.plan_fetch(&key("b"), &other).expect("in its old place");
     assert_eq!(sessions.of_connection(1), [key("a")]);

@@ -131,3 +131,38 @@ fn what_cannot_be_stored_is_taken_back_and_answered_as_an_error() {
     bench.auto_commit = true;
     assert_eq!(state(&mut bench, 0).start_offset, 0);
 }
+
+#[test]
+fn a_late_request_to_begin_in_the_same_epoch_takes_nothing_back() {
+    let mut bench = Bench::new(500);
+    bench.ask(initialize(0, 3, -1));
+    bench.ask(write(0, 10, &[batch(10, 14, 2, 1)]));
+    let kept = state(&mut bench, 0);
+    let records = bench.log.len();
+    assert_eq!(bench.ask(initialize(0, 3, -1)), ShareReply::Done);
+    assert_eq!((state(&mut bench, 0), bench.log.len()), (kept, records));
+    assert_eq!(bench.ask(initialize(0, 3, 5)), ShareReply::Done);
+    let moved = state(&mut bench, 0);
+    assert_eq!((moved.start_offset, moved.batches.len()), (5, 0), "an administrator says where");
+    bench.ask(initialize(0, 4, -1));
+    assert_eq!(state(&mut bench, 0).start_offset, -1, "a new epoch begins anew");
+}
+
+#[test]
+fn behind_a_record_that_is_held_for_long_batches_stay_few() {
+    let mut bench = Bench::new(100);
+    bench.ask(initialize(0, 0, 0));
+    for first in (1..20_000).step_by(100) {
+        let states = [2_i8, 4, 2];
+        let mixed: Vec<_> = (first..first + 100)
+            .zip(states.into_iter().cycle())
+            .map(|(offset, state)| batch(offset, offset, state, 1))
+            .collect();
+        bench.ask(write(0, 0, &mixed));
+    }
+    let kept = state(&mut bench, 0).batches;
+    assert!(kept.len() <= 1100, "{} batches", kept.len());
+    assert_eq!(kept.first().map(|one| one.first_offset), Some(1));
+    assert!(kept.windows(2).all(|pair| pair[0].last_offset + 1 == pair[1].first_offset));
+    assert_eq!(bench.replayed().settled(), bench.shard.settled());
+}
