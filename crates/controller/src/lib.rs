@@ -18,4 +18,4 @@ pub mod topic_name;
 
 pub use controller::Controller;
 pub use image::{MetadataDelta, MetadataImage, ReplayError};
-pub use records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
+pub use records::{CORDONED_DIRECTORIES, Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};

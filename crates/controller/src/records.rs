@@ -107,7 +107,7 @@ pub(crate) const DIRECTORIES: i16 = 17;
 /// 4.0-IV1: partitions tell eligible leader replicas (KIP-966).
 const ELIGIBLE_LEADERS: i16 = 23;
 /// 4.3-IV0: registrations tell cordoned log directories (KIP-1066).
-pub(crate) const CORDONED_DIRECTORIES: i16 = 30;
+pub const CORDONED_DIRECTORIES: i16 = 30;
 
 fn newest_version(record: &MetadataRecord) -> i16 {
     match record {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use naru_controller::image::{ConfigResource, ResourceType};
 use naru_controller::topic_name;
 use naru_model::ErrorCode;
-use naru_model::config::Described;
+use naru_model::config::{ConfigOp, Cordoning, Described};
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use naru_protocol::messages::describe_configs_request::{
@@ -193,11 +193,12 @@ struct RefusedHere {
 }
 
 /// Takes out what a broker itself refuses, in Kafka's words: resources named more than once, kinds
-/// that are none, and brokers other than this one.
+/// that are none, brokers other than this one, and log directories that it does not have.
 fn refuse_here<R>(
-    node_id: i32,
+    (node_id, log_dirs): (i32, &[String]),
     resources: Vec<R>,
     key: impl Fn(&R) -> (i8, &str),
+    cordons: impl Fn(&R) -> Option<Cordoning>,
 ) -> (Vec<R>, Vec<RefusedHere>) {
     let mut times: HashMap<(i8, String), usize> = HashMap::new();
     for resource in &resources {
@@ -213,7 +214,11 @@ fn refuse_here<R>(
         let message = if twice {
             Some("Each resource must appear at most once.".to_owned())
         } else {
-            objection(node_id, resource_type, &resource_name)
+            let cordoned = || {
+                let changed = cordons(&resource).filter(|_| !resource_name.is_empty())?;
+                changed.check(log_dirs).err().map(|error| error.to_string())
+            };
+            objection(node_id, resource_type, &resource_name).or_else(cordoned)
         };
         match message {
             Some(message) => refused.push(RefusedHere { resource_type, resource_name, message }),
@@ -242,9 +247,15 @@ pub(crate) async fn alter(
     mut request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let node = Arc::clone(&context.node);
-    let (left, refused) = refuse_here(node.id(), request.resources, |resource| {
-        (resource.resource_type, &resource.resource_name)
-    });
+    let (left, refused) = refuse_here(
+        (node.id(), &node.config().log.dirs),
+        request.resources,
+        |resource| (resource.resource_type, &resource.resource_name),
+        |resource| {
+            let mut changes = resource.configs.iter();
+            changes.find_map(|change| Cordoning::of_change(&change.name, change.value.as_deref()))
+        },
+    );
     request.resources = left;
     let mut response = ask(&node, &context, request).await;
     response.responses.extend(refused.into_iter().map(|refused| {
@@ -263,9 +274,18 @@ pub(crate) async fn alter_incrementally(
     mut request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let node = Arc::clone(&context.node);
-    let (left, refused) = refuse_here(node.id(), request.resources, |resource| {
-        (resource.resource_type, &resource.resource_name)
-    });
+    let (left, refused) = refuse_here(
+        (node.id(), &node.config().log.dirs),
+        request.resources,
+        |resource| (resource.resource_type, &resource.resource_name),
+        |resource| {
+            let mut changes = resource.configs.iter().filter(|change| {
+                let op = ConfigOp::from_code(change.config_operation);
+                matches!(op, Some(ConfigOp::Set | ConfigOp::Append))
+            });
+            changes.find_map(|change| Cordoning::of_change(&change.name, change.value.as_deref()))
+        },
+    );
     request.resources = left;
     let mut response = ask(&node, &context, request).await;
     response.responses.extend(refused.into_iter().map(|refused| {
@@ -284,7 +304,8 @@ mod tests {
     use super::*;
 
     fn refused(resources: &[(i8, &str)]) -> Vec<String> {
-        let (_, refused) = refuse_here(1, resources.to_vec(), |&(kind, name)| (kind, name));
+        let (_, refused) =
+            refuse_here((1, &[]), resources.to_vec(), |&(kind, name)| (kind, name), |_| None);
         refused.into_iter().map(|refused| refused.message).collect()
     }
 

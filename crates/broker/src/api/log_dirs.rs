@@ -62,7 +62,7 @@ pub(crate) fn describe(
             topics: topics(&context.node, &here, &wanted, dir.path()),
             total_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_blocks, vfs.f_frsize)),
             usable_bytes: space.as_ref().map_or(-1, |vfs| bytes(vfs.f_bavail, vfs.f_frsize)),
-            is_cordoned: false,
+            is_cordoned: context.node.storage().is_cordoned(dir),
         }
     });
     let unopened = context.node.storage().unopened().iter().map(|dir| offline(dir));
@@ -153,6 +153,9 @@ fn alter_one(
     let dir = node.storage().dir(to).ok_or(ErrorCode::LogDirNotFound)?;
     if dir.health().now() == Health::Failed {
         return Err(ErrorCode::KafkaStorageError);
+    }
+    if node.storage().is_cordoned(dir) {
+        return Err(ErrorCode::InvalidReplicaAssignment);
     }
     match node.partitions().by_name(topic, index) {
         Ok(partition) => node.move_to_dir(&partition, to),

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use naru_controller::image::PartitionImage;
-use naru_log::{Health, StorageError};
+use naru_controller::CORDONED_DIRECTORIES;
+use naru_controller::image::{METADATA_VERSION, PartitionImage};
+use naru_log::{Health, LogDir, StorageError};
+use naru_model::config::Cordoning;
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::assign_replicas_to_dirs_request::{
     AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
@@ -25,19 +27,36 @@ pub(super) type Placed = (Uuid, i32, Uuid);
 impl Node {
     /// The ids of the log directories that can be used.
     pub(crate) fn online_dirs(&self) -> Vec<Uuid> {
-        self.dir_ids(false)
+        self.dir_ids(|dir| !self.storage.has_failed(dir))
     }
 
     /// The ids of the log directories that have failed.
     pub(crate) fn offline_dirs(&self) -> Vec<Uuid> {
-        self.dir_ids(true)
+        self.dir_ids(|dir| self.storage.has_failed(dir))
     }
 
-    fn dir_ids(&self, failed: bool) -> Vec<Uuid> {
-        let ids = self.identity.directory_ids.iter();
-        let wanted = self.log_dirs().iter().zip(ids);
-        let wanted = wanted.filter(|(dir, _)| self.storage.has_failed(dir) == failed);
-        wanted.map(|(_, id)| *id).collect()
+    /// The ids of the log directories that take no new partitions; `None` while the cluster does
+    /// not know of such (KIP-1066).
+    pub(crate) fn cordoned_dirs(&self) -> Option<Vec<Uuid>> {
+        let is_known = self.image().feature_level(METADATA_VERSION) >= CORDONED_DIRECTORIES;
+        is_known.then(|| self.dir_ids(|dir| self.storage.is_cordoned(dir)))
+    }
+
+    fn dir_ids(&self, is_wanted: impl Fn(&LogDir) -> bool) -> Vec<Uuid> {
+        let dirs = self.log_dirs().iter().zip(&self.identity.directory_ids);
+        dirs.filter(|(dir, _)| is_wanted(dir)).map(|(_, id)| *id).collect()
+    }
+
+    /// Takes over which log directories take no new partitions, and has the controller told.
+    pub(super) fn cordon(&self) {
+        match self.layers(Cordoning::resolve) {
+            Ok(cordoning) => {
+                if self.storage.cordon(|dir| cordoning.covers(&dir.to_string_lossy())) {
+                    self.registration().hurry();
+                }
+            }
+            Err(error) => tracing::error!(%error, "log directories are cordoned as they were"),
+        }
     }
 
     /// The id of the log directory that a partition lies in.

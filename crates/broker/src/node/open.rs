@@ -20,6 +20,7 @@ pub(super) fn open_known_partitions(
 ) -> Result<Recovery, StartError> {
     node.replication().learn_brokers(image);
     node.set_throttles();
+    node.cordon();
     node.cleaner().configure(node);
     node.reload_security();
     node.limit_connections();

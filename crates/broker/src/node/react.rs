@@ -223,6 +223,7 @@ impl Node {
         }
         if every {
             self.set_throttles();
+            self.cordon();
             self.cleaner().configure(self);
             self.reload_security();
             self.limit_connections();

@@ -178,7 +178,7 @@ impl Registration {
                 want_fence: wish == Wish::Fenced,
                 want_shut_down: wish == Wish::ShutDown,
                 offline_log_dirs: node.offline_dirs(),
-                ..Default::default()
+                cordoned_log_dirs: node.cordoned_dirs(),
             };
             let wait = match node.controller_link().send_lifecycle(request).await {
                 Ok(response) => match ErrorCode::from_code(response.error_code) {

@@ -46,6 +46,8 @@ pub(crate) struct Storage {
     /// Held while a checkpoint is written: the later state must win.
     checkpointing: Mutex<()>,
     told: health::Told,
+    /// Directories that take no new partitions (KIP-1066).
+    cordoned: Mutex<HashSet<PathBuf>>,
 }
 
 impl Storage {
@@ -77,6 +79,7 @@ impl Storage {
             preferred: Mutex::default(),
             checkpointing: Mutex::default(),
             told: health::Told::default(),
+            cordoned: Mutex::default(),
         })
     }
 
@@ -212,7 +215,7 @@ impl Storage {
     fn preferred(&self, partition: &TopicPartition) -> Option<&LogDir> {
         let mut preferred = self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
         let path = preferred.remove(partition)?;
-        self.usable().find(|dir| dir.path() == path)
+        self.usable().find(|dir| dir.path() == path && !self.is_cordoned(dir))
     }
 
     /// Notes where a partition lies.
@@ -220,11 +223,29 @@ impl Storage {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, path);
     }
 
+    /// Has these directories take no new partitions; whether that is another choice than before.
+    pub(crate) fn cordon(&self, is_cordoned: impl Fn(&Path) -> bool) -> bool {
+        let paths = self.dirs.iter().map(LogDir::path).filter(|path| is_cordoned(path));
+        let next: HashSet<PathBuf> = paths.map(Path::to_path_buf).collect();
+        let mut cordoned = self.cordoned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *cordoned != next;
+        *cordoned = next;
+        is_news
+    }
+
+    /// Whether a directory takes no new partitions.
+    pub(crate) fn is_cordoned(&self, dir: &LogDir) -> bool {
+        self.cordoned.lock().unwrap_or_else(PoisonError::into_inner).contains(dir.path())
+    }
+
+    /// The directory with the fewest partitions. A cordoned one is better than none: who names
+    /// this broker as a replica wants it here.
     fn emptiest(&self) -> &LogDir {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let count =
             |dir: &&LogDir| found.values().filter(|p| p.parent() == Some(dir.path())).count();
-        self.usable().min_by_key(count).unwrap_or(&self.dirs[0])
+        let rank = |dir: &&LogDir| (self.is_cordoned(dir), count(dir));
+        self.usable().min_by_key(rank).unwrap_or(&self.dirs[0])
     }
 
     /// Renames the folders of deleted partitions and forgets their checkpoints, so that a topic

@@ -172,7 +172,9 @@ impl Controller {
             -1 => context.default_replication_factor,
             given => given,
         };
-        let placed = self.place(self.image.topic_count() + created_before, count, factor)?;
+        let placed = self
+            .place(self.image.topic_count() + created_before, count, factor)
+            .map_err(|why| TopicError::Unplaced { factor, why })?;
         let partitions = placed.into_iter().map(|replicas| self.new_partition(replicas));
         partitions.collect::<Option<_>>().ok_or(TopicError::AllReplicasFenced { factor })
     }

@@ -53,6 +53,7 @@ pub use configs_error::AlterConfigsError;
 pub use create_topics::CreateTopics;
 pub use elect_leaders::ElectionError;
 pub use features::{BootstrapSettings, FEATURES, Feature, bootstrap_records};
+pub use placement::PlacementError;
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use reassign::ReassignmentError;
 pub use registration::RegisterBroker;

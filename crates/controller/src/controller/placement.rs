@@ -7,8 +7,29 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::{Controller, TopicError};
 use crate::image::{BrokerImage, PartitionImage};
+
+/// Why new partitions find no brokers.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlacementError {
+    /// Not enough of them.
+    #[error(
+        "The target replication factor of {factor} cannot be reached because only {brokers} \
+         broker(s) are registered or some brokers have all their log directories cordoned."
+    )]
+    TooFewBrokers {
+        /// Replicas asked for.
+        factor: i16,
+        /// Brokers that take replicas.
+        brokers: usize,
+    },
+    /// None that could lead.
+    #[error("All brokers are currently fenced, or have all their log directories cordoned.")]
+    NoUsableBroker,
+}
 
 impl Controller {
     /// Replicas of `count` partitions; `start` turns the order of the brokers.
@@ -17,16 +38,16 @@ impl Controller {
         start: usize,
         count: usize,
         factor: i16,
-    ) -> Result<Vec<Vec<i32>>, TopicError> {
+    ) -> Result<Vec<Vec<i32>>, PlacementError> {
         let usable: Vec<&Arc<BrokerImage>> =
             self.image.brokers().filter(|broker| takes_replicas(broker)).collect();
         let active = usable.iter().filter(|broker| broker.is_active()).count();
         let replicas = usize::try_from(factor).unwrap_or(0);
         if active == 0 {
-            return Err(TopicError::NoUsableBroker { factor });
+            return Err(PlacementError::NoUsableBroker);
         }
         if replicas > usable.len() {
-            return Err(TopicError::TooFewBrokers { factor, brokers: usable.len() });
+            return Err(PlacementError::TooFewBrokers { factor, brokers: usable.len() });
         }
         let mut racks: BTreeMap<Option<&str>, Rack> = BTreeMap::new();
         for broker in usable {

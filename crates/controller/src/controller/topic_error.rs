@@ -3,6 +3,7 @@
 use naru_model::config::ConfigError;
 use naru_model::{ErrorCode, Uuid};
 
+use super::PlacementError;
 use crate::topic_name::InvalidTopicName;
 
 /// A topic, partition or assignment that a request asks for and does not get.
@@ -63,17 +64,10 @@ pub enum TopicError {
     ReplicationFactorNotPositive,
     #[error("Number of partitions was set to an invalid non-positive value.")]
     PartitionsNotPositive,
-    #[error(
-        "Unable to replicate the partition {factor} time(s): The target replication factor of \
-         {factor} cannot be reached because only {brokers} broker(s) are registered or some \
-         brokers have all their log directories cordoned."
-    )]
-    TooFewBrokers { factor: i16, brokers: usize },
-    #[error(
-        "Unable to replicate the partition {factor} time(s): All brokers are currently fenced, or \
-         have all their log directories cordoned."
-    )]
-    NoUsableBroker { factor: i16 },
+    #[error("Unable to replicate the partition {factor} time(s): {why}")]
+    Unplaced { factor: i16, why: PlacementError },
+    #[error(transparent)]
+    NotPlaced(#[from] PlacementError),
     #[error(
         "Unable to replicate the partition {factor} time(s): All brokers are currently fenced or \
          in controlled shutdown."
@@ -131,8 +125,8 @@ impl TopicError {
             | Self::PartitionsNotConsecutive
             | Self::AssignmentCount { .. } => ErrorCode::InvalidReplicaAssignment,
             Self::ReplicationFactorNotPositive
-            | Self::TooFewBrokers { .. }
-            | Self::NoUsableBroker { .. }
+            | Self::Unplaced { .. }
+            | Self::NotPlaced(_)
             | Self::AllReplicasFenced { .. } => ErrorCode::InvalidReplicationFactor,
             Self::PartitionsNotPositive
             | Self::SamePartitionCount(_)

@@ -9,6 +9,7 @@ use super::ConfigError;
 use super::check::split_host_port;
 use super::cluster_config::{ClusterConfig, ReplicationConfig, ReplicationThrottle};
 use super::consumer_groups::ConsumerGroupsConfig;
+use super::cordoning::Cordoning;
 use super::layers::{Layers, Props, Reader};
 use super::listener::{Listeners, Roles};
 use super::quorum_config::QuorumConfig;
@@ -410,6 +411,7 @@ impl LogManagerConfig {
             Some(dirs) => dirs,
             None => read.list("log.dir")?.unwrap_or_default(),
         };
+        Cordoning::read(read)?.check(&dirs)?;
         let move_threads = read.maybe_int("num.replica.alter.log.dirs.threads")?;
         Ok(Self {
             move_threads: move_threads

@@ -121,7 +121,6 @@ pub enum Status {
 }
 
 pub(super) const SERVED: Status = Status::Served;
-pub(super) const CORDONING: Status = Status::NotYet("cordoned data directories");
 pub(super) const SHARE_GROUPS: Status = Status::NotYet("share groups");
 pub(super) const TRANSACTIONS: Status = Status::NotYet("transactions");
 pub(super) const TIERED: Status = Status::NotYet("tiered storage");

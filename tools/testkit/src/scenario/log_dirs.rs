@@ -70,6 +70,10 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     );
     tour(stage, &ours, "last", outcome)?;
     outcome.add_result(
+        "a cordoned directory takes nothing new",
+        &cordoned(stage, &ours, (&first, &second)),
+    );
+    outcome.add_result(
         "compression.type of a topic is what is stored",
         &stored_codecs(stage, &mut ours),
     );
@@ -157,6 +161,38 @@ fn configure(stage: &Stage<'_>, broker: &Broker, words: &[&str]) -> Result<()> {
     let mut all = vec!["--entity-type", "brokers", "--entity-name", "1", "--alter"];
     all.extend(words);
     tool(stage, "kafka.admin.ConfigCommand", broker, &all).map(drop)
+}
+
+/// New partitions go elsewhere, moves into it are refused, and with every directory cordoned there
+/// is no place at all, until it is taken back (KIP-1066).
+fn cordoned(stage: &Stage<'_>, broker: &Broker, (first, second): (&Path, &Path)) -> Result<()> {
+    let cordon = |value: &str| {
+        let change = format!("cordoned.log.dirs={value}");
+        configure(stage, broker, &["--add-config", &change])
+    };
+    let create = |topic: &str| {
+        let words = ["--create", "--topic", topic, "--partitions", "6"];
+        tool(stage, "org.apache.kafka.tools.TopicCommand", broker, &words)
+    };
+    let created_in = |dir: &Path, topic: &str| {
+        let folders = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+        folders.filter(|one| one.file_name().to_string_lossy().starts_with(topic)).count()
+    };
+    let (cordoned, open) = if lies_in(first) { (second, first) } else { (first, second) };
+    cordon(&cordoned.display().to_string())?;
+    create("elsewhere")?;
+    ensure!(created_in(open, "elsewhere-") == 6, "not all are in the other directory");
+    let told = log_dirs(stage, broker)?;
+    ensure!(told.matches("\"isCordoned\":true").count() == 1, "{told}");
+    let refused = reassign(stage, broker, cordoned).err().context("moved into it")?;
+    ensure!(refused.to_string().contains("InvalidReplicaAssignment"), "{refused}");
+    cordon("*")?;
+    let refused = create("nowhere").err().context("created with every directory cordoned")?;
+    ensure!(refused.to_string().contains("all their log directories cordoned"), "{refused}");
+    configure(stage, broker, &["--delete-config", "cordoned.log.dirs"])?;
+    create("anywhere")?;
+    ensure!(created_in(cordoned, "anywhere-") > 0, "the directory still takes nothing");
+    Ok(())
 }
 
 /// The codecs that Kafka's dump tool finds in the topics of each `compression.type`.

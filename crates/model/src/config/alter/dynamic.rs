@@ -1,6 +1,7 @@
 //! What may be set on running brokers beyond a row's own check: rules that Apache Kafka applies
 //! to the whole configuration that would result, in its words.
 
+use super::super::cordoning::Cordoning;
 use super::super::layers::Props;
 use super::ConfigError;
 
@@ -41,6 +42,8 @@ pub(super) fn check(props: &Props) -> Result<(), ConfigError> {
             }
         }
     }
+    let cordoned = props.iter().find_map(|(key, value)| Cordoning::of_change(key, Some(value)));
+    cordoned.map_or(Ok(()), |cordoned| cordoned.check_all_alone())?;
     if let Some(texts) = props.get("listeners") {
         let broken = texts.split(',').map(str::trim).find(|text| !text.contains("://"));
         if let Some(broken) = broken {

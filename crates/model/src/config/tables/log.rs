@@ -14,7 +14,7 @@ config_rows! {
     /// Data directory when log.dirs is not set.
     "log.dir": List = "/tmp/kafka-logs", SOME_ENTRIES, ReadOnly, SERVED;
     /// Data directories that take no new partitions.
-    "cordoned.log.dirs": List = "", ENTRIES, PerBroker, CORDONING;
+    "cordoned.log.dirs": List = "", ENTRIES, PerBroker, SERVED;
     /// How long a broker may fail to report a lost data directory before it stops.
     "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), ReadOnly, SERVED;
     /// Size at which a segment is closed.
