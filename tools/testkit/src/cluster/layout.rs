@@ -46,6 +46,11 @@ pub struct NodePlan {
 pub struct Layout {
     pub nodes: Vec<NodePlan>,
     pub voters: Voters,
+    /// The security protocol of controllers, and of a listener `SECURE` for brokers and clients.
+    /// Then PLAINTEXT is only for those who look at the cluster.
+    pub secured: Option<&'static str>,
+    /// Words that `kafka-storage format` gets beside the usual ones.
+    pub format_more: Vec<String>,
     /// Lines for every node's file.
     pub properties: Vec<(String, String)>,
 }
@@ -54,6 +59,7 @@ pub struct Layout {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub client: u16,
+    pub secure: u16,
     pub controller: u16,
 }
 
@@ -71,7 +77,13 @@ impl Layout {
             properties: Vec::new(),
         };
         let nodes = systems.iter().map(node).collect();
-        Self { nodes, voters: Voters::Static, properties: Vec::new() }
+        Self::of(nodes)
+    }
+
+    /// These nodes, with static voters.
+    pub fn of(nodes: Vec<NodePlan>) -> Self {
+        let (voters, secured) = (Voters::Static, None);
+        Self { nodes, voters, secured, format_more: Vec::new(), properties: Vec::new() }
     }
 
     /// Adds a line to every node's file.
@@ -87,13 +99,26 @@ impl Layout {
         self
     }
 
+    #[must_use]
+    pub fn secured_by(mut self, protocol: &'static str) -> Self {
+        self.secured = Some(protocol);
+        self
+    }
+
     /// The properties file of node `index + 1`.
     pub(super) fn properties(&self, index: usize, ports: &[Ports], data: &Path) -> String {
         let (plan, own, id) = (&self.nodes[index], ports[index], index + 1);
         let brokers = self.nodes.iter().filter(|node| node.roles.has_broker()).count();
         let copies = brokers.min(3);
         let in_sync = copies.saturating_sub(1).max(1);
-        let client = format!("PLAINTEXT://127.0.0.1:{}", own.client);
+        let mut client = format!("PLAINTEXT://127.0.0.1:{}", own.client);
+        let (mut protocols, mut between) =
+            ("CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT".to_owned(), "PLAINTEXT");
+        if let Some(protocol) = self.secured {
+            let _ = write!(client, ",SECURE://127.0.0.1:{}", own.secure);
+            protocols = format!("CONTROLLER:{protocol},SECURE:{protocol},PLAINTEXT:PLAINTEXT");
+            between = "SECURE";
+        }
         let controller = format!("CONTROLLER://127.0.0.1:{}", own.controller);
         let (roles, listeners, advertised) = match plan.roles {
             Roles::Combined => (
@@ -107,8 +132,8 @@ impl Layout {
         let mut text = format!(
             "process.roles={roles}\nnode.id={id}\nlisteners={listeners}\n\
              advertised.listeners={advertised}\n\
-             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
-             controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
+             listener.security.protocol.map={protocols}\n\
+             controller.listener.names=CONTROLLER\ninter.broker.listener.name={between}\n\
              log.dirs={}\n\
              default.replication.factor={copies}\nmin.insync.replicas={in_sync}\n\
              offsets.topic.replication.factor={copies}\noffsets.topic.num.partitions=6\n\
@@ -157,16 +182,17 @@ impl Layout {
     }
 
     /// The words that `kafka-storage format` needs beyond cluster id and file.
-    pub(super) fn format_words(&self, index: usize) -> &'static [&'static str] {
+    pub(super) fn format_words(&self, index: usize) -> Vec<&str> {
         let first = self.nodes.iter().position(|node| node.roles.has_controller());
-        match self.voters {
-            Voters::Static => &[],
-            Voters::Growing if first == Some(index) => &["--standalone"],
+        let voters = match self.voters {
+            Voters::Static => None,
+            Voters::Growing if first == Some(index) => Some("--standalone"),
             Voters::Growing if self.nodes[index].roles.has_controller() => {
-                &["--no-initial-controllers"]
+                Some("--no-initial-controllers")
             }
-            Voters::Growing => &[],
-        }
+            Voters::Growing => None,
+        };
+        voters.into_iter().chain(self.format_more.iter().map(String::as_str)).collect()
     }
 }
 
@@ -175,9 +201,12 @@ mod tests {
     use super::*;
 
     fn properties(layout: &Layout, index: usize) -> String {
-        let ports: Vec<Ports> =
-            (1..=3).map(|n| Ports { client: 1000 + n, controller: 2000 + n }).collect();
+        let ports: Vec<Ports> = (1..=3).map(ports).collect();
         layout.properties(index, &ports, Path::new("/data"))
+    }
+
+    fn ports(n: u16) -> Ports {
+        Ports { client: 1000 + n, secure: 3000 + n, controller: 2000 + n }
     }
 
     fn three() -> Layout {
@@ -202,6 +231,14 @@ mod tests {
         let text = properties(&layout, 2);
         assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:1003\n"), "{text}");
         assert!(text.contains("voters=1@127.0.0.1:2001,2@127.0.0.1:2002\n"), "{text}");
+    }
+
+    #[test]
+    fn a_secured_cluster_speaks_to_itself_over_a_listener_of_its_own() {
+        let text = properties(&three().secured_by("SASL_SSL"), 0);
+        assert!(text.contains("inter.broker.listener.name=SECURE\n"), "{text}");
+        assert!(text.contains("map=CONTROLLER:SASL_SSL,SECURE:SASL_SSL,PLAINTEXT:"), "{text}");
+        assert!(text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:1001,SECURE://"));
     }
 
     #[test]

@@ -68,7 +68,10 @@ impl Cluster {
         let ports = layout
             .nodes
             .iter()
-            .map(|_| Ok(Ports { client: probe::free_port()?, controller: probe::free_port()? }))
+            .map(|_| {
+                let (client, secure) = (probe::free_port()?, probe::free_port()?);
+                Ok(Ports { client, secure, controller: probe::free_port()? })
+            })
             .collect::<Result<Vec<_>>>()?;
         let processes = layout.nodes.iter().map(|_| None).collect();
         let cluster = Self { layout, processes, ports, folder };
@@ -301,15 +304,29 @@ impl Cluster {
         self.ports[Self::index(id)].client
     }
 
+    /// Where a secured cluster's brokers and clients speak to this node.
+    pub fn secure_port(&self, id: i32) -> u16 {
+        self.ports[Self::index(id)].secure
+    }
+
     pub fn controller_port(&self, id: i32) -> u16 {
         self.ports[Self::index(id)].controller
     }
 
     /// All brokers, running or not.
     pub fn bootstrap(&self) -> String {
+        self.addresses(Self::port)
+    }
+
+    /// The secured listeners of all brokers, running or not.
+    pub fn secure_bootstrap(&self) -> String {
+        self.addresses(Self::secure_port)
+    }
+
+    fn addresses(&self, port: fn(&Self, i32) -> u16) -> String {
         let brokers = self.ids().into_iter().filter(|id| self.roles(*id).has_broker());
         let addresses: Vec<String> =
-            brokers.map(|id| format!("127.0.0.1:{}", self.port(id))).collect();
+            brokers.map(|id| format!("127.0.0.1:{}", port(self, id))).collect();
         addresses.join(",")
     }
 

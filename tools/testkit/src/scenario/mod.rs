@@ -2,12 +2,14 @@
 //! read by Kafka's own tools; a cluster whose nodes die and come back.
 
 mod bad_input;
+mod certificates;
 mod cluster;
 mod compaction;
 mod connect;
 mod damage;
 mod faults;
 mod files;
+mod how_to;
 mod kill;
 mod log_dirs;
 mod mirror;
@@ -72,6 +74,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "SCRAM, PLAIN, TLS, client certificates and ACLs, by Java's tools and librdkafka",
         alone: false,
         run: security::run,
+    },
+    Scenario {
+        name: "how-to",
+        about: "docs/how-to/secure-a-cluster.md, from its first command to its last",
+        alone: false,
+        run: how_to::run,
     },
     Scenario {
         name: "quotas",
@@ -156,6 +164,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "librdkafka consumes, transforms and produces while each of three nodes is killed",
         alone: false,
         run: cluster::run_transactions,
+    },
+    Scenario {
+        name: "secure-cluster",
+        about: "every link by SASL_SSL, or by certificates; Java and librdkafka through failovers",
+        alone: false,
+        run: cluster::run_secure,
     },
     Scenario {
         name: "cluster-compaction",

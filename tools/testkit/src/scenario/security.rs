@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::Stage;
+use super::certificates::{authority, issue, serial};
 use crate::broker::{Broker, System, java};
 use crate::install::program;
 use crate::outcome::Outcome;
@@ -278,10 +279,7 @@ fn client_files(folder: &Path) -> Result<()> {
 
 /// An authority, and a server and a client that it vouches for.
 fn certificates(folder: &Path) -> Result<()> {
-    let mut command = Command::new("openssl");
-    command.current_dir(folder).args(["req", "-x509", "-newkey", "rsa:2048", "-nodes"]);
-    command.args(["-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=authority"]);
-    run_to_end(&mut command)?;
+    authority(folder)?;
     issue(folder, "server", 2)?;
     issue(folder, "client", 3)?;
     // The server's key in a store of openssl, and the authority in one of Java's.
@@ -292,28 +290,4 @@ fn certificates(folder: &Path) -> Result<()> {
     command.current_dir(folder).args(["-importcert", "-noprompt", "-alias", "authority"]);
     command.args(["-file", "ca.crt", "-keystore", "trust.jks", "-storetype", "JKS"]);
     run_to_end(command.args(["-storepass", "store-secret"])).map(drop)
-}
-
-fn issue(folder: &Path, name: &str, serial: u32) -> Result<()> {
-    let subject = format!("/O=tests/OU=naru/CN={name}");
-    let (key, request, certificate) =
-        (format!("{name}.key"), format!("{name}.csr"), format!("{name}.crt"));
-    let mut command = Command::new("openssl");
-    command.current_dir(folder).args(["req", "-newkey", "rsa:2048", "-nodes", "-keyout", &key]);
-    run_to_end(command.args(["-out", &request, "-subj", &subject]))?;
-    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")?;
-    let mut command = Command::new("openssl");
-    command.current_dir(folder).args(["x509", "-req", "-in", &request, "-CA", "ca.crt"]);
-    command.args(["-CAkey", "ca.key", "-set_serial", &serial.to_string(), "-days", "2"]);
-    run_to_end(command.args(["-extfile", "names", "-out", &certificate]))?;
-    let both = [fs::read(folder.join(&key))?, fs::read(folder.join(&certificate))?].concat();
-    Ok(fs::write(folder.join(format!("{name}.pem")), both)?)
-}
-
-/// The serial number of the certificate that a server shows.
-fn serial(address: &str) -> Result<String> {
-    let mut command = Command::new("bash");
-    let script =
-        "openssl s_client -connect \"$0\" </dev/null 2>/dev/null | openssl x509 -noout -serial";
-    run_to_end(command.args(["-c", script, address]))
 }

@@ -35,8 +35,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * The Java client while brokers die: an idempotent producer, two groups of two, one
  * of each protocol, a share group of two, and an admin client.
  *
- * <p>Arguments: BOOTSTRAP STOP. All three go on until the file STOP is there; then what was
- * acknowledged is compared with what the topic holds.
+ * <p>Arguments: BOOTSTRAP STOP [SETTINGS], the last a properties file for all clients. All three go
+ * on until the file STOP is there; then what was acknowledged is compared with what the topic holds.
  */
 public class FailoverTour {
   record Place(int partition, long offset) {}
@@ -47,6 +47,7 @@ public class FailoverTour {
 
   static String bootstrap;
   static Path stop;
+  static final Properties settings = new Properties();
   static final Map<Integer, Place> acknowledged = new ConcurrentHashMap<>();
   static final Set<Integer> got = ConcurrentHashMap.newKeySet();
   static final Set<Integer> gotByConsumerProtocol = ConcurrentHashMap.newKeySet();
@@ -68,6 +69,7 @@ public class FailoverTour {
   public static void main(String[] args) throws Exception {
     bootstrap = args[0];
     stop = Path.of(args[1]);
+    if (args.length > 2) settings.load(Files.newBufferedReader(Path.of(args[2])));
     Report report = new Report();
     try (Admin admin = Admin.create(properties())) {
       admin.createTopics(List.of(new NewTopic(TOPIC, PARTITIONS, (short) 3))).all().get();
@@ -153,6 +155,7 @@ public class FailoverTour {
 
   static Properties properties(String... more) {
     Properties properties = new Properties();
+    properties.putAll(settings);
     properties.put("bootstrap.servers", bootstrap);
     for (int i = 0; i < more.length; i += 2) properties.put(more[i], more[i + 1]);
     return properties;

@@ -1,10 +1,11 @@
 """Consume, transform, produce in transactions while brokers die: everything arrives once.
 
-Arguments: BOOTSTRAP STOP. Feeds a topic until the file STOP is there; two workers of one group
+Arguments: BOOTSTRAP STOP [SETTINGS], the last a file with JSON for librdkafka. Feeds a topic until the file STOP is there; two workers of one group
 carry its records over in transactions and give some of them up on purpose. In the end readers of
 committed records must see each record once and in order, and the group must stand at the end.
 """
 
+import json
 import os
 import random
 import sys
@@ -18,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import report
 from report import eq, feature, ok, until
 
-BOOTSTRAP, STOP = sys.argv[1:]
+BOOTSTRAP, STOP = sys.argv[1:3]
 SOURCE, TARGET, GROUP = "transactions-in", "transactions-out", "transactions"
 PARTITIONS, WORKERS = 3, 2
 PER_SECOND = 150
@@ -27,6 +28,9 @@ CALL_S = 40
 DRAINED_S = 120
 
 base = {"bootstrap.servers": BOOTSTRAP, "socket.timeout.ms": 10000}
+for name in sys.argv[3:]:
+    with open(name) as settings:
+        base.update(json.load(settings))
 sent = [0] * PARTITIONS
 done = threading.Event()
 told = {"committed": 0, "given up": 0, "failed": 0}

@@ -76,7 +76,7 @@ fn back(cluster: &mut Cluster, id: i32) -> Result<()> {
     Ok(())
 }
 
-fn start(
+pub(super) fn start(
     stage: &Stage<'_>,
     name: &'static str,
     command: &mut Command,
@@ -89,7 +89,12 @@ fn files(folder: &Path, name: &str) -> (std::path::PathBuf, std::path::PathBuf) 
     (folder.join(format!("{name}.log")), folder.join(format!("{name}.cases")))
 }
 
-fn finish(folder: &Path, name: &str, mut process: Process, outcome: &mut Outcome) -> Result<()> {
+pub(super) fn finish(
+    folder: &Path,
+    name: &str,
+    mut process: Process,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let ended = match process.wait(PATIENCE) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{name} ended with {status}: {}", process.last_words())),

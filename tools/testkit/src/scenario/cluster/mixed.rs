@@ -11,7 +11,7 @@ use super::load::{Load, TOPIC, now};
 use super::transactions::{Carriers, SOURCE};
 use super::{PATIENCE, create, finish};
 use crate::broker::System;
-use crate::cluster::{Cluster, Layout, NodePlan, Roles, Voters};
+use crate::cluster::{Cluster, Layout, NodePlan, Roles};
 use crate::outcome::{Outcome, Verdict};
 
 /// Three nodes of Apache Kafka become ours one by one, and then Apache Kafka's again.
@@ -63,8 +63,7 @@ fn roles(
         node(broker, Roles::Broker),
         node(broker, Roles::Broker),
     ];
-    let layout = Layout { nodes, voters: Voters::Static, properties: Vec::new() };
-    let mut cluster = Cluster::start(layout)?;
+    let mut cluster = Cluster::start(Layout::of(nodes))?;
     let load = begin(stage, &mut cluster, &["classic", "consumer"])?;
     let carriers = Carriers::start(stage, &cluster.bootstrap())?;
     cluster.wait("what is carried over is there", PATIENCE, |cluster| {

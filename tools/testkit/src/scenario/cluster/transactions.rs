@@ -2,7 +2,7 @@
 //! and with it the coordinators of the group and of the transactions, is killed in turn.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -30,11 +30,20 @@ pub(super) struct Carriers {
 
 impl Carriers {
     pub(super) fn start(stage: &Stage<'_>, bootstrap: &str) -> Result<Self> {
+        Self::start_with(stage, bootstrap, None)
+    }
+
+    /// With these settings for librdkafka.
+    pub(super) fn start_with(
+        stage: &Stage<'_>,
+        bootstrap: &str,
+        settings: Option<&Path>,
+    ) -> Result<Self> {
         // A story may have them several times, one after the other.
         let folder = tempfile::Builder::new().prefix("carriers-").tempdir_in(stage.folder)?.keep();
         let (stop, output) = (folder.join("stop"), folder.join("cases"));
         let mut command = stage.python("scenarios/transactions.py")?;
-        command.arg(bootstrap).arg(&stop);
+        command.arg(bootstrap).arg(&stop).args(settings);
         let process = Process::start_with_output(&mut command, &folder.join("log"), &output)?;
         Ok(Self { process, stop, output })
     }
