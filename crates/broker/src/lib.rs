@@ -3,7 +3,8 @@
 //! The folders are a request's journey: `listener` (accept, frames) -> `dispatch` (API table,
 //! versions, ordered responses) -> `api` (one file per API family) -> `partition` (log, waiters),
 //! `coordination` (group shards), `metadata` (the controller and its image). `node` puts them
-//! together; `storage` knows the directories; `http` shows the node to people and Prometheus.
+//! together; `storage` knows the directories; `http` shows the node to people and Prometheus; `logging` has
+//! the levels of its log.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod dispatch;
 mod fetch_session;
 mod http;
 mod listener;
+mod logging;
 mod metadata;
 mod metrics;
 mod node;
@@ -24,4 +26,5 @@ mod share;
 mod storage;
 mod telemetry;
 
+pub use logging::{Levels, LogLevel, Loggers};
 pub use node::{ExitCode, GivenUp, Progress, RunningNode, StartError, Summary, start};

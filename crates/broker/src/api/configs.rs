@@ -25,7 +25,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
     self, IncrementalAlterConfigsResponse,
 };
 
-use super::INVALID_REQUEST;
+use super::{INVALID_REQUEST, loggers};
 use crate::dispatch::{RequestContext, ask};
 use crate::security::{Operation, Resource};
 
@@ -111,7 +111,7 @@ fn entries(
             refuse(ErrorCode::InvalidRequest, "Group name must not be empty".to_owned())
         }
         Some(ResourceType::BrokerLogger) => {
-            refuse(ErrorCode::InvalidRequest, "broker loggers are not served yet".to_owned())
+            loggers::described(node, name).map_err(|text| (ErrorCode::InvalidRequest, Some(text)))
         }
         Some(ResourceType::ClientMetrics) if name.is_empty() => refuse(
             ErrorCode::InvalidRequest,
@@ -287,7 +287,14 @@ pub(crate) async fn alter_incrementally(
         },
     );
     request.resources = left;
-    let mut response = ask(&node, &context, request).await;
+    let changed = loggers::change_in(&context, &mut request.resources, request.validate_only);
+    // What is about loggers alone is nothing for the controller.
+    let mut response = if request.resources.is_empty() && !changed.is_empty() {
+        IncrementalAlterConfigsResponse::default()
+    } else {
+        ask(&node, &context, request).await
+    };
+    response.responses.extend(changed);
     response.responses.extend(refused.into_iter().map(|refused| {
         incremental_alter_configs_response::AlterConfigsResourceResponse {
             error_code: ErrorCode::InvalidRequest.code(),

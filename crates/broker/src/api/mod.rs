@@ -19,6 +19,7 @@ pub(crate) mod init_producer_id;
 pub(crate) mod leader_epoch;
 pub(crate) mod list_offsets;
 pub(crate) mod log_dirs;
+pub(crate) mod loggers;
 mod lookup;
 pub(crate) mod metadata;
 pub(crate) mod offsets;

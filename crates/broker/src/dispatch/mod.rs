@@ -48,6 +48,14 @@ pub(crate) fn handle(node: &Arc<Node>, connection: &Arc<ConnectionInfo>, frame: 
         client_id: header.client_id,
         metered: None,
     };
+    tracing::debug!(target: "request",
+        api = context.api.name(),
+        version = context.version,
+        correlation_id = context.correlation_id,
+        client_id = context.client_id,
+        host = &*connection.host,
+        who = %connection.principal,
+    );
     match connection.door {
         Door::Broker
             if node.quotas().has(Kind::Request) && !is_between_brokers(api, context.version) =>

@@ -44,6 +44,7 @@ pub use summary::Summary;
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::listener::ConnectionRegistry;
+use crate::logging::Loggers;
 use crate::metadata::MetadataHost;
 use crate::metrics::{NodeMetrics, TopicMetrics};
 use crate::partition::{
@@ -63,6 +64,7 @@ const TRANSACTION_VERSION: &str = "transaction.version";
 #[derive(Debug)]
 pub(crate) struct Node {
     config: BrokerConfig,
+    loggers: Arc<Loggers>,
     identity: Identity,
     security: Security,
     storage: Storage,
@@ -98,6 +100,11 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// The levels of this process's log.
+    pub(crate) fn loggers(&self) -> &Loggers {
+        &self.loggers
     }
 
     pub(crate) fn id(&self) -> i32 {

@@ -21,6 +21,7 @@ use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
 use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThreads, bind};
+use crate::logging::Loggers;
 use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
 use crate::partition::{Flusher, FlusherThreads, PartitionTable, Replication};
@@ -66,10 +67,11 @@ fn directories(config: &BrokerConfig) -> Vec<String> {
 }
 
 /// Starts a node. In a cluster that may take until others are there: [`StartError::GivenUp`] if
-/// `given_up` turns true before the node is let in.
+/// `given_up` turns true before the node is let in. `loggers` are those of the whole process.
 #[expect(clippy::too_many_lines, reason = "one step after the other, each with its name")]
 pub fn start(
     loaded: Loaded,
+    loggers: Arc<Loggers>,
     progress: Progress<'_>,
     given_up: GivenUp,
 ) -> Result<RunningNode, StartError> {
@@ -137,6 +139,7 @@ pub fn start(
         security,
         storage,
         metadata,
+        loggers,
         config,
     });
 

@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use naru_broker::RunningNode;
+use naru_broker::{Loggers, RunningNode};
 use naru_client::admin::NewTopic;
 use naru_client::{
     Admin, ClientConfig, Consumer, ConsumerConfig, OffsetReset, Producer, ProducerConfig,
@@ -110,7 +110,7 @@ fn start_node(folder: &Path, port: u16, controller_port: u16) -> anyhow::Result<
     let loaded = load(Some(&properties), [], "")?;
     // Nothing that a single node waits for can be missing.
     let (_, never) = watch::channel(false);
-    Ok(naru_broker::start(loaded, &|_, _, _| {}, never)?)
+    Ok(naru_broker::start(loaded, Loggers::silent(), &|_, _, _| {}, never)?)
 }
 
 /// Produces and consumes until the time is over or Ctrl-C; how many records went in and out.

@@ -6,14 +6,15 @@
 mod arguments;
 mod cluster;
 mod join;
+mod log;
 mod message;
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use naru_broker::{ExitCode, GivenUp, RunningNode, StartError};
+use naru_broker::{ExitCode, GivenUp, Loggers, RunningNode, StartError};
 use naru_model::config::{LoadReport, Loaded, load};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,7 +60,7 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
         }
     };
     let began = Instant::now();
-    start_log(arguments.log_level);
+    let loggers = log::start(arguments.log_level);
     let loaded = match load_config(&arguments) {
         Ok(loaded) => loaded,
         Err(message) => {
@@ -78,7 +79,7 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
             return ExitCode::Io as i32;
         }
     };
-    match start(loaded, stop.receiver.clone()) {
+    match start(loaded, loggers, stop.receiver.clone()) {
         Ok(node) => {
             print(&message::started(node.summary(), began.elapsed()));
             let failure = stop.wait(&node);
@@ -95,7 +96,11 @@ fn run_parsed(parsed: Result<Wanted, String>) -> i32 {
     }
 }
 
-fn start(loaded: Loaded, given_up: GivenUp) -> Result<RunningNode, StartError> {
+fn start(
+    loaded: Loaded,
+    loggers: Arc<Loggers>,
+    given_up: GivenUp,
+) -> Result<RunningNode, StartError> {
     let last = Mutex::new(Instant::now());
     let progress = |open: usize, all: usize, bytes: u64| {
         // Whoever cannot have the lock at once is not the one to tell.
@@ -105,7 +110,7 @@ fn start(loaded: Loaded, given_up: GivenUp) -> Result<RunningNode, StartError> {
             note(&format!("recovering: {open} of {all} logs, {} MiB verified", bytes >> 20));
         }
     };
-    naru_broker::start(loaded, &progress, given_up)
+    naru_broker::start(loaded, loggers, &progress, given_up)
 }
 
 /// SIGTERM or SIGINT, heard from the moment this is made.
@@ -201,15 +206,6 @@ fn default_data_dir() -> PathBuf {
     from("XDG_DATA_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))
         .map_or_else(|| PathBuf::from("/var/lib/naru"), |base| base.join("naru"))
-}
-
-fn start_log(level: tracing::Level) {
-    use std::io::IsTerminal as _;
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
 }
 
 fn print(text: &str) {

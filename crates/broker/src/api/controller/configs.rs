@@ -12,6 +12,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
 };
 
 use crate::api::configs::may_not;
+use crate::api::loggers;
 use crate::dispatch::RequestContext;
 use crate::security::Operation;
 
@@ -53,7 +54,12 @@ pub(crate) async fn alter_incrementally(
     context: RequestContext,
     mut request: IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, ErrorCode> {
-    let mut refused = Vec::new();
+    let mut refused = loggers::change_in(&context, &mut request.resources, request.validate_only);
+    if request.resources.is_empty() && !refused.is_empty() {
+        // Every controller answers for itself, also one that decides nothing.
+        let responses = refused;
+        return Ok(IncrementalAlterConfigsResponse { responses, ..Default::default() });
+    }
     request.resources.retain(|one| {
         let refusal =
             may_not(&context, Operation::AlterConfigs, one.resource_type, &one.resource_name);

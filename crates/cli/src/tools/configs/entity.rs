@@ -68,17 +68,28 @@ pub(super) fn read(p: &Parsed, args: &[String]) -> Result<Vec<Entity>, String> {
     {
         return Err("An entity name must be specified with --alter of ".to_owned() + entity.plural);
     }
-    if let (Some(ResourceKind::Broker | ResourceKind::BrokerLogger), Some(name)) =
-        (entity.kind, &entity.name)
-        && !name.is_empty()
-        && name.parse::<i32>().is_err()
-    {
-        let plural = entity.plural;
-        return Err(format!(
-            "The entity name for {plural} must be a valid integer broker id, found: {name}"
-        ));
-    }
+    check_broker_id(p, entity)?;
     Ok(found)
+}
+
+/// A broker is named by its id, and loggers are those of one broker.
+fn check_broker_id(p: &Parsed, entity: &Entity) -> Result<(), String> {
+    let (plural, name) = (entity.plural, entity.name.as_deref());
+    let loggers = match entity.kind {
+        Some(ResourceKind::Broker) => false,
+        Some(ResourceKind::BrokerLogger) => true,
+        _ => return Ok(()),
+    };
+    match name {
+        None | Some("") if loggers => {
+            let action = if p.has("alter") { "alter" } else { "describe" };
+            Err(format!("An entity name must be specified with --{action} of {plural}"))
+        }
+        Some(name) if !name.is_empty() && name.parse::<i32>().is_err() => Err(format!(
+            "The entity name for {plural} must be a valid integer broker id, but it is: {name}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What `--entity-name` and `--entity-default` say, in their order; the default is empty.
@@ -179,6 +190,11 @@ mod tests {
             assert_eq!(entity(short), entity(long));
         }
         assert!(entity("--broker x").is_err());
+        let expect = "The entity name for broker-loggers must be a valid integer broker id, but \
+                      it is: x";
+        assert_eq!(entity("--broker-logger x").unwrap_err(), expect);
+        let expect = "An entity name must be specified with --describe of broker-loggers";
+        assert_eq!(entity("--entity-type broker-loggers").unwrap_err(), expect);
         assert!(entity("--entity-type nothings").is_err());
     }
 

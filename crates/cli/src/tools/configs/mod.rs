@@ -171,9 +171,35 @@ async fn alter(
         }
         return quotas::alter(admin, entities, &set, &removed, streams).await;
     };
+    if resource.kind == ResourceKind::BrokerLogger {
+        check_loggers(admin, &resource, &changes).await?;
+    }
     admin.alter_configs(&resource, &changes, false).await?;
     streams.line(entity.updated());
     Ok(())
+}
+
+/// Names that are no loggers of the broker are refused here, as by Kafka's tool.
+async fn check_loggers(
+    admin: &Admin,
+    resource: &ConfigResource,
+    changes: &[(String, AlterOp)],
+) -> Result<(), Failure> {
+    let mut known = Vec::new();
+    for (_, entries) in admin.describe_configs(std::slice::from_ref(resource), false).await? {
+        known.extend(entries?.into_iter().map(|entry| entry.name));
+    }
+    // Those to be deleted are named first.
+    let deleted = |change: &&(String, AlterOp)| change.1 == AlterOp::Delete;
+    let removed = changes.iter().filter(deleted);
+    let set = changes.iter().filter(|change| !deleted(change));
+    let names = removed.chain(set).map(|(name, _)| name.as_str());
+    let unknown: Vec<&str> =
+        names.filter(|name| !known.iter().any(|logger| logger == name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Words(format!("Invalid broker logger(s): {}", unknown.join(","))))
 }
 
 async fn describe(
@@ -192,13 +218,11 @@ async fn describe(
             java_grown_order(&mut topics, |topic| &topic.name);
             topics.into_iter().map(|topic| entity.named(&topic.name)).collect()
         }
-        (None, Some(ResourceKind::Broker | ResourceKind::BrokerLogger)) => {
+        (None, Some(ResourceKind::Broker)) => {
             let brokers = admin.describe_cluster().await?.brokers;
             let mut all: Vec<Entity> =
                 brokers.iter().map(|broker| entity.named(&broker.id.to_string())).collect();
-            if entity.kind == Some(ResourceKind::Broker) {
-                all.push(entity.named(""));
-            }
+            all.push(entity.named(""));
             all
         }
         (None, Some(kind)) => {
@@ -233,6 +257,12 @@ async fn describe_one(
         streams.line(format!("The topic '{name}' doesn't exist and doesn't have dynamic config."));
         return Ok(());
     }
+    if resource.kind == ResourceKind::BrokerLogger && !is_broker(admin, name).await? {
+        streams.line(format!(
+            "The broker-logger '{name}' doesn't exist and doesn't have dynamic config."
+        ));
+        return Ok(());
+    }
     let described = admin.describe_configs(std::slice::from_ref(resource), false).await?;
     streams.line(entity.header(p.has("all")));
     for (_, entries) in described {
@@ -244,6 +274,15 @@ async fn describe_one(
         }
     }
     Ok(())
+}
+
+async fn is_broker(admin: &Admin, id: &str) -> Result<bool, Failure> {
+    if admin.cluster().config().to_controllers {
+        // A controller answers for itself.
+        return Ok(true);
+    }
+    let brokers = admin.describe_cluster().await?.brokers;
+    Ok(brokers.iter().any(|broker| broker.id.to_string() == id))
 }
 
 async fn exists(admin: &Admin, topic: &str) -> Result<bool, Failure> {

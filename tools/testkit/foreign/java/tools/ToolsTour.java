@@ -1,6 +1,7 @@
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
@@ -36,6 +37,8 @@ public class ToolsTour {
     String name;
     String tool;
     boolean ownJvm;
+    boolean narus;
+    String sameAs;
     List<String> arguments = new ArrayList<>();
     String input = "";
     int exitCode;
@@ -54,10 +57,15 @@ public class ToolsTour {
           "org.apache.kafka.tools.consumer.group.",
           "org.apache.kafka.tools.reassign.",
           "org.apache.kafka.tools.streams.",
-          "kafka.admin.");
+          "kafka.admin.",
+          "");
   static final List<Runnable> hooks = Collections.synchronizedList(new ArrayList<>());
   static volatile Integer firstExit;
   static String bootstrap;
+
+  /** Naru's program, where its own tools are run. */
+  static final String NARU = System.getenv("NARU_BINARY");
+
   static Path data;
 
   public static void main(String[] args) throws Exception {
@@ -91,7 +99,7 @@ public class ToolsTour {
   static void runQuietly(String block) {
     try {
       Case housekeeping = parse(block);
-      runTool(housekeeping, new int[1]);
+      runTool(housekeeping, new int[1], new StringBuilder());
     } catch (Exception ignored) {
       // The next case shows it if it mattered.
     }
@@ -113,15 +121,50 @@ public class ToolsTour {
 
   static void judgeOnce(Case c) throws Exception {
     int[] code = new int[1];
-    String printed = runTool(c, code);
+    StringBuilder output = new StringBuilder();
+    String printed = runTool(c, code, output);
     List<String> wrong = new ArrayList<>();
     if (code[0] != c.exitCode) wrong.add("exit code " + code[0] + ", wanted " + c.exitCode);
     for (Pattern p : c.wanted) if (!p.matcher(printed).find()) wrong.add("output lacks " + p);
     for (Pattern p : c.unwanted) if (p.matcher(printed).find()) wrong.add("output has " + p);
+    if (wrong.isEmpty() && c.sameAs != null) compare(c, code[0], output.toString());
     if (wrong.isEmpty()) return;
     String words = printed.replaceAll("\\s+", " ").trim();
     throw new AssertionError(
         String.join("; ", wrong) + " | " + words.substring(0, Math.min(500, words.length())));
+  }
+
+  /** Naru's own tool does and prints the same; what goes to standard error may have stacks. */
+  static void compare(Case c, int wantedCode, String wanted) throws Exception {
+    int[] code = new int[1];
+    StringBuilder output = new StringBuilder();
+    String printed = runNaru(c.sameAs, c, code, output);
+    if (code[0] != wantedCode)
+      throw new AssertionError(
+          c.sameAs + ": exit code " + code[0] + ", wanted " + wantedCode + " | " + printed);
+    if (!output.toString().equals(wanted))
+      throw new AssertionError(
+          c.sameAs + " prints <" + output + "> where Apache's prints <" + wanted + ">");
+  }
+
+  static String runNaru(String tool, Case c, int[] code, StringBuilder output) throws Exception {
+    List<String> command = new ArrayList<>(List.of(NARU, tool));
+    command.addAll(c.arguments);
+    Path out = Files.createTempFile("tour", ".out");
+    Path err = Files.createTempFile("tour", ".err");
+    Path in = Files.createTempFile("tour", ".in");
+    Files.writeString(in, c.input);
+    Process process =
+        new ProcessBuilder(command)
+            .redirectInput(in.toFile())
+            .redirectOutput(out.toFile())
+            .redirectError(err.toFile())
+            .start();
+    boolean ended = process.waitFor(PATIENCE_MS, TimeUnit.MILLISECONDS);
+    if (!ended) process.destroyForcibly().waitFor();
+    code[0] = ended ? process.exitValue() : 124;
+    output.append(Files.readString(out));
+    return output + Files.readString(err);
   }
 
   static Case parse(String block) throws Exception {
@@ -130,8 +173,10 @@ public class ToolsTour {
       String rest = line.length() > 2 ? fill(line.substring(2)) : "";
       switch (line.charAt(0)) {
         case '[' -> c.name = line.substring(1, line.length() - 1);
-        case '$', '%' -> {
+        case '&' -> c.sameAs = rest;
+        case '$', '%', '@' -> {
           c.ownJvm = line.charAt(0) == '%';
+          c.narus = line.charAt(0) == '@';
           String[] words = rest.split(" ");
           c.tool = words[0];
           for (int i = 1; i < words.length; i++) c.arguments.add(argument(words[i]));
@@ -204,14 +249,38 @@ public class ToolsTour {
     return Files.readString(output);
   }
 
-  /** Runs the tool's main with its own standard streams; returns all that it printed. */
-  static String runTool(Case c, int[] code) throws Exception {
+  /** Writes to both. */
+  static class Tee extends OutputStream {
+    final OutputStream one;
+    final OutputStream other;
+
+    Tee(OutputStream one, OutputStream other) {
+      this.one = one;
+      this.other = other;
+    }
+
+    @Override
+    public void write(int b) throws java.io.IOException {
+      one.write(b);
+      other.write(b);
+    }
+  }
+
+  /**
+   * Runs the tool's main with its own standard streams; returns all that it printed, and what of it
+   * went to standard output in the builder.
+   */
+  static String runTool(Case c, int[] code, StringBuilder output) throws Exception {
+    if (c.narus) return runNaru(c.tool, c, code, output);
     if (c.ownJvm) return runProcess(c, code);
     ByteArrayOutputStream printed = new ByteArrayOutputStream();
+    ByteArrayOutputStream standard = new ByteArrayOutputStream();
     PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
+    PrintStream both =
+        new PrintStream(new Tee(printed, standard), true, StandardCharsets.UTF_8);
     PrintStream errors = System.err;
     InputStream input = System.in;
-    System.setOut(stream);
+    System.setOut(both);
     System.setErr(stream);
     System.setIn(new ByteArrayInputStream(c.input.getBytes(StandardCharsets.UTF_8)));
     firstExit = null;
@@ -240,6 +309,7 @@ public class ToolsTour {
       System.setIn(input);
     }
     if (firstExit != null) code[0] = firstExit;
+    output.append(standard.toString(StandardCharsets.UTF_8));
     return printed.toString(StandardCharsets.UTF_8);
   }
 

@@ -45,6 +45,8 @@ use naru_protocol::messages::offset_for_leader_epoch_request::{
 };
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 
+use super::configs::{SET, change, describe_one};
+use super::loggers::LOGGER;
 use super::offsets;
 use super::produce::produce;
 use crate::differential::batch;
@@ -411,5 +413,11 @@ pub fn cluster(s: &mut Session) {
     let alteration =
         IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: true };
     s.ask("alter broker configs", 1, &alteration);
+    let shown = describe_one(LOGGER, "1", Some(&["root"]));
+    let silenced = change(LOGGER, "1", &[("root", SET, Some("FATAL"))]);
+    s.ask("loggers", 4, &shown);
+    s.ask("silence", 1, &silenced);
+    s.ask_on(CONTROLLER, "loggers of the controller", 4, &shown);
+    s.ask_on(CONTROLLER, "silence the controller", 1, &silenced);
     s.ask_on(CONTROLLER, "describe at the controller", 3, &describe((1, 1, None)));
 }

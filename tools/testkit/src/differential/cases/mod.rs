@@ -7,6 +7,7 @@ mod features;
 mod fetch;
 mod frames;
 mod groups;
+mod loggers;
 mod logins;
 mod markers;
 mod metadata;
@@ -46,6 +47,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "configs", run: configs::describe },
     Scenario { name: "alter-configs", run: configs::alter },
     Scenario { name: "incremental-configs", run: configs::incremental },
+    Scenario { name: "loggers", run: loggers::run },
     Scenario { name: "topic-values", run: values::topics },
     Scenario { name: "broker-values", run: values::brokers },
     Scenario { name: "produce", run: produce::run },

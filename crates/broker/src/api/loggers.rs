@@ -1,0 +1,101 @@
+//! Log levels of this node in DescribeConfigs (32) and IncrementalAlterConfigs (44): the resource
+//! type BROKER_LOGGER. KIP-412.
+//!
+//! Answered by the node that is named, be it a broker or a controller, and by no other.
+
+use naru_controller::image::ResourceType;
+use naru_model::ErrorCode;
+use naru_model::config::{ConfigSource, Described};
+use naru_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+use naru_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+
+use super::configs::may_not;
+use crate::dispatch::RequestContext;
+use crate::logging::{Change, LogLevel, LoggerError};
+use crate::node::Node;
+use crate::security::Operation;
+
+/// Every logger and its level; in Kafka's words why not.
+pub(crate) fn described(node: &Node, name: &str) -> Result<Vec<Described>, String> {
+    let own = node.id();
+    if name.is_empty() {
+        return Err("Broker id must not be empty".to_owned());
+    }
+    match name.parse::<i32>() {
+        Ok(id) if id == own => {}
+        Ok(_) => {
+            return Err(format!("Unexpected broker id, expected {own} but received {name}"));
+        }
+        Err(_) => return Err(format!("Broker id must be an integer, but it is: {name}")),
+    }
+    let entry = |(name, level): (&str, LogLevel)| Described {
+        name: name.to_owned(),
+        value: Some(level.name().to_owned()),
+        source: ConfigSource::DynamicBrokerLogger,
+        read_only: false,
+        sensitive: false,
+        synonyms: Vec::new(),
+        kind: None,
+        doc: None,
+    };
+    Ok(node.loggers().describe().into_iter().map(entry).collect())
+}
+
+/// Takes what is about loggers out of a request and does it; the answers.
+pub(crate) fn change_in(
+    context: &RequestContext,
+    resources: &mut Vec<AlterConfigsResource>,
+    validate_only: bool,
+) -> Vec<AlterConfigsResourceResponse> {
+    let mut answers = Vec::new();
+    resources.retain(|resource| {
+        let about_loggers = resource.resource_type == ResourceType::BrokerLogger.id();
+        if about_loggers {
+            let outcome = change(context, resource, validate_only);
+            let (error_code, error_message) = match outcome {
+                Ok(()) => (0, None),
+                Err((error, message)) => (error.code(), Some(message)),
+            };
+            answers.push(AlterConfigsResourceResponse {
+                error_code,
+                error_message,
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+            });
+        }
+        !about_loggers
+    });
+    answers
+}
+
+fn change(
+    context: &RequestContext,
+    resource: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<(), (ErrorCode, String)> {
+    let (kind, name) = (resource.resource_type, &resource.resource_name);
+    if let Some((error, text)) = may_not(context, Operation::AlterConfigs, kind, name) {
+        return Err((error, text.to_owned()));
+    }
+    let refuse = |error: LoggerError| (error.code(), error.to_string());
+    let own = context.node.id();
+    match name.parse::<i32>() {
+        Ok(id) if id == own => {}
+        Ok(_) => return Err(refuse(LoggerError::OtherNode(own))),
+        Err(_) => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
+    }
+    let changes: Vec<Change<'_>> = resource
+        .configs
+        .iter()
+        .map(|config| Change {
+            name: &config.name,
+            operation: config.config_operation,
+            value: config.value.as_deref(),
+        })
+        .collect();
+    if !validate_only {
+        let (who, host) = (&context.connection.principal, &context.connection.host);
+        tracing::info!(target: "audit.admin", %who, host, api = context.api.name(), "log levels");
+    }
+    context.node.loggers().change(&changes, validate_only).map_err(refuse)
+}
