@@ -18,6 +18,9 @@ fn class(count: u8) -> u8 {
     }
 }
 
+/// Edges that are passed over together.
+const BLOCK: usize = 64;
+
 /// What has been seen so far of one target.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Vec<u8>);
@@ -27,10 +30,14 @@ impl Seen {
     pub(crate) fn take(&mut self, counters: &[u8]) -> bool {
         self.0.resize(counters.len(), 0);
         let mut news = false;
-        for (seen, count) in self.0.iter_mut().zip(counters) {
-            let class = class(*count);
-            news |= class & !*seen != 0;
-            *seen |= class;
+        // An input goes through few edges of many.
+        let blocks = self.0.chunks_mut(BLOCK).zip(counters.chunks(BLOCK));
+        for (seen, counts) in blocks.filter(|(_, counts)| counts.iter().any(|count| *count != 0)) {
+            for (seen, count) in seen.iter_mut().zip(counts) {
+                let class = class(*count);
+                news |= class & !*seen != 0;
+                *seen |= class;
+            }
         }
         news
     }

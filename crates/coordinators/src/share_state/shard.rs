@@ -284,7 +284,9 @@ impl ShareShard {
             return;
         }
         let interval_ms = self.config.cold_snapshot_interval_ms;
-        let is_old = |known: &Tracked| now.get() - known.now.written.get() >= interval_ms;
+        // A record's time may be any.
+        let is_old =
+            |known: &Tracked| now.get().saturating_sub(known.now.written.get()) >= interval_ms;
         let cold = self.partitions.iter().filter(|(_, known)| is_old(known));
         let mut cold: Vec<(SharePartition, ShareStateFact)> =
             cold.map(|(one, known)| (one.clone(), known.snapshot(now))).collect();

@@ -5,33 +5,17 @@ use naru_controller::quorum::ElectionState;
 use naru_log::{Checkpoint, LogDir, MetaProperties, OsDisk, read_partition_metadata};
 use naru_model::config::parse_properties;
 
-use super::{Memory, Target, as_it_is};
+use super::{Memory, Target, as_it_is, texts};
 use crate::random::Random;
 
 const MEMORY: Memory = Memory { factor: 64, floor: 1 << 20 };
 
-fn texts(
-    name: &'static str,
-    about: &'static str,
-    samples: &'static [&'static str],
-    take: fn(&str) -> bool,
-) -> Target {
-    Target {
-        name,
-        about,
-        make: Box::new(move |random| random.pick(samples).as_bytes().to_vec()),
-        repair: as_it_is,
-        take: Box::new(move |input| std::str::from_utf8(input).is_ok_and(take)),
-        memory: MEMORY,
-    }
-}
-
 /// All of them.
 pub(super) fn targets() -> Vec<Target> {
     vec![
-        texts("meta-properties", "meta.properties of a log directory", META, take_meta),
-        texts("quorum-state", "the quorum-state file", QUORUM_STATE, take_quorum_state),
-        texts("properties", "Java's properties files", PROPERTIES, take_properties),
+        texts(("meta-properties", "meta.properties of a log directory"), MEMORY, META, take_meta),
+        texts(("quorum-state", "the quorum-state file"), MEMORY, QUORUM_STATE, take_quorum_state),
+        texts(("properties", "Java's properties files"), MEMORY, PROPERTIES, take_properties),
         checkpoints(),
     ]
 }

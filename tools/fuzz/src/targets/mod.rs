@@ -7,6 +7,9 @@ mod folder;
 mod messages;
 mod metadata;
 mod security;
+mod settings;
+mod stores;
+mod telemetry;
 mod texts;
 
 use anyhow::Result;
@@ -52,8 +55,28 @@ pub(crate) fn all() -> Result<Vec<Target>> {
     all.extend([batches::produced(), batches::stored(), folder::target()]);
     all.extend(files::targets());
     all.extend(security::targets());
+    all.extend(stores::targets());
+    all.extend(telemetry::targets());
     all.extend(texts::targets());
+    all.push(settings::target());
     Ok(all)
+}
+
+/// A target of texts, by its name and what it is about: samples, and what takes a text.
+fn texts(
+    (name, about): (&'static str, &'static str),
+    memory: Memory,
+    samples: &'static [&'static str],
+    take: fn(&str) -> bool,
+) -> Target {
+    Target {
+        name,
+        about,
+        make: Box::new(move |random| random.pick(samples).as_bytes().to_vec()),
+        repair: as_it_is,
+        take: Box::new(move |input| std::str::from_utf8(input).is_ok_and(take)),
+        memory,
+    }
 }
 
 /// Nothing to mend.

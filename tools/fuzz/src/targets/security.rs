@@ -3,11 +3,11 @@
 use naru_client::net::security::tls;
 use naru_security::names::subject_of;
 use naru_security::sasl::{
-    Jwt, JwtRules, OAuthServer, PlainLogin, ScramClient, ScramHash, ScramServer, ScramStart,
+    Jwk, Jwt, JwtRules, OAuthServer, PlainLogin, ScramClient, ScramHash, ScramServer, ScramStart,
     oauth_first_message, plain_message, scram_keys_of,
 };
 
-use super::{Memory, Target, as_it_is, joined, parts};
+use super::{Memory, Target, as_it_is, joined, parts, texts};
 
 const MEMORY: Memory = Memory { factor: 64, floor: 1 << 20 };
 const NONCE: &str = "fyko+d2lbbFgONRv9qkxdawL";
@@ -15,7 +15,31 @@ const SALT: &[u8] = b"salt and pepper";
 
 /// All of them.
 pub(super) fn targets() -> Vec<Target> {
-    vec![plain(), scram_server(), scram_client(), oauth(), certificate(), pem()]
+    vec![
+        plain(),
+        scram_server(),
+        scram_client(),
+        oauth(),
+        texts(("jwks", "sets of keys that sign tokens"), MEMORY, KEY_SETS, take_keys),
+        certificate(),
+        pem(),
+    ]
+}
+
+const KEY_SETS: &[&str] = &[
+    r#"{"keys":[{"kty":"RSA","kid":"one","use":"sig","alg":"RS256","n":"AQID","e":"AQAB"},
+        {"kty":"EC","crv":"P-256","x":"AQ","y":"Ag=="},{"kty":"EC","crv":"P-384","x":"AQ","y":"Ag"},
+        {"kty":"OKP","crv":"Ed25519","kid":"","x":"AQ"},{"kty":"oct","k":"AQ"},7]}"#,
+    r#"{"keys":[]}"#,
+];
+
+fn take_keys(text: &str) -> bool {
+    let Some(keys) = Jwk::parse_set(text) else { return false };
+    for key in &keys {
+        let algorithm = key.algorithm.as_deref().unwrap_or("RS256");
+        assert!(key.may_have_signed(key.id.as_deref(), algorithm), "a key's own name and use fit");
+    }
+    !keys.is_empty()
 }
 
 fn plain() -> Target {

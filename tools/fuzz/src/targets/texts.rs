@@ -9,47 +9,36 @@ use naru_security::acl::{
 use naru_security::jaas::JaasEntry;
 use naru_security::names::PrincipalRules;
 
-use super::{Memory, Target, as_it_is, joined, parts};
+use super::{Memory, Target, as_it_is, joined, parts, texts};
 use crate::random::Random;
 
 const MEMORY: Memory = Memory { factor: 64, floor: 2 << 20 };
 
-fn texts(
-    name: &'static str,
-    about: &'static str,
-    samples: &'static [&'static str],
-    take: fn(&str) -> bool,
-) -> Target {
-    Target {
-        name,
-        about,
-        make: Box::new(move |random| random.pick(samples).as_bytes().to_vec()),
-        repair: as_it_is,
-        take: Box::new(move |input| std::str::from_utf8(input).is_ok_and(take)),
-        memory: MEMORY,
-    }
-}
-
 /// All of them.
 pub(super) fn targets() -> Vec<Target> {
     vec![
-        texts("jaas", "sasl.jaas.config", JAAS, |text| JaasEntry::parse(text).is_ok()),
-        texts("principal", "principals and ids", &["User:alice", "User:*", "Group:a:b"], |text| {
-            let _ = text.parse::<Uuid>().map(|id| assert_eq!(id.to_string().parse(), Ok(id)));
-            let Ok(principal) = Principal::parse(text) else { return false };
-            assert!(principal.is_called(text), "a principal is called what it was read from");
-            true
-        }),
+        texts(("jaas", "sasl.jaas.config"), MEMORY, JAAS, |text| JaasEntry::parse(text).is_ok()),
         texts(
-            "mapping-rules",
-            "ssl.principal.mapping.rules, and names mapped by them",
+            ("principal", "principals and ids"),
+            MEMORY,
+            &["User:alice", "User:*", "Group:a:b"],
+            |text| {
+                let _ = text.parse::<Uuid>().map(|id| assert_eq!(id.to_string().parse(), Ok(id)));
+                let Ok(principal) = Principal::parse(text) else { return false };
+                assert!(principal.is_called(text), "a principal is called what it was read from");
+                true
+            },
+        ),
+        texts(
+            ("mapping-rules", "ssl.principal.mapping.rules, and names mapped by them"),
+            MEMORY,
             RULES,
             |text| {
                 let (rules, name) = text.split_once('\n').unwrap_or((text, "CN=alice,O=Example"));
                 PrincipalRules::parse(rules).is_ok_and(|rules| rules.name(name).is_some())
             },
         ),
-        texts("broker-config", "a broker's properties file", CONFIGS, |text| {
+        texts(("broker-config", "a broker's properties file"), MEMORY, CONFIGS, |text| {
             load(Some(text), [], "/tmp/naru").is_ok()
         }),
         acls(),
