@@ -27,4 +27,6 @@ mod storage;
 mod telemetry;
 
 pub use logging::{Levels, LogLevel, Loggers};
-pub use node::{ExitCode, GivenUp, Progress, RunningNode, StartError, Summary, start};
+pub use node::{
+    ExitCode, GivenUp, ListenerSummary, Progress, RunningNode, StartError, Summary, start,
+};

@@ -467,6 +467,12 @@ impl Segment {
         self.lock().write(&*self.disk)
     }
 
+    /// Whether index entries wait in memory.
+    pub(crate) fn has_pending_entries(&self) -> bool {
+        let inner = self.lock();
+        inner.offsets.has_pending() || inner.times.has_pending()
+    }
+
     /// Completes the indexes of a segment that gets no more appends: the greatest timestamp is
     /// the last entry, the files have no more than their entries.
     pub(crate) fn finish(&self) -> Result<(), StorageError> {

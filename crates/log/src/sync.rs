@@ -180,6 +180,15 @@ impl Log {
         Ok(synced)
     }
 
+    /// Writes out index entries that wait in memory, for those who look at a running node's files:
+    /// Apache Kafka's are mapped into memory and show at once.
+    pub fn write_pending_entries(&mut self) -> Result<(), StorageError> {
+        if self.failed.is_some() || !self.active.has_pending_entries() {
+            return Ok(());
+        }
+        unless_full(self.active.write_indexes())
+    }
+
     fn begin_plan(&self, end: Offset) -> Result<SyncPlan, StorageError> {
         let mut plan = SyncPlan {
             disk: Arc::clone(&self.disk),

@@ -314,6 +314,22 @@ fn segments_roll_by_time_of_the_records() {
 }
 
 #[test]
+fn index_entries_are_in_the_files_of_a_running_log_when_they_were_written_out() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut log = filled(temp.path(), &LogConfig { segment_bytes: 1 << 20, ..small() }, 20);
+    let entries = |kind: &str, size: u64| {
+        let file = temp.path().join(format!("00000000000000000000.{kind}"));
+        std::fs::metadata(file).map_or(0, |found| found.len()) / size
+    };
+    assert_eq!((entries("index", 8), entries("timeindex", 12)), (0, 0));
+    log.write_pending_entries().unwrap();
+    assert!(entries("index", 8) > 5, "{}", entries("index", 8));
+    // All batches have the same time.
+    assert_eq!(entries("timeindex", 12), 1);
+    assert_eq!(read_all(&log.reader(), 80), values(20));
+}
+
+#[test]
 fn a_full_index_rolls_the_segment() {
     let temp = tempfile::tempdir().unwrap();
     let config = LogConfig { index_bytes_max: 80, index_interval_bytes: 1, ..LogConfig::default() };

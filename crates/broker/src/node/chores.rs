@@ -12,7 +12,8 @@ use crate::partition::Partition;
 
 /// How often it is looked whether anything is due.
 const TICK: Duration = Duration::from_millis(250);
-/// How often closed segments are synced; Kafka does it at each roll.
+/// How often closed segments are synced, which Kafka does at each roll, and index entries are
+/// written, which Kafka has in mapped memory.
 const CLOSED_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is tried to open what could not be opened.

@@ -39,7 +39,7 @@ pub(crate) use cleaner::Cleaner;
 pub use error::{ExitCode, StartError};
 pub(crate) use moves::Moves;
 pub use start::{GivenUp, Progress, RunningNode, start};
-pub use summary::Summary;
+pub use summary::{ListenerSummary, Summary};
 
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use naru_client::net::ConnectionOptions;
 use naru_model::Uuid;
-use naru_model::config::{BrokerConfig, Endpoint, Loaded, SocketConfig};
+use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol, SocketConfig};
 use tokio::sync::watch;
 
 use super::join::Patience;
-use super::{Cleaner, Moves, Node, StartError, Summary, chores, cleaner, join, millis, now};
+use super::{
+    Cleaner, ListenerSummary, Moves, Node, StartError, Summary, chores, cleaner, join, millis, now,
+};
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
@@ -359,9 +361,15 @@ pub(super) fn connection_limits(sockets: &SocketConfig, config: &BrokerConfig) -
     }
 }
 
-fn listener_text(node: &Node, bound: &Bound) -> (String, String, String) {
+fn listener_text(node: &Node, bound: &Bound) -> ListenerSummary {
     let told = node
         .advertised(&bound.name)
         .map_or_else(|| bound.address.to_string(), |(host, port)| format!("{host}:{port}"));
-    (bound.name.to_string(), bound.address.to_string(), told)
+    let known = node.config.listeners.broker.iter().find(|known| known.name == *bound.name);
+    ListenerSummary {
+        name: bound.name.to_string(),
+        protocol: known.map_or(SecurityProtocol::Plaintext, |known| known.protocol),
+        bound: bound.address.to_string(),
+        told,
+    }
 }

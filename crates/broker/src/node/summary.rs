@@ -1,6 +1,20 @@
 //! What a node says of itself when it has started.
 
 use naru_log::Recovery;
+use naru_model::config::SecurityProtocol;
+
+/// A listener, in words.
+#[derive(Debug, Clone)]
+pub struct ListenerSummary {
+    /// As in `listeners`.
+    pub name: String,
+    /// How it is secured.
+    pub protocol: SecurityProtocol,
+    /// Where it is bound.
+    pub bound: String,
+    /// What clients are told.
+    pub told: String,
+}
 
 /// For the start text.
 #[derive(Debug, Clone)]
@@ -15,8 +29,8 @@ pub struct Summary {
     pub is_new: bool,
     /// Partitions opened.
     pub partitions: usize,
-    /// Name, bound address, and what clients are told, of each client listener.
-    pub listeners: Vec<(String, String, String)>,
+    /// Those that clients use.
+    pub listeners: Vec<ListenerSummary>,
     /// Where HTTP is served.
     pub http: Option<String>,
     /// Why HTTP is not served although it should be.

@@ -314,8 +314,13 @@ impl Partition {
         self.sync_with(Log::sync_plan);
     }
 
-    /// Syncs the segments that take no appends any more.
+    /// Syncs the segments that take no appends any more, and writes what the indexes of the one
+    /// that does have in memory.
     pub(crate) fn sync_closed(self: &Arc<Self>) {
+        let written = self.log().as_mut().map(Log::write_pending_entries);
+        if let Some(Err(error)) = written {
+            self.fail(&error);
+        }
         self.sync_with(Log::sync_plan_closed);
     }
 

@@ -131,7 +131,7 @@ fn help() -> String {
     text.push_str("\nKafka's own tools, also by these names alone:\n\n");
     for tool in TOOLS {
         let about = tool.about.split(['.', ',']).next().unwrap_or_default();
-        text.push_str(&format!("  {:24}{about}\n", tool.name));
+        text.push_str(&format!("  {:27}{about}\n", tool.name));
     }
     text.push_str(
         "\nExamples:\n  naru start\n  echo hello | naru produce greetings\n  \

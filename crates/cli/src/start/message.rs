@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use naru_broker::{StartError, Summary};
+use naru_broker::{ListenerSummary, StartError, Summary};
+use naru_model::config::SecurityProtocol;
 
 /// The start text.
 pub(super) fn started(summary: &Summary, took: Duration) -> String {
@@ -18,8 +19,12 @@ pub(super) fn started(summary: &Summary, took: Duration) -> String {
     if !summary.is_new {
         let _ = writeln!(text, "  logs      {}", recovery(summary));
     }
-    for (name, bound, told) in &summary.listeners {
-        let _ = writeln!(text, "  kafka     {bound} ({name}), clients are told {told}");
+    for ListenerSummary { name, protocol, bound, told } in &summary.listeners {
+        let secured = match protocol.name() {
+            same if same == name => String::new(),
+            other => format!(": {other}"),
+        };
+        let _ = writeln!(text, "  kafka     {bound} ({name}{secured}), clients are told {told}");
     }
     match (&summary.http, &summary.http_problem) {
         (Some(address), _) => {
@@ -31,8 +36,10 @@ pub(super) fn started(summary: &Summary, took: Duration) -> String {
         (None, None) => {}
     }
     let _ = writeln!(text, "  ready in {} ms", took.as_millis());
-    // A node that is a controller only serves no clients.
-    if let Some((_, _, server)) = summary.listeners.first() {
+    // A node that is a controller only serves no clients, and where they log in one line is not
+    // enough.
+    let plain = |listener: &&ListenerSummary| listener.protocol == SecurityProtocol::Plaintext;
+    if let Some(ListenerSummary { told: server, .. }) = summary.listeners.iter().find(plain) {
         let _ = writeln!(
             text,
             "Next: echo hello | naru produce greetings -b {server} && \
