@@ -104,6 +104,9 @@ def produced(rows, contents, topic, partitions):
         "strange": strange,
         "ended_producers": len(ended),
     }
+    doubled = [[*key, offsets] for key, offsets in places.items() if len(offsets) > 1]
+    if doubled:
+        figures["doubled_at"] = doubled[:5]
     if failed:
         figures["refused_sends"] = dict(failed)
     return figures, acks

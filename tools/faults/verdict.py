@@ -28,7 +28,9 @@ def main(folder, bootstrap, topic, partitions, begin, end, *protocols):
     case("no producer saw an error that its client does not hide", refused, refused)
     for promise in judge.PROMISES:
         if promise in figures:
-            case(f"nothing is {promise}", figures[promise], f"{figures[promise]} of {len(acks)}")
+            where = figures.get(f"{promise}_at", "")
+            why = f"{figures[promise]} of {len(acks)} {where}"
+            case(f"nothing is {promise}", figures[promise], why)
     case("the last reader met no error", errors, errors)
     for protocol in protocols:
         rows = list(judge.ledger(folder, f"group-{protocol}"))
