@@ -10,7 +10,7 @@ use std::sync::Arc;
 use naru_controller::image::{ConfigResource, ResourceType};
 use naru_controller::topic_name;
 use naru_model::ErrorCode;
-use naru_model::config::{ConfigOp, Cordoning, Described};
+use naru_model::config::{ConfigChange, ConfigOp, Described};
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use naru_protocol::messages::describe_configs_request::{
@@ -20,12 +20,14 @@ use naru_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
     DescribeConfigsSynonym,
 };
-use naru_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+use naru_protocol::messages::incremental_alter_configs_request::{
+    AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use naru_protocol::messages::incremental_alter_configs_response::{
     self, IncrementalAlterConfigsResponse,
 };
 
-use super::{INVALID_REQUEST, loggers};
+use super::{INVALID_REQUEST, loggers, own_configs};
 use crate::dispatch::{RequestContext, ask};
 use crate::security::{Operation, Resource};
 
@@ -193,12 +195,12 @@ struct RefusedHere {
 }
 
 /// Takes out what a broker itself refuses, in Kafka's words: resources named more than once, kinds
-/// that are none, brokers other than this one, and log directories that it does not have.
+/// that are none, brokers other than this one, and what `own` says of changes to itself.
 fn refuse_here<R>(
-    (node_id, log_dirs): (i32, &[String]),
+    node_id: i32,
     resources: Vec<R>,
     key: impl Fn(&R) -> (i8, &str),
-    cordons: impl Fn(&R) -> Option<Cordoning>,
+    own: impl Fn(&R) -> Option<String>,
 ) -> (Vec<R>, Vec<RefusedHere>) {
     let mut times: HashMap<(i8, String), usize> = HashMap::new();
     for resource in &resources {
@@ -214,11 +216,9 @@ fn refuse_here<R>(
         let message = if twice {
             Some("Each resource must appear at most once.".to_owned())
         } else {
-            let cordoned = || {
-                let changed = cordons(&resource).filter(|_| !resource_name.is_empty())?;
-                changed.check(log_dirs).err().map(|error| error.to_string())
-            };
-            objection(node_id, resource_type, &resource_name).or_else(cordoned)
+            let is_broker = resource_type == ResourceType::Broker.id() && !resource_name.is_empty();
+            objection(node_id, resource_type, &resource_name)
+                .or_else(|| own(&resource).filter(|_| is_broker))
         };
         match message {
             Some(message) => refused.push(RefusedHere { resource_type, resource_name, message }),
@@ -248,12 +248,13 @@ pub(crate) async fn alter(
 ) -> AlterConfigsResponse {
     let node = Arc::clone(&context.node);
     let (left, refused) = refuse_here(
-        (node.id(), &node.config().log.dirs),
+        node.id(),
         request.resources,
         |resource| (resource.resource_type, &resource.resource_name),
         |resource| {
-            let mut changes = resource.configs.iter();
-            changes.find_map(|change| Cordoning::of_change(&change.name, change.value.as_deref()))
+            let set = resource.configs.iter();
+            let all = set.map(|one| (one.name.clone(), one.value.clone().unwrap_or_default()));
+            own_configs::objection_to_all(&node, &all.collect())
         },
     );
     request.resources = left;
@@ -275,15 +276,16 @@ pub(crate) async fn alter_incrementally(
 ) -> IncrementalAlterConfigsResponse {
     let node = Arc::clone(&context.node);
     let (left, refused) = refuse_here(
-        (node.id(), &node.config().log.dirs),
+        node.id(),
         request.resources,
         |resource| (resource.resource_type, &resource.resource_name),
         |resource| {
-            let mut changes = resource.configs.iter().filter(|change| {
-                let op = ConfigOp::from_code(change.config_operation);
-                matches!(op, Some(ConfigOp::Set | ConfigOp::Append))
-            });
-            changes.find_map(|change| Cordoning::of_change(&change.name, change.value.as_deref()))
+            let change = |one: &AlterableConfig| {
+                let op = ConfigOp::from_code(one.config_operation)?;
+                Some(ConfigChange { name: one.name.clone(), op, value: one.value.clone() })
+            };
+            let changes: Option<Vec<ConfigChange>> = resource.configs.iter().map(change).collect();
+            own_configs::objection(&node, &changes?)
         },
     );
     request.resources = left;
@@ -312,7 +314,7 @@ mod tests {
 
     fn refused(resources: &[(i8, &str)]) -> Vec<String> {
         let (_, refused) =
-            refuse_here((1, &[]), resources.to_vec(), |&(kind, name)| (kind, name), |_| None);
+            refuse_here(1, resources.to_vec(), |&(kind, name)| (kind, name), |_| None);
         refused.into_iter().map(|refused| refused.message).collect()
     }
 

@@ -23,6 +23,7 @@ pub(crate) mod loggers;
 mod lookup;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
+mod own_configs;
 pub(crate) mod produce;
 pub(crate) mod producers;
 pub(crate) mod sasl;

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_log::Health;
-use naru_model::config::{ReplicationThrottle, SocketConfig};
+use naru_model::config::{Props, ReplicationThrottle, SocketConfig};
 use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
 use super::start::connection_limits;
@@ -233,13 +233,23 @@ impl Node {
 
     /// Takes over what is set of listeners' security on this broker or on all.
     pub(super) fn reload_security(&self) {
-        let props = self.layers(|layers| {
+        let own = self.layers(|layers| layers.broker.clone());
+        self.security.reload(&self.props_with(&own), &self.config);
+    }
+
+    /// Whether listeners' security could be as it is once `own` is set on this broker.
+    pub(crate) fn check_security(&self, own: &Props) -> Result<(), String> {
+        self.security.check(&self.props_with(own), &self.config)
+    }
+
+    fn props_with(&self, own: &Props) -> Props {
+        let mut props = self.layers(|layers| {
             let mut props = layers.file.clone();
             props.extend(layers.cluster.clone());
-            props.extend(layers.broker.clone());
             props
         });
-        self.security.reload(&props, &self.config);
+        props.extend(own.clone());
+        props
     }
 
     /// Takes over how many connections there may be.

@@ -76,6 +76,25 @@ impl Security {
         }
     }
 
+    /// Whether these settings of all listeners can be taken over while the node runs: their files
+    /// can be read, and a certificate names what the one before names, unless `ssl.allow.dn.changes`
+    /// or `ssl.allow.san.changes` are true.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn check(&self, props: &Props, config: &BrokerConfig) -> Result<(), String> {
+        let next = read_listeners(props, config, &self.keys)?;
+        let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, next) in &next {
+            let before = known.get(name).and_then(|before| before.tls.as_ref());
+            if let (Some(before), Some(next)) = (before, &next.tls) {
+                next.check_successor_of(before)
+                    .map_err(|text| format!("listener {name}: {text}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// How this node's own connections are secured.
     pub(crate) const fn links(&self) -> &Links {
         &self.links

@@ -4,5 +4,5 @@ mod mapping;
 mod subject;
 
 pub use mapping::{InvalidRule, PrincipalRules};
-pub use subject::subject_of;
+pub use subject::{alternatives_of, subject_of};
 pub(crate) use subject::{issuer_and_subject_of, public_key_of};

@@ -3,10 +3,16 @@
 //! Reads just as much of the certificate's DER as leads to the subject. Nothing is trusted here:
 //! whoever made the certificate has been checked before.
 
-use crate::der::{Element, OID, SEQUENCE, SET, element, tagged};
+use std::net::IpAddr;
+
+use crate::der::{Element, OCTETS, OID, SEQUENCE, SET, element, tagged};
 
 const VERSION: u8 = 0xa0;
 const BMP_STRING: u8 = 0x1e;
+const EXTENSIONS: u8 = 0xa3;
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 29, 17];
+/// Of the kinds of alternative names.
+const IP_ADDRESS: u8 = 7;
 
 /// Attribute types that RFC 2253 has words for, by their encoded ids.
 const WORDS: [(&[u8], &str); 9] = [
@@ -49,6 +55,57 @@ pub fn subject_of(certificate: &[u8]) -> Option<String> {
     }
     parts.reverse();
     Some(parts.join(","))
+}
+
+/// The alternative names of a certificate's subject, each with the number of its kind as Java
+/// writes it; none if it has none.
+pub fn alternatives_of(certificate: &[u8]) -> Vec<String> {
+    names_in(certificate).unwrap_or_default()
+}
+
+fn names_in(certificate: &[u8]) -> Option<Vec<String>> {
+    let mut outer = certificate;
+    let mut whole = tagged(&mut outer, SEQUENCE)?;
+    let mut inner = tagged(&mut whole, SEQUENCE)?;
+    let mut extensions = loop {
+        let (tag, contents) = element(&mut inner)?;
+        if tag == EXTENSIONS {
+            let mut contents = contents;
+            break tagged(&mut contents, SEQUENCE)?;
+        }
+    };
+    while !extensions.is_empty() {
+        let mut extension = tagged(&mut extensions, SEQUENCE)?;
+        if tagged(&mut extension, OID)? != ALTERNATIVE_NAMES {
+            continue;
+        }
+        // Whether it is critical may stand before the value.
+        let mut value = loop {
+            if let (OCTETS, value) = element(&mut extension)? {
+                break value;
+            }
+        };
+        let mut names = tagged(&mut value, SEQUENCE)?;
+        let mut all = Vec::new();
+        while !names.is_empty() {
+            let (tag, name) = element(&mut names)?;
+            let kind = tag & 0x1f;
+            let text = match kind {
+                IP_ADDRESS => address(name),
+                _ => String::from_utf8_lossy(name).into_owned(),
+            };
+            all.push(format!("[{kind}, {text}]"));
+        }
+        return Some(all);
+    }
+    None
+}
+
+fn address(bytes: &[u8]) -> String {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return IpAddr::from(four).to_string();
+    }
+    <[u8; 16]>::try_from(bytes).map_or_else(|_| String::new(), |all| IpAddr::from(all).to_string())
 }
 
 /// Whose certificate this is and who vouches for it: issuer and subject, as their bytes.
@@ -177,10 +234,24 @@ mod tests {
         assert_eq!(subject.as_deref(), Some("1.2.840.113549.1.9.1=#1603614062"));
     }
 
+    #[test]
+    fn alternative_names_tell_their_kind() {
+        let names = [der(0x82, b"kafka1"), der(0x87, &[127, 0, 0, 1]), der(0x87, &[0; 16])];
+        let value = der(OCTETS, &der(SEQUENCE, &names.concat()));
+        let critical = der(1, &[0xff]);
+        let other = der(SEQUENCE, &[der(OID, &[0x55, 29, 15]), der(OCTETS, &[1])].concat());
+        let own = der(SEQUENCE, &[der(OID, ALTERNATIVE_NAMES), critical, value].concat());
+        let extensions = der(EXTENSIONS, &der(SEQUENCE, &[other, own].concat()));
+        let certificate = der(SEQUENCE, &der(SEQUENCE, &[der(2, &[1]), extensions].concat()));
+        assert_eq!(alternatives_of(&certificate), ["[2, kafka1]", "[7, 127.0.0.1]", "[7, ::]"]);
+        assert!(alternatives_of(&[]).is_empty());
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = subject_of(&bytes);
+            let _ = alternatives_of(&bytes);
         }
     }
 }

@@ -157,13 +157,23 @@ fn change_certificate(folder: &Path, tools: &Java<'_>, admin: &str, tls: &str) -
     issue(folder, "server", 7)?;
     let keystore = folder.join("server.pem");
     ensure!(fs::read_to_string(&keystore)?.contains("PRIVATE KEY"));
-    let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
-    let words = ["--alter", "--add-config", &config, "--entity-type", "brokers"];
-    let words = [&words[..], &["--entity-name", "1"]].concat();
+    let set = |keystore: &Path| {
+        let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
+        let words = ["--alter", "--add-config", &config, "--entity-type", "brokers"];
+        let words = [&words[..], &["--entity-name", "1"]].concat();
+        tools.run("kafka.admin.ConfigCommand", admin, "admin", &words, "")
+    };
     let before = serial(tls)?;
-    tools.run("kafka.admin.ConfigCommand", admin, "admin", &words, "")?;
+    set(&keystore)?;
     let after = serial(tls)?;
     ensure!(before != after, "still {before}");
+    // A file that cannot be read, and a certificate of another server.
+    let said = set(&folder.join("nowhere.pem"))?;
+    ensure!(said.contains("InvalidRequestException") && said.contains("nowhere.pem"), "{said}");
+    issue(folder, "stranger", 8)?;
+    let said = set(&folder.join("stranger.pem"))?;
+    ensure!(said.contains("DistinguishedName does not match"), "{said}");
+    ensure!(serial(tls)? == after, "a refused certificate is shown");
     Ok(())
 }
 

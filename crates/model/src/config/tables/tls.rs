@@ -52,7 +52,7 @@ config_rows! {
     /// Rules that turn a certificate's name into a principal.
     "ssl.principal.mapping.rules": String = "DEFAULT", Any, ReadOnly, SERVED;
     /// Whether a reloaded certificate may change its distinguished name.
-    "ssl.allow.dn.changes": Boolean = "false", Any, ReadOnly, SECURITY;
+    "ssl.allow.dn.changes": Boolean = "false", Any, ReadOnly, SERVED;
     /// Whether a reloaded certificate may lose alternative names.
-    "ssl.allow.san.changes": Boolean = "false", Any, ReadOnly, SECURITY;
+    "ssl.allow.san.changes": Boolean = "false", Any, ReadOnly, SERVED;
 }
