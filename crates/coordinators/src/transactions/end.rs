@@ -60,7 +60,7 @@ fn decide_without_bump(
     if known.producer.epoch != wish.producer.epoch {
         return Err(TxnError::ProducerFenced);
     }
-    if is_moving {
+    if is_moving || known.state.is_prepared() {
         return Err(TxnError::ConcurrentTransactions);
     }
     match (known.state, wish.commit) {
@@ -68,7 +68,6 @@ fn decide_without_bump(
             Ok(End::Prepare(known.ending(commit, TransactionVersion::V0, None, now)))
         }
         (CompleteCommit, true) | (CompleteAbort, false) => Ok(End::Done(Identity::NONE)),
-        (PrepareCommit, true) | (PrepareAbort, false) => Err(TxnError::ConcurrentTransactions),
         (
             Empty | CompleteCommit | CompleteAbort | PrepareCommit | PrepareAbort | Dead
             | PrepareEpochFence,
@@ -84,6 +83,11 @@ fn decide_with_bump(
     spare: Option<ProducerId>,
     now: Timestamp,
 ) -> Result<End, TxnError> {
+    // Before anything else, as Kafka has it: who the producer is next may be on its way. It has a
+    // transition under way until the markers are written.
+    if is_moving || known.state.is_prepared() {
+        return Err(TxnError::ConcurrentTransactions);
+    }
     let (current, asked) = (known.producer, wish.producer);
     // The epochs were used up, and the answer that told the next producer id was lost.
     let again_with_next_id = known.previous_id == Some(asked.id)
@@ -102,11 +106,6 @@ fn decide_with_bump(
     if !is_valid {
         return Err(TxnError::ProducerFenced);
     }
-    // Kafka fences a producer that ends its next, empty transaction before the markers of the one
-    // before are written, although nobody newer is there; here it is told to come back.
-    if is_moving || (known.state.is_prepared() && is_current) {
-        return Err(TxnError::ConcurrentTransactions);
-    }
     let prepare = |commit| {
         let next_id = match (known.is_exhausted(), spare) {
             (false, _) => None,
@@ -121,7 +120,6 @@ fn decide_with_bump(
         // The producer gives up before its first record has made it into the transaction.
         (CompleteCommit | CompleteAbort, false) if !is_retry => Ok(prepare(false)),
         (Empty, false) => Ok(prepare(false)),
-        (PrepareCommit, true) | (PrepareAbort, false) => Err(TxnError::ConcurrentTransactions),
         (
             Empty | CompleteCommit | CompleteAbort | PrepareCommit | PrepareAbort | Dead
             | PrepareEpochFence,

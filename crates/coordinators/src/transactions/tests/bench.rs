@@ -241,3 +241,13 @@ pub(super) fn participants(producer: Identity, index: i32) -> Participants {
 pub(super) fn at_epoch(producer: Identity, epoch: i16) -> Identity {
     Identity { epoch: ProducerEpoch(epoch), ..producer }
 }
+
+/// What somebody who is out is told who would end a transaction while markers are under way: with
+/// epochs of their own for transactions nobody is looked at before they are written.
+pub(super) fn told_meanwhile(version: TransactionVersion) -> ErrorCode {
+    if version.bumps_epoch() {
+        ErrorCode::ConcurrentTransactions
+    } else {
+        ErrorCode::ProducerFenced
+    }
+}

@@ -37,8 +37,8 @@ fn without_epoch_bumps_a_repetition_is_told_by_the_state() {
     let cases = [
         (TransactionState::Empty, Err(InvalidTxnState), Err(InvalidTxnState)),
         (TransactionState::Ongoing, Ok(()), Ok(())),
-        (TransactionState::PrepareCommit, Err(ConcurrentTransactions), Err(InvalidTxnState)),
-        (TransactionState::PrepareAbort, Err(InvalidTxnState), Err(ConcurrentTransactions)),
+        (TransactionState::PrepareCommit, Err(ConcurrentTransactions), Err(ConcurrentTransactions)),
+        (TransactionState::PrepareAbort, Err(ConcurrentTransactions), Err(ConcurrentTransactions)),
         (TransactionState::CompleteCommit, Ok(()), Err(InvalidTxnState)),
         (TransactionState::CompleteAbort, Err(InvalidTxnState), Ok(())),
     ];
@@ -67,14 +67,24 @@ fn with_epoch_bumps_a_repetition_is_told_by_its_old_epoch() {
             Err(ConcurrentTransactions),
             Err(ConcurrentTransactions),
         ),
-        (TransactionState::PrepareCommit, false, Err(InvalidTxnState), Err(ConcurrentTransactions)),
+        (
+            TransactionState::PrepareCommit,
+            false,
+            Err(ConcurrentTransactions),
+            Err(ConcurrentTransactions),
+        ),
         (
             TransactionState::PrepareAbort,
             false,
             Err(ConcurrentTransactions),
             Err(ConcurrentTransactions),
         ),
-        (TransactionState::PrepareAbort, true, Err(InvalidTxnState), Err(ConcurrentTransactions)),
+        (
+            TransactionState::PrepareAbort,
+            true,
+            Err(ConcurrentTransactions),
+            Err(ConcurrentTransactions),
+        ),
     ];
     for (state, commit, on_old, on_current) in cases {
         let (mut bench, before, now) = in_state(V2, state);

@@ -60,11 +60,12 @@ fn a_new_producer_aborts_what_the_old_one_left_open() {
         // Until the markers are written the new one has to wait, and the old one is out.
         assert_eq!(bench.init_as(None, 60_000), Err(ErrorCode::ConcurrentTransactions));
         assert_eq!(bench.add(old, version, 1), Err(ErrorCode::ProducerFenced));
-        assert_eq!(bench.end(old, version, true), Err(ErrorCode::ProducerFenced));
+        assert_eq!(bench.end(old, version, true), Err(told_meanwhile(version)));
         let written = bench.write_markers();
         assert!(!written[0].commit);
         assert_eq!(written[0].producer, at_epoch(old, old.epoch.0 + bump));
         assert_eq!(bench.init(), at_epoch(old, old.epoch.0 + bump + 1));
+        assert_eq!(bench.end(old, version, true), Err(ErrorCode::ProducerFenced));
     }
 }
 

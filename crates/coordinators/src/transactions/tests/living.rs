@@ -69,10 +69,11 @@ fn a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() {
         assert_eq!(bench.state(), Some(TransactionState::Ongoing));
         bench.advance(10_001);
         assert_eq!(bench.state(), Some(TransactionState::PrepareAbort));
-        assert_eq!(bench.end(producer, version, true), Err(ErrorCode::ProducerFenced));
+        assert_eq!(bench.end(producer, version, true), Err(told_meanwhile(version)));
         let written = bench.write_markers();
         assert!(!written[0].commit && written[0].producer.epoch > producer.epoch);
         assert_eq!(bench.state(), Some(TransactionState::CompleteAbort));
+        assert_eq!(bench.end(producer, version, true), Err(ErrorCode::ProducerFenced));
     }
 }
 
