@@ -37,7 +37,7 @@ pub(crate) trait GroupKind: Replay + Sized {
     /// Whether the group may be gone with this fact.
     fn may_end_with(fact: &Self::Fact) -> bool;
 
-    /// Whose coming or going it is.
+    /// Whose coming, going or next step it is.
     fn member_of(fact: &Self::Fact) -> Option<&Arc<str>>;
 
     /// Whether no record is left of the group.
@@ -61,6 +61,64 @@ pub(crate) trait GroupKind: Replay + Sized {
     fn restart_timers(shard: &mut GroupShard, now: Timestamp, group: &Arc<str>, member: &Arc<str>);
 }
 
+/// What of [`GroupKind`] is the same for every kind but for names: where the shard has the groups,
+/// the variant of facts and of what takes them back, the facts' type.
+macro_rules! as_every_kind {
+    ($groups:ident, $kind:ident, $fact:ident) => {
+        fn new(id: Arc<str>) -> Self {
+            Self::new(id)
+        }
+
+        fn all(shard: &GroupShard) -> &HashMap<Arc<str>, Self> {
+            &shard.$groups
+        }
+
+        fn all_mut(shard: &mut GroupShard) -> &mut HashMap<Arc<str>, Self> {
+            &mut shard.$groups
+        }
+
+        fn fact(group: Arc<str>, fact: $fact) -> Fact {
+            Fact::$kind { group, fact }
+        }
+
+        fn undo(undo: GroupUndo<Self>) -> Undo {
+            Undo::$kind(undo)
+        }
+
+        fn is_tombstone(fact: &$fact) -> bool {
+            fact.is_tombstone()
+        }
+
+        fn member_of(fact: &$fact) -> Option<&Arc<str>> {
+            match fact {
+                $fact::Member(member, _) | $fact::Current(member, _) => Some(member),
+                _ => None,
+            }
+        }
+
+        fn is_gone(&self) -> bool {
+            self.is_gone()
+        }
+
+        fn member_ids(&self) -> Vec<Arc<str>> {
+            self.members().map(|member| Arc::clone(&member.id)).collect()
+        }
+
+        fn reads(&self, topic: &str) -> bool {
+            self.is_subscribed(topic)
+        }
+
+        fn tombstones(&self) -> Vec<$fact> {
+            self.tombstones()
+        }
+
+        fn expire_metadata(&mut self) {
+            self.metadata_expired = true;
+        }
+    };
+}
+pub(crate) use as_every_kind;
+
 impl GroupShard {
     /// Takes in a record of a group.
     pub(crate) fn replay_group<G: GroupKind>(&mut self, id: &Arc<str>, fact: G::Fact) {
@@ -76,6 +134,25 @@ impl GroupShard {
         group.or_insert_with(|| G::new(Arc::clone(id))).replay(fact);
         if may_end {
             self.drop_if_gone::<G>(id);
+        }
+    }
+
+    /// Takes in what was taken back too early: the log has it after all. Members that are there
+    /// again have their sessions.
+    pub(crate) fn redo<G: GroupKind>(
+        &mut self,
+        now: Timestamp,
+        id: &Arc<str>,
+        fact: G::Fact,
+        out: &mut Outcome,
+    ) {
+        if !G::is_tombstone(&fact) && !G::all(self).contains_key(id) {
+            self.displace_classic(now, id, ErrorCode::RebalanceInProgress, out);
+        }
+        let member = G::member_of(&fact).cloned();
+        self.replay_group::<G>(id, fact);
+        if let Some(member) = member {
+            G::restart_timers(self, now, id, &member);
         }
     }
 

@@ -59,6 +59,22 @@ impl Step<'_> {
         }
     }
 
+    /// A group comes back that was to become one of another kind; whoever waited in it was sent
+    /// away for that.
+    pub(crate) fn resume(&mut self, group: &mut ClassicGroup) {
+        for id in group.member_ids() {
+            self.restart_session(group, &id);
+        }
+        match group.state {
+            GroupState::PreparingRebalance => {
+                group.initial_delay = None;
+                self.schedule_join(group);
+            }
+            GroupState::CompletingRebalance => self.prepare_rebalance(group),
+            GroupState::Stable | GroupState::Empty | GroupState::Dead => {}
+        }
+    }
+
     fn schedule_join(&mut self, group: &ClassicGroup) {
         // Never for now: a tick that sets it must not find it due.
         let at = self.after(group.rebalance_timeout_ms().max(1));

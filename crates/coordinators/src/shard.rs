@@ -161,7 +161,9 @@ impl Shard for GroupShard {
         let mut out = Outcome::default();
         let Some(write) = self.writes.take(id) else { return out };
         match (result, write.undo) {
-            (Ok(()), _) => self.apply_as(write.kind, write.facts, write.undone),
+            (Ok(()), _) => {
+                self.apply_as(now, write.kind, write.facts, (write.undone, &mut out));
+            }
             (Err(error), Some(undo)) => {
                 for later in self.writes.undo_after(id, undo.group()) {
                     self.take_back(now, later, error, &mut out);

@@ -213,20 +213,25 @@ impl GroupShard {
     }
 
     /// Takes in what a committed batch says; `undone` if that has been taken back before.
-    pub(crate) fn apply_as(&mut self, kind: WriteKind, facts: Vec<Fact>, undone: bool) {
+    pub(crate) fn apply_as(
+        &mut self,
+        now: Timestamp,
+        kind: WriteKind,
+        facts: Vec<Fact>,
+        (undone, out): (bool, &mut Outcome),
+    ) {
         match kind {
             WriteKind::Plain => {
                 for fact in facts {
                     match fact {
-                        // Taken back too early: the log has it after all.
                         Fact::Consumer { group, fact } if undone => {
-                            self.replay_group::<ConsumerGroup>(&group, fact);
+                            self.redo::<ConsumerGroup>(now, &group, fact, out);
                         }
                         Fact::Streams { group, fact } if undone => {
-                            self.replay_group::<StreamsGroup>(&group, fact);
+                            self.redo::<StreamsGroup>(now, &group, fact, out);
                         }
                         Fact::Share { group, fact } if undone => {
-                            self.replay_group::<ShareGroup>(&group, fact);
+                            self.redo::<ShareGroup>(now, &group, fact, out);
                         }
                         fact => self.apply(fact),
                     }

@@ -1,5 +1,6 @@
 //! What takes a change back that could not be stored, of whatever kind of group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use naru_model::{ErrorCode, Timestamp};
@@ -70,31 +71,33 @@ impl GroupShard {
     ) {
         let id = &undo.group;
         if undo.ended {
-            self.displace_classic(now, id, error, out);
+            self.displace_classic(now, id, append_error(error), out);
             G::all_mut(self).insert(Arc::clone(id), G::new(Arc::clone(id)));
         }
-        let mut came_or_went: Vec<Arc<str>> = Vec::new();
+        let mut changed: BTreeSet<Arc<str>> = BTreeSet::new();
         if let Some(group) = G::all_mut(self).get_mut(id) {
             for fact in undo.facts {
-                came_or_went.extend(G::member_of(&fact).cloned());
+                changed.extend(G::member_of(&fact).cloned());
                 group.replay(fact);
             }
             group.expire_metadata();
         }
         self.drop_if_gone::<G>(id);
-        for member in came_or_went {
+        for member in changed {
             G::restart_timers(self, now, id, &member);
         }
         if let Some(classic) = undo.classic
             && !self.groups.contains_key(&undo.group)
         {
-            self.groups.insert(undo.group, *classic);
+            let mut classic = *classic;
+            self.step(now, out).resume(&mut classic);
+            self.groups.insert(undo.group, classic);
         }
     }
 
-    /// Ends the classic group that has taken the place of one which comes back: whoever waits in
-    /// it is refused.
-    fn displace_classic(
+    /// Ends the classic group in the place of one that comes back: whoever waits in it is told
+    /// `error`.
+    pub(crate) fn displace_classic(
         &mut self,
         now: Timestamp,
         id: &Arc<str>,
@@ -105,7 +108,7 @@ impl GroupShard {
         let mut step = self.step(now, out);
         step.cancel_group_timers(&classic);
         for member in classic.members() {
-            step.dismiss(member, append_error(error));
+            step.dismiss(member, error);
         }
     }
 }

@@ -77,6 +77,8 @@ impl GroupShard {
             out.reply(join.token, Reply::JoinGroup(response));
             return Ok(());
         }
+        let replaced = request.group_instance_id.as_deref().and_then(|id| group.static_member(id));
+        let takes_over = replaced.is_some_and(|owner| !owner.uses_classic_protocol());
         let (member, changed) =
             self.decide(now, &group_id, |scope, change| decide_join(scope, change, join, &id))?;
         let Some(group) = self.consumers.get(&group_id) else { return Ok(()) };
@@ -90,14 +92,18 @@ impl GroupShard {
             protocol_name: protocol.map(|(name, _)| name.clone()),
             ..Default::default()
         };
+        let answer = Some((join.token, Reply::JoinGroup(response)));
         let (id, rebalance_ms) = (Arc::clone(&member.id), member.profile.rebalance_timeout_ms);
+        if takes_over && let Some(classic) = self.classic_without(now, &group_id, &[]) {
+            self.become_classic(now, &group_id, classic, Some(changed), answer, out);
+            return Ok(());
+        }
         let timer = |member: &Arc<str>| (Arc::clone(&group_id), Arc::clone(member));
         let (group, member) = timer(&id);
         self.timers.cancel(&Timer::MemberJoin { group, member });
         self.timers.set(session(&group_id, &id), after(now, request.session_timeout_ms));
         let (group, member) = timer(&id);
         self.timers.set(Timer::MemberSync { group, member }, after(now, rebalance_ms));
-        let answer = Some((join.token, Reply::JoinGroup(response)));
         self.store_change(now, out, &group_id, changed, None, answer);
         Ok(())
     }

@@ -19,8 +19,10 @@ use super::group::ConsumerGroup;
 use super::member::{Classic, ConsumerMember, MemberState, Profile, Progress};
 use super::target::{Change, Scope};
 use super::topics::Topics;
+use crate::change::Changed;
 use crate::config::ConsumerConfig;
 use crate::group::ClassicGroup;
+use crate::kind::GroupKind;
 use crate::member::Member;
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
@@ -190,16 +192,15 @@ fn by_id(assigned: &[TopicPartition], topics: &dyn Topics) -> Partitions {
 }
 
 impl GroupShard {
-    /// Makes the group a classic one, if only classic members are left once `leaving` are gone.
-    pub(super) fn downgrade_without(
-        &mut self,
+    /// The classic group that a consumer group has to become, because only classic members are
+    /// left in it once `leaving` are gone.
+    pub(super) fn classic_without(
+        &self,
         now: Timestamp,
-        id: &Arc<str>,
+        id: &str,
         leaving: &[Arc<str>],
-        answer: Option<&(ReplyToken, Reply)>,
-        out: &mut Outcome,
-    ) -> bool {
-        let Some(group) = self.consumers.get(id) else { return false };
+    ) -> Option<ClassicGroup> {
+        let group = self.consumers.get(id)?;
         let leaving: BTreeSet<&Arc<str>> = leaving.iter().collect();
         let left: Vec<&ConsumerMember> =
             group.members().filter(|member| !leaving.contains(&member.id)).collect();
@@ -208,38 +209,45 @@ impl GroupShard {
             && self.config.consumer.migration.allows_downgrade()
             && left.len() <= self.config.max_size;
         if !possible {
-            return false;
+            return None;
         }
-        let Some(classic) = to_classic(group, &left, now, &*self.topics) else { return false };
-        self.become_classic(now, id, classic, answer, out);
-        true
+        to_classic(group, &left, now, &*self.topics)
     }
 
-    fn become_classic(
+    /// Makes a consumer group a classic one, because members have left it, or because of a static
+    /// member that has `joined`: it has the place of the one before, and nobody needs to rebalance.
+    pub(super) fn become_classic(
         &mut self,
         now: Timestamp,
         id: &Arc<str>,
         mut classic: ClassicGroup,
-        answer: Option<&(ReplyToken, Reply)>,
+        joined: Option<Changed<ConsumerGroup>>,
+        answer: Option<(ReplyToken, Reply)>,
         out: &mut Outcome,
     ) {
-        let members: Vec<Arc<str>> = self
-            .consumers
-            .get(id)
-            .map(|group| group.members().map(|member| Arc::clone(&member.id)).collect())
-            .unwrap_or_default();
+        let members = self.consumers.get(id).map(GroupKind::member_ids).unwrap_or_default();
         for member in &members {
             self.cancel_consumer_timers(id, member);
         }
-        let Some((mut facts, undo)) = self.take_out::<ConsumerGroup>(id) else { return };
+        let Some((tombstones, mut undo)) = self.take_out::<ConsumerGroup>(id) else { return };
+        let has_joined = joined.is_some();
+        let mut facts: Vec<Fact> = Vec::new();
+        if let Some(joined) = joined {
+            let fact = |fact| Fact::Consumer { group: Arc::clone(id), fact };
+            facts.extend(joined.facts.into_iter().map(fact));
+            undo.facts.extend(joined.undo);
+        }
+        facts.extend(tombstones);
         let value = Some(classic.to_record(&classic.assignments()));
         facts.push(Fact::Group { group: Arc::clone(id), value });
         let mut step = self.step(now, out);
-        let write = step.write(facts, answer.cloned().into());
+        let write = step.write(facts, answer.into());
         for member in classic.member_ids() {
             step.restart_session(&classic, &member);
         }
-        step.prepare_rebalance(&mut classic);
+        if !has_joined {
+            step.prepare_rebalance(&mut classic);
+        }
         self.writes.undo_with(write, Undo::Consumer(undo));
         self.groups.insert(Arc::clone(id), classic);
     }

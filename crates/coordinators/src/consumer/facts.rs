@@ -77,6 +77,18 @@ pub(crate) const fn is_consumer_key(key: i16) -> bool {
 }
 
 impl ConsumerFact {
+    pub(crate) fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Group(value) => value.is_none(),
+            Self::PartitionMetadata { present } => !present,
+            Self::Member(_, value) => value.is_none(),
+            Self::TargetEpoch(value) => value.is_none(),
+            Self::Target(_, value) => value.is_none(),
+            Self::Current(_, value) => value.is_none(),
+            Self::Regex(_, value) => value.is_none(),
+        }
+    }
+
     /// Key and value bytes of the record that says this about `group`.
     pub(crate) fn to_bytes(&self, group: &str) -> (Vec<u8>, Option<Vec<u8>>) {
         let mut key = Writer::default();

@@ -7,71 +7,17 @@ use naru_model::Timestamp;
 
 use super::facts::ConsumerFact;
 use super::group::ConsumerGroup;
-use crate::kind::GroupKind;
+use crate::kind::{GroupKind, as_every_kind};
 use crate::records::Fact;
 use crate::shard::GroupShard;
 use crate::timers::Timer;
 use crate::undo::{GroupUndo, Undo};
 
 impl GroupKind for ConsumerGroup {
-    fn new(id: Arc<str>) -> Self {
-        Self::new(id)
-    }
-
-    fn all(shard: &GroupShard) -> &HashMap<Arc<str>, Self> {
-        &shard.consumers
-    }
-
-    fn all_mut(shard: &mut GroupShard) -> &mut HashMap<Arc<str>, Self> {
-        &mut shard.consumers
-    }
-
-    fn fact(group: Arc<str>, fact: ConsumerFact) -> Fact {
-        Fact::Consumer { group, fact }
-    }
-
-    fn undo(undo: GroupUndo<Self>) -> Undo {
-        Undo::Consumer(undo)
-    }
-
-    fn is_tombstone(fact: &ConsumerFact) -> bool {
-        match fact {
-            ConsumerFact::Group(value) => value.is_none(),
-            ConsumerFact::PartitionMetadata { present } => !present,
-            ConsumerFact::Member(_, value) => value.is_none(),
-            ConsumerFact::TargetEpoch(value) => value.is_none(),
-            ConsumerFact::Target(_, value) => value.is_none(),
-            ConsumerFact::Current(_, value) => value.is_none(),
-            ConsumerFact::Regex(_, value) => value.is_none(),
-        }
-    }
+    as_every_kind!(consumers, Consumer, ConsumerFact);
 
     fn may_end_with(fact: &ConsumerFact) -> bool {
         *fact == ConsumerFact::Group(None)
-    }
-
-    fn member_of(fact: &ConsumerFact) -> Option<&Arc<str>> {
-        if let ConsumerFact::Member(member, _) = fact { Some(member) } else { None }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.is_gone()
-    }
-
-    fn member_ids(&self) -> Vec<Arc<str>> {
-        self.members().map(|member| Arc::clone(&member.id)).collect()
-    }
-
-    fn reads(&self, topic: &str) -> bool {
-        self.is_subscribed(topic)
-    }
-
-    fn tombstones(&self) -> Vec<ConsumerFact> {
-        self.tombstones()
-    }
-
-    fn expire_metadata(&mut self) {
-        self.metadata_expired = true;
     }
 
     fn timer(id: &Arc<str>) -> Option<Timer> {

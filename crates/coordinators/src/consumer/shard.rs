@@ -234,8 +234,8 @@ impl GroupShard {
         for member in members {
             self.cancel_consumer_timers(group, member);
         }
-        if self.downgrade_without(now, group, members, answer.as_ref(), out) {
-            return;
+        if let Some(classic) = self.classic_without(now, group, members) {
+            return self.become_classic(now, group, classic, None, answer, out);
         }
         let decided = self.decide(now, group, |scope, change| {
             fence(scope, change, members);

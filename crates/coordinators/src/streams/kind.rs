@@ -7,63 +7,17 @@ use naru_model::Timestamp;
 
 use super::facts::StreamsFact;
 use super::group::StreamsGroup;
-use crate::kind::GroupKind;
+use crate::kind::{GroupKind, as_every_kind};
 use crate::records::Fact;
 use crate::shard::GroupShard;
 use crate::timers::Timer;
 use crate::undo::{GroupUndo, Undo};
 
 impl GroupKind for StreamsGroup {
-    fn new(id: Arc<str>) -> Self {
-        Self::new(id)
-    }
-
-    fn all(shard: &GroupShard) -> &HashMap<Arc<str>, Self> {
-        &shard.streams
-    }
-
-    fn all_mut(shard: &mut GroupShard) -> &mut HashMap<Arc<str>, Self> {
-        &mut shard.streams
-    }
-
-    fn fact(group: Arc<str>, fact: StreamsFact) -> Fact {
-        Fact::Streams { group, fact }
-    }
-
-    fn undo(undo: GroupUndo<Self>) -> Undo {
-        Undo::Streams(undo)
-    }
-
-    fn is_tombstone(fact: &StreamsFact) -> bool {
-        fact.is_tombstone()
-    }
+    as_every_kind!(streams, Streams, StreamsFact);
 
     fn may_end_with(fact: &StreamsFact) -> bool {
         *fact == StreamsFact::Group(None)
-    }
-
-    fn member_of(fact: &StreamsFact) -> Option<&Arc<str>> {
-        if let StreamsFact::Member(member, _) = fact { Some(member) } else { None }
-    }
-
-    fn is_gone(&self) -> bool {
-        self.is_gone()
-    }
-
-    fn member_ids(&self) -> Vec<Arc<str>> {
-        self.members().map(|member| Arc::clone(&member.id)).collect()
-    }
-
-    fn reads(&self, topic: &str) -> bool {
-        self.is_subscribed(topic)
-    }
-
-    fn tombstones(&self) -> Vec<StreamsFact> {
-        self.tombstones()
-    }
-
-    fn expire_metadata(&mut self) {
-        self.metadata_expired = true;
     }
 
     fn timer(id: &Arc<str>) -> Option<Timer> {

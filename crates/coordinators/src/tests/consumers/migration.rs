@@ -109,6 +109,100 @@ fn a_classic_group_is_upgraded_by_the_first_consumer_and_downgraded_by_the_last(
     assert_eq!(world.bench.state().0, GroupState::Stable);
 }
 
+/// A group of one static member that speaks the consumer protocol, and a classic one that joins
+/// in its name.
+fn taken_over(world: &mut World) -> (Client, JoinGroupRequest) {
+    let mut owner = Client { instance: Some("i".into()), ..Client::named("owner", &["t"]) };
+    assert_eq!(world.beat(&mut owner), ErrorCode::None);
+    assert_eq!(owner.owned.len(), 4);
+    let heir = JoinGroupRequest { group_instance_id: Some("i".into()), ..cooperative("", &[]) };
+    (owner, heir)
+}
+
+#[test]
+fn a_classic_static_member_in_the_place_of_the_last_consumer_makes_the_group_classic() {
+    let mut world = World::new(&[("t", 4)]);
+    let (owner, heir) = taken_over(&mut world);
+    let token = world.bench.join_as(9, heir);
+    let joined = world.bench.joined(token);
+    assert_eq!((joined.error_code, joined.leader.as_str()), (0, ""));
+    assert_eq!(world.state(), None);
+    assert_eq!(world.bench.state(), (GroupState::Stable, joined.generation_id));
+
+    // It has what the other had, without a rebalance, also after a crash.
+    for crash in [false, true] {
+        if crash {
+            world.crash();
+        }
+        let id = joined.member_id.as_str();
+        assert_eq!(world.bench.heartbeat(id, joined.generation_id), ErrorCode::None);
+        let request = SyncGroupRequest {
+            group_instance_id: Some("i".into()),
+            ..sync_request(id, joined.generation_id, &[])
+        };
+        let token = world.bench.send(Command::SyncGroup { api_version: 5, request });
+        assert_eq!(read(&world.bench.synced(token).assignment), [0, 1, 2, 3]);
+    }
+    assert_ne!(world.ask(owner.request()).error_code, 0);
+    // Its session runs.
+    world.bench.advance(60_000);
+    assert_eq!(world.bench.state().0, GroupState::Empty);
+}
+
+#[test]
+fn a_downgrade_by_a_join_that_cannot_be_stored_leaves_the_consumer_group() {
+    let mut world = World::new(&[("t", 4)]);
+    let (mut owner, heir) = taken_over(&mut world);
+    let before = world.bench.shard.consumers[GROUP].as_facts();
+    world.bench.auto_commit = false;
+    let token = world.bench.join_as(9, heir);
+    world.bench.settle(Err(ErrorCode::NotEnoughReplicas));
+    let refused = world.bench.joined(token);
+    assert_eq!(refused.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    world.bench.auto_commit = true;
+    assert_eq!(world.bench.shard.consumers[GROUP].as_facts(), before);
+    assert!(world.bench.shard.group_state(GROUP).is_none());
+    assert_eq!(world.beat(&mut owner), ErrorCode::None);
+    // Its session runs.
+    world.bench.advance(60_000);
+    assert_eq!(world.state(), Some(ConsumerGroupState::Empty));
+}
+
+#[test]
+fn a_classic_group_that_comes_back_still_ends_sessions() {
+    let mut world = World::new(&[("t", 4)]);
+    classic(&mut world);
+    world.bench.auto_commit = false;
+    world.send(Client::named("new", &["t"]).request());
+    world.bench.settle(Err(ErrorCode::NotEnoughReplicas));
+    world.bench.auto_commit = true;
+    assert_eq!(world.bench.state().0, GroupState::Stable);
+    world.bench.advance(60_000);
+    assert_eq!(world.bench.state().0, GroupState::Empty);
+}
+
+#[test]
+fn a_member_that_was_taken_back_too_early_has_a_session() {
+    let mut world = World::new(&[("t", 4)]);
+    let mut first = Client::named("a", &["t"]);
+    world.beat(&mut first);
+    world.bench.auto_commit = false;
+    // Two joins are on their way; the first is lost for all the shard knows, and takes the second
+    // with it.
+    let lost = world.send(Client::named("b", &["t"]).request());
+    let late = world.send(Client::named("c", &["t"]).request());
+    assert!(world.bench.settle_one(Err(ErrorCode::NotEnoughReplicas)));
+    assert_ne!(world.answer(lost).error_code, 0);
+    let members = |world: &World| world.bench.shard.consumers[GROUP].len();
+    assert_eq!(members(&world), 1);
+    assert!(world.bench.settle_one(Ok(())));
+    assert_eq!(world.answer(late).error_code, 0);
+    assert_eq!(members(&world), 2);
+    world.bench.auto_commit = true;
+    world.bench.advance(60_000);
+    assert_eq!(members(&world), 0);
+}
+
 #[test]
 fn an_upgrade_that_cannot_be_stored_leaves_the_classic_group() {
     let mut world = World::new(&[("t", 4)]);

@@ -421,4 +421,50 @@ pub fn migration(s: &mut Session) {
             ..Default::default()
         },
     );
+    static_heir(s);
+}
+
+/// A classic static member takes the place of the last one that speaks the consumer protocol.
+fn static_heir(s: &mut Session) {
+    let group = "k-heir";
+    let owner = |request: ConsumerGroupHeartbeatRequest| ConsumerGroupHeartbeatRequest {
+        instance_id: Some("i".to_owned()),
+        ..request
+    };
+    let as_heir = |request: JoinGroupRequest| JoinGroupRequest {
+        group_instance_id: Some("i".to_owned()),
+        ..request
+    };
+    let epoch =
+        s.ask("a static one", 1, &owner(full(group, "owner", 0, &["k8"], &[]))).member_epoch;
+    let heir = s.ask("its heir", 9, &as_heir(classic(group, "", &[]))).member_id;
+    s.ask("the heir's group", 6, &describe(group));
+    s.ask("not the owner's", 1, &shown(group));
+    s.ask("the owner's beat", 1, &owner(beat(group, "owner", epoch)));
+    let heartbeat = HeartbeatRequest {
+        group_id: group.to_owned(),
+        member_id: heir.clone(),
+        generation_id: epoch,
+        group_instance_id: Some("i".to_owned()),
+    };
+    s.ask("the heir's beat", 4, &heartbeat);
+    let request = SyncGroupRequest {
+        group_instance_id: Some("i".to_owned()),
+        ..sync(group, &heir, epoch, &[])
+    };
+    s.ask("what it inherits", 5, &request);
+    s.ask(
+        "the heir leaves",
+        5,
+        &LeaveGroupRequest {
+            group_id: group.to_owned(),
+            members: vec![MemberIdentity {
+                member_id: heir,
+                group_instance_id: Some("i".to_owned()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        },
+    );
+    s.ask("nobody's group", 6, &describe(group));
 }
