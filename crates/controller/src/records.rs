@@ -134,6 +134,21 @@ pub struct Decision<R> {
 /// Most records that one request of a client may lead to, as Kafka has it.
 pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 
+/// Takes over what is decided for one part of a client's request. If these are more records than a
+/// request may lead to the part is refused as `too_many`, and other parts may still go.
+pub(crate) fn take_decided<E>(
+    records: &mut Vec<RecordAndVersion>,
+    decided: Result<Vec<RecordAndVersion>, E>,
+    too_many: E,
+) -> Result<(), E> {
+    let mut added = decided?;
+    if records.len() + added.len() > RECORDS_PER_REQUEST_MAX {
+        return Err(too_many);
+    }
+    records.append(&mut added);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use naru_protocol::messages::client_quota_record::{ClientQuotaRecord, EntityData
 
 use super::Controller;
 use crate::image::client_quotas::{CLIENT_ID, IP, QuotaEntity, USER};
-use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
+use crate::records::{Decision, RecordAndVersion, take_decided};
 
 /// Why quotas of an entity are not changed. The texts are Apache Kafka 4.3.1's: tools print them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,21 +91,8 @@ impl Controller {
                 continue;
             }
             let decided = self.alter_quotas(&entity, &entry.ops, unknown_hosts);
-            let decided = decided.and_then(|added| {
-                if records.len() + added.len() > RECORDS_PER_REQUEST_MAX {
-                    Err(ClientQuotaError::TooManyRecords)
-                } else {
-                    Ok(added)
-                }
-            });
-            let error = match decided {
-                Ok(mut added) => {
-                    records.append(&mut added);
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            answers.insert(entity, error);
+            let taken = take_decided(&mut records, decided, ClientQuotaError::TooManyRecords);
+            answers.insert(entity, taken.err());
         }
         if request.validate_only {
             records.clear();

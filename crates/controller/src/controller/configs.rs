@@ -18,7 +18,7 @@ use naru_telemetry::Subscription;
 
 use super::{AlterConfigsError, Controller};
 use crate::image::{ConfigResource, ResourceType};
-use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
+use crate::records::{Decision, RecordAndVersion, take_decided};
 use crate::topic_name;
 
 /// Longest value that the metadata log takes, in characters as Java counts them.
@@ -122,22 +122,9 @@ impl Controller {
             } else {
                 self.alter_resource(key.0, &key.1, asked)
             };
-            let decided = decided.and_then(|added| {
-                if records.len() + added.len() > RECORDS_PER_REQUEST_MAX {
-                    Err(AlterConfigsError::TooManyRecords)
-                } else {
-                    Ok(added)
-                }
-            });
-            let error = match decided {
-                Ok(mut added) => {
-                    records.append(&mut added);
-                    None
-                }
-                Err(error) => Some(error),
-            };
+            let taken = take_decided(&mut records, decided, AlterConfigsError::TooManyRecords);
             let (resource_type, resource_name) = key;
-            answers.push(Answer { resource_type, resource_name, error });
+            answers.push(Answer { resource_type, resource_name, error: taken.err() });
         }
         if validate_only {
             records.clear();

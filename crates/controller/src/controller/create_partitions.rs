@@ -13,7 +13,7 @@ use naru_quotas::MutationQuota;
 
 use super::create_topics::PARTITIONS_PER_REQUEST_MAX;
 use super::{Controller, TopicError};
-use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
+use crate::records::{Decision, RecordAndVersion, take_decided};
 
 impl Controller {
     /// Decides a CreatePartitions request, topic by topic.
@@ -39,20 +39,7 @@ impl Controller {
                 self.more_partitions(topic, quota)
             };
             // Apache Kafka answers UNKNOWN_SERVER_ERROR here; the fault is the client's.
-            let added = added.and_then(|added| {
-                if records.len() + added.len() > RECORDS_PER_REQUEST_MAX {
-                    Err(TopicError::TooManyRecords)
-                } else {
-                    Ok(added)
-                }
-            });
-            let error = match added {
-                Ok(mut added) => {
-                    records.append(&mut added);
-                    None
-                }
-                Err(error) => Some(error),
-            };
+            let error = take_decided(&mut records, added, TopicError::TooManyRecords).err();
             results.push(CreatePartitionsTopicResult {
                 name: topic.name.clone(),
                 error_code: error.as_ref().map_or(0, |error| error.code().code()),
