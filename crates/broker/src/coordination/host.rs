@@ -53,8 +53,9 @@ pub(crate) trait Hosted:
     /// Takes over what brokers are configured with now.
     fn reconfigure_from(&mut self, node: &Node, partition: &Partition);
 
-    /// Gives a loaded shard the metadata of now; what changes from now on it is told.
-    fn prepare(&mut self, node: &Node);
+    /// Gives a loaded shard the metadata of now, if it needs any; what changes from now on it is
+    /// told.
+    fn prepare(&mut self, _node: &Node) {}
 
     /// Does what is neither an answer nor a write. The shard's lock is held.
     /// `load` says of which time the shard wants it.

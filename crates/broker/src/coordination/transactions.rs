@@ -27,8 +27,6 @@ impl Hosted for TransactionShard {
         self.reconfigure(node.transaction_config());
     }
 
-    fn prepare(&mut self, _node: &Node) {}
-
     fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, markers: Markers, load: Load) {
         let (host, asked) = (Arc::downgrade(host), Arc::clone(node));
         node.background().spawn(async move {

@@ -60,8 +60,13 @@ impl Waiters {
         receiver
     }
 
-    /// Wakes `consumer` at the next change of what can be read.
+    /// Wakes `consumer` at the next change of what can be read, once however often it asks.
     pub(crate) fn park_consumer(&mut self, consumer: &Arc<Notify>) {
+        let it = Arc::as_ptr(consumer);
+        // Who asks again has mostly asked not long ago.
+        if self.consumers.iter().rev().any(|waiting| waiting.as_ptr() == it) {
+            return;
+        }
         if self.consumers.len() >= self.sweep_at.max(SWEEP_MIN) {
             self.consumers.retain(|waiting| waiting.strong_count() > 0);
             self.sweep_at = self.consumers.len() * 2;
@@ -169,6 +174,20 @@ mod tests {
         waiters.release(KEY, Offset(5));
         assert_eq!(early.try_recv(), Ok(Ok(())));
         assert!(late.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_consumer_that_asks_again_waits_once() {
+        let mut waiters = Waiters::default();
+        let (one, other) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        for _ in 0..100 {
+            waiters.park_consumer(&one);
+            waiters.park_consumer(&other);
+        }
+        assert_eq!(waiters.consumers.len(), 2);
+        waiters.wake_consumers();
+        waiters.park_consumer(&one);
+        assert_eq!(waiters.consumers.len(), 1);
     }
 
     #[test]
