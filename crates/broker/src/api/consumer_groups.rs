@@ -14,7 +14,8 @@ use naru_protocol::messages::consumer_group_describe_response::{
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
-use super::groups::{client, not_a_reader};
+use super::group_access::{Protocol, Refused, check_described, check_group, check_topics};
+use super::groups::client;
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
 use crate::security::{Operation, Resource};
@@ -23,32 +24,28 @@ pub(crate) async fn heartbeat(
     context: RequestContext,
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
-    if !is_enabled(&context) {
-        return ConsumerGroupHeartbeatResponse {
-            error_code: ErrorCode::UnsupportedVersion.code(),
-            ..Default::default()
-        };
-    }
+    let refuse = |Refused { error, text }| ConsumerGroupHeartbeatResponse {
+        error_code: error.code(),
+        error_message: Some(text),
+        ..Default::default()
+    };
     let group = request.group_id.clone();
-    if let Some(error_code) = not_a_reader(&context, &group) {
-        return ConsumerGroupHeartbeatResponse { error_code, ..Default::default() };
-    }
-    let names = request.subscribed_topic_names.iter().flatten();
-    if !names.into_iter().all(|name| context.may(Operation::Describe, Resource::Topic(name))) {
-        return ConsumerGroupHeartbeatResponse {
-            error_code: ErrorCode::TopicAuthorizationFailed.code(),
-            ..Default::default()
-        };
+    if let Err(refused) = check(&context, &request) {
+        return refuse(refused);
     }
     let member_uuid = Uuid::from_random(context.node.random());
     let command =
         Command::ConsumerGroupHeartbeat { context: client(&context), request, member_uuid };
     match context.node.coordination().ask(&group, command).await {
         Ok(Reply::ConsumerGroupHeartbeat(response)) => response,
-        other => {
-            ConsumerGroupHeartbeatResponse { error_code: unexpected(other), ..Default::default() }
-        }
+        other => refuse(ErrorCode::from_code(unexpected(other)).into()),
     }
+}
+
+fn check(context: &RequestContext, request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
+    Protocol::CONSUMER.check(context)?;
+    check_group(context, Operation::Read, &request.group_id)?;
+    check_topics(context, request.subscribed_topic_names.iter().flatten().map(String::as_str))
 }
 
 pub(crate) async fn describe(
@@ -57,38 +54,27 @@ pub(crate) async fn describe(
 ) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
-            let error_code = ErrorCode::GroupAuthorizationFailed.code();
-            groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
-            continue;
-        }
-        if group_id.is_empty() {
-            let error_code = ErrorCode::InvalidGroupId.code();
-            groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
+        let refuse = |Refused { error, text }, group_id: String| DescribedGroup {
+            error_code: error.code(),
+            error_message: Some(text),
+            group_id,
+            ..Default::default()
+        };
+        if let Err(refused) = check_described(&context, Protocol::CONSUMER, &group_id) {
+            groups.push(refuse(refused, group_id));
             continue;
         }
         let command = Command::ConsumerGroupDescribe { group_id: group_id.clone() };
-        let answer = if is_enabled(&context) {
-            context.node.coordination().ask(&group_id, command).await
-        } else {
-            Err(ErrorCode::UnsupportedVersion)
-        };
-        let mut group = match answer {
+        let mut group = match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::ConsumerGroupDescribe(group)) => group,
-            other => {
-                DescribedGroup { error_code: unexpected(other), group_id, ..Default::default() }
-            }
+            other => refuse(ErrorCode::from_code(unexpected(other)).into(), group_id),
         };
         if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
             group.authorized_operations = context.operations(Resource::Group(&group.group_id));
         }
         if !may_see_topics(&context, &group) {
-            group = DescribedGroup {
-                error_code: ErrorCode::TopicAuthorizationFailed.code(),
-                error_message: Some(UNSEEN_TOPICS.to_owned()),
-                group_id: group.group_id,
-                ..Default::default()
-            };
+            let error = ErrorCode::TopicAuthorizationFailed;
+            group = refuse(Refused::new(error, UNSEEN_TOPICS), group.group_id);
         }
         groups.push(group);
     }
@@ -106,13 +92,3 @@ fn may_see_topics(context: &RequestContext, group: &DescribedGroup) -> bool {
 
 const UNSEEN_TOPICS: &str =
     "The group has described topic(s) that the client is not authorized to describe.";
-
-/// Whether the cluster and this broker offer the protocol.
-fn is_enabled(context: &RequestContext) -> bool {
-    let node = &context.node;
-    let protocols = &node.config().groups.rebalance_protocols;
-    node.image().feature_level(GROUP_VERSION) >= 1 && protocols.iter().any(|one| one == "consumer")
-}
-
-/// The feature that brings the consumer protocol with level 1.
-const GROUP_VERSION: &str = "group.version";

@@ -12,6 +12,7 @@ use naru_protocol::messages::describe_groups_response::{DescribeGroupsResponse, 
 use naru_protocol::messages::list_groups_request::ListGroupsRequest;
 use naru_protocol::messages::list_groups_response::ListGroupsResponse;
 
+use super::group_access::{Refused, check_group};
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
 use crate::peer::share_state_admin;
@@ -23,9 +24,15 @@ pub(crate) async fn describe(
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
-        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
-            let error_code = ErrorCode::GroupAuthorizationFailed.code();
-            groups.push(DescribedGroup { error_code, group_id, ..Default::default() });
+        if let Err(Refused { error, text }) = check_group(&context, Operation::Describe, &group_id)
+        {
+            let (error_code, error_message) = (error.code(), Some(text));
+            groups.push(DescribedGroup {
+                error_code,
+                error_message,
+                group_id,
+                ..Default::default()
+            });
             continue;
         }
         let command =

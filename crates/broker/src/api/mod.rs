@@ -13,6 +13,7 @@ pub(crate) mod controller;
 pub(crate) mod delete_records;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+mod group_access;
 pub(crate) mod group_admin;
 pub(crate) mod groups;
 pub(crate) mod init_producer_id;

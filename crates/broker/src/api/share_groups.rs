@@ -15,8 +15,8 @@ use naru_protocol::messages::share_group_describe_response::{
 use naru_protocol::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
 use naru_protocol::messages::share_group_heartbeat_response::ShareGroupHeartbeatResponse;
 
-use super::groups::{client, not_a_reader};
-use super::words::words;
+use super::group_access::{Protocol, Refused, check_described, check_group, check_topics};
+use super::groups::client;
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
 use crate::node::Node;
@@ -30,20 +30,9 @@ pub(crate) async fn heartbeat(
     context: RequestContext,
     request: ShareGroupHeartbeatRequest,
 ) -> ShareGroupHeartbeatResponse {
-    if !is_enabled(&context) {
-        return refused(ErrorCode::UnsupportedVersion, None);
-    }
     let group = request.group_id.clone();
-    if not_a_reader(&context, &group).is_some() {
-        return refused(ErrorCode::GroupAuthorizationFailed, None);
-    }
-    let id_len = request.member_id.encode_utf16().count();
-    if !(1..=MEMBER_ID_MAX).contains(&id_len) {
-        return refused(ErrorCode::InvalidRequest, None);
-    }
-    let names = request.subscribed_topic_names.iter().flatten();
-    if !names.into_iter().all(|name| context.may(Operation::Describe, Resource::Topic(name))) {
-        return refused(ErrorCode::TopicAuthorizationFailed, None);
+    if let Err(refused) = check(&context, &request) {
+        return refuse(refused);
     }
     let command = Command::ShareGroupHeartbeat { context: client(&context), request };
     match context.node.coordination().ask(&group, command).await {
@@ -56,19 +45,26 @@ pub(crate) async fn heartbeat(
             }
             response
         }
-        other => {
-            let error = ErrorCode::from_code(unexpected(other));
-            refused(error, Some(words(error).to_owned()))
-        }
+        other => refuse(ErrorCode::from_code(unexpected(other)).into()),
     }
 }
 
-fn refused(error: ErrorCode, text: Option<String>) -> ShareGroupHeartbeatResponse {
+fn refuse(Refused { error, text }: Refused) -> ShareGroupHeartbeatResponse {
     ShareGroupHeartbeatResponse {
         error_code: error.code(),
-        error_message: text,
+        error_message: Some(text),
         ..Default::default()
     }
+}
+
+fn check(context: &RequestContext, request: &ShareGroupHeartbeatRequest) -> Result<(), Refused> {
+    Protocol::SHARE.check(context)?;
+    check_group(context, Operation::Read, &request.group_id)?;
+    if !(1..=MEMBER_ID_MAX).contains(&request.member_id.encode_utf16().count()) {
+        let text = format!("The member id has to be 1 to {MEMBER_ID_MAX} characters long.");
+        return Err(Refused::new(ErrorCode::InvalidRequest, text));
+    }
+    check_topics(context, request.subscribed_topic_names.iter().flatten().map(String::as_str))
 }
 
 /// Has share coordinators begin state, and tells the group what became of it: by partition its
@@ -106,38 +102,27 @@ pub(crate) async fn describe(
 ) -> ShareGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        let refuse = |error: ErrorCode, group_id: String| DescribedGroup {
+        let refuse = |Refused { error, text }, group_id: String| DescribedGroup {
             error_code: error.code(),
+            error_message: Some(text),
             group_id,
             ..Default::default()
         };
-        if !is_enabled(&context) {
-            groups.push(refuse(ErrorCode::UnsupportedVersion, group_id));
-            continue;
-        }
-        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
-            groups.push(refuse(ErrorCode::GroupAuthorizationFailed, group_id));
-            continue;
-        }
-        if group_id.is_empty() {
-            groups.push(refuse(ErrorCode::InvalidGroupId, group_id));
+        if let Err(refused) = check_described(&context, Protocol::SHARE, &group_id) {
+            groups.push(refuse(refused, group_id));
             continue;
         }
         let command = Command::ShareGroupDescribe { group_id: group_id.clone() };
         let mut group = match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::ShareGroupDescribe(group)) => group,
-            other => refuse(ErrorCode::from_code(unexpected(other)), group_id),
+            other => refuse(ErrorCode::from_code(unexpected(other)).into(), group_id),
         };
         if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
             group.authorized_operations = context.operations(Resource::Group(&group.group_id));
         }
         if !may_see_topics(&context, &group) {
-            group = DescribedGroup {
-                error_code: ErrorCode::TopicAuthorizationFailed.code(),
-                error_message: Some(UNSEEN_TOPICS.to_owned()),
-                group_id: group.group_id,
-                ..Default::default()
-            };
+            let error = ErrorCode::TopicAuthorizationFailed;
+            group = refuse(Refused::new(error, UNSEEN_TOPICS), group.group_id);
         }
         groups.push(group);
     }
@@ -153,11 +138,3 @@ fn may_see_topics(context: &RequestContext, group: &DescribedGroup) -> bool {
 
 const UNSEEN_TOPICS: &str =
     "The group has described topic(s) that the client is not authorized to describe.";
-
-/// Whether the cluster offers share groups.
-pub(super) fn is_enabled(context: &RequestContext) -> bool {
-    context.node.image().feature_level(SHARE_VERSION) >= 1
-}
-
-/// The feature that brings share groups with level 1.
-const SHARE_VERSION: &str = "share.version";

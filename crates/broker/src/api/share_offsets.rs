@@ -26,7 +26,8 @@ use naru_protocol::messages::describe_share_group_offsets_response::{
     DescribeShareGroupOffsetsResponsePartition, DescribeShareGroupOffsetsResponseTopic,
 };
 
-use super::share_groups::{carry_out, is_enabled};
+use super::group_access::{Protocol, Refused, check_group};
+use super::share_groups::carry_out;
 use super::words::words;
 use crate::coordination::unexpected;
 use crate::dispatch::RequestContext;
@@ -47,38 +48,34 @@ pub(crate) async fn describe(
     let mut groups = Vec::with_capacity(request.groups.len());
     for asked in request.groups {
         let group_id = asked.group_id.clone();
-        let refused =
-            |error: ErrorCode, text: Option<String>| DescribeShareGroupOffsetsResponseGroup {
-                group_id: group_id.clone(),
-                error_code: error.code(),
-                error_message: text,
-                ..Default::default()
-            };
-        groups.push(if !is_enabled(&context) {
-            refused(ErrorCode::UnsupportedVersion, None)
-        } else if !context.may(Operation::Describe, Resource::Group(&group_id)) {
-            refused(ErrorCode::GroupAuthorizationFailed, None)
-        } else {
-            match describe_group(&context, asked).await {
-                Ok(topics) => {
-                    let group_id = group_id.clone();
-                    DescribeShareGroupOffsetsResponseGroup {
-                        group_id,
-                        topics,
-                        ..Default::default()
-                    }
-                }
-                Err(error) => refused(error, Some(words(error).to_owned())),
+        let described = match may_describe(&context, &group_id) {
+            Ok(()) => describe_group(&context, asked).await,
+            Err(refused) => Err(refused),
+        };
+        groups.push(match described {
+            Ok(topics) => {
+                DescribeShareGroupOffsetsResponseGroup { group_id, topics, ..Default::default() }
             }
+            Err(Refused { error, text }) => DescribeShareGroupOffsetsResponseGroup {
+                group_id,
+                error_code: error.code(),
+                error_message: Some(text),
+                ..Default::default()
+            },
         });
     }
     DescribeShareGroupOffsetsResponse { groups, ..Default::default() }
 }
 
+fn may_describe(context: &RequestContext, group: &str) -> Result<(), Refused> {
+    Protocol::SHARE.check(context)?;
+    check_group(context, Operation::Describe, group)
+}
+
 async fn describe_group(
     context: &RequestContext,
     asked: DescribeShareGroupOffsetsRequestGroup,
-) -> Result<Vec<DescribedTopic>, ErrorCode> {
+) -> Result<Vec<DescribedTopic>, Refused> {
     let DescribeShareGroupOffsetsRequestGroup { group_id, topics } = asked;
     let may = |name: &str| context.may_see(Operation::Describe, Resource::Topic(name));
     let image = context.node.image();
@@ -86,7 +83,7 @@ async fn describe_group(
         let command = Command::SharePartitions { group_id: group_id.clone() };
         let kept = match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::SharePartitions(kept)) => kept,
-            other => return Err(ErrorCode::from_code(unexpected(other))),
+            other => return Err(ErrorCode::from_code(unexpected(other)).into()),
         };
         let named = kept.into_iter().filter_map(|(id, partitions)| {
             let name = image.topic_by_id(id)?.name.to_string();
@@ -195,19 +192,15 @@ pub(crate) async fn alter(
     context: RequestContext,
     mut request: AlterShareGroupOffsetsRequest,
 ) -> AlterShareGroupOffsetsResponse {
-    let refused = |error: ErrorCode, text: String| AlterShareGroupOffsetsResponse {
+    let refuse = |Refused { error, text }| AlterShareGroupOffsetsResponse {
         error_code: error.code(),
         error_message: Some(text),
         ..Default::default()
     };
-    if !is_enabled(&context) {
-        let error = ErrorCode::UnsupportedVersion;
-        return refused(error, words(error).to_owned());
-    }
     let group = request.group_id.clone();
-    if !context.may(Operation::Read, Resource::Group(&group)) {
-        let error = ErrorCode::GroupAuthorizationFailed;
-        return refused(error, words(error).to_owned());
+    let checked = Protocol::SHARE.check(&context);
+    if let Err(refused) = checked.and_then(|()| check_group(&context, Operation::Read, &group)) {
+        return refuse(refused);
     }
     let mut responses = Vec::new();
     let image = context.node.image();
@@ -233,18 +226,16 @@ pub(crate) async fn alter(
         false
     });
     if group.is_empty() {
-        let error = ErrorCode::InvalidGroupId;
-        return refused(error, words(error).to_owned());
+        return refuse(ErrorCode::InvalidGroupId.into());
     }
     let command = Command::AlterShareGroupOffsets(request);
     let (mut response, initialization) =
         match context.node.coordination().ask(&group, command).await {
             Ok(Reply::AlterShareGroupOffsets(Ok(altered))) => altered,
-            Ok(Reply::AlterShareGroupOffsets(Err((error, text)))) => return refused(error, text),
-            other => {
-                let error = ErrorCode::from_code(unexpected(other));
-                return refused(error, words(error).to_owned());
+            Ok(Reply::AlterShareGroupOffsets(Err((error, text)))) => {
+                return refuse(Refused { error, text });
             }
+            other => return refuse(ErrorCode::from_code(unexpected(other)).into()),
         };
     if let Some(initialization) = initialization {
         let results = carry_out(&context.node, &initialization).await;
@@ -271,19 +262,15 @@ pub(crate) async fn delete_offsets(
     context: RequestContext,
     mut request: DeleteShareGroupOffsetsRequest,
 ) -> DeleteShareGroupOffsetsResponse {
-    let refused = |error: ErrorCode, text: String| DeleteShareGroupOffsetsResponse {
+    let refuse = |Refused { error, text }| DeleteShareGroupOffsetsResponse {
         error_code: error.code(),
         error_message: Some(text),
         ..Default::default()
     };
-    if !is_enabled(&context) {
-        let error = ErrorCode::UnsupportedVersion;
-        return refused(error, words(error).to_owned());
-    }
     let group = request.group_id.clone();
-    if !context.may(Operation::Delete, Resource::Group(&group)) {
-        let error = ErrorCode::GroupAuthorizationFailed;
-        return refused(error, words(error).to_owned());
+    let checked = Protocol::SHARE.check(&context);
+    if let Err(refused) = checked.and_then(|()| check_group(&context, Operation::Delete, &group)) {
+        return refuse(refused);
     }
     let mut responses = Vec::new();
     request.topics.retain(|topic| {
@@ -300,22 +287,20 @@ pub(crate) async fn delete_offsets(
         may
     });
     if group.is_empty() {
-        let error = ErrorCode::InvalidGroupId;
-        return refused(error, words(error).to_owned());
+        return refuse(ErrorCode::InvalidGroupId.into());
     }
     let command = Command::DeleteShareGroupOffsets(request);
     let deleted = match context.node.coordination().ask(&group, command).await {
         Ok(Reply::DeleteShareGroupOffsets(Ok(deleted))) => deleted,
-        Ok(Reply::DeleteShareGroupOffsets(Err((error, text)))) => return refused(error, text),
-        other => {
-            let error = ErrorCode::from_code(unexpected(other));
-            return refused(error, words(error).to_owned());
+        Ok(Reply::DeleteShareGroupOffsets(Err((error, text)))) => {
+            return refuse(Refused { error, text });
         }
+        other => return refuse(ErrorCode::from_code(unexpected(other)).into()),
     };
     if let Some(deletion) = deleted.deletion {
         match delete_topics(&context, deletion).await {
             Ok(mut topics) => responses.append(&mut topics),
-            Err(error) => return refused(error, words(error).to_owned()),
+            Err(error) => return refuse(error.into()),
         }
     }
     responses.extend(deleted.refused);

@@ -21,7 +21,8 @@ use naru_protocol::messages::streams_group_heartbeat_response::{
     Status, StreamsGroupHeartbeatResponse,
 };
 
-use super::groups::{client, not_a_reader};
+use super::group_access::{Protocol, Refused, check_described, check_group, check_topics};
+use super::groups::client;
 use crate::coordination::{create_internal_topics, unexpected};
 use crate::dispatch::RequestContext;
 use crate::security::{Operation, Resource};
@@ -30,23 +31,15 @@ pub(crate) async fn heartbeat(
     context: RequestContext,
     request: StreamsGroupHeartbeatRequest,
 ) -> StreamsGroupHeartbeatResponse {
-    let refuse = |error: ErrorCode, error_message: Option<String>| StreamsGroupHeartbeatResponse {
+    let refuse = |Refused { error, text }| StreamsGroupHeartbeatResponse {
         error_code: error.code(),
-        error_message,
+        error_message: Some(text),
         status: Some(Vec::new()),
         ..Default::default()
     };
-    if !is_enabled(&context) {
-        return refuse(ErrorCode::UnsupportedVersion, None);
-    }
     let group = request.group_id.clone();
-    if let Some(error_code) = not_a_reader(&context, &group) {
-        return refuse(ErrorCode::from_code(error_code), None);
-    }
-    if let Some(topology) = &request.topology
-        && let Err((error, message)) = check_topics(&context, topology)
-    {
-        return refuse(error, message);
+    if let Err(refused) = check(&context, &request) {
+        return refuse(refused);
     }
     let command = Command::StreamsGroupHeartbeat { context: client(&context), request };
     match context.node.coordination().ask(&group, command).await {
@@ -56,15 +49,18 @@ pub(crate) async fn heartbeat(
             }
             response
         }
-        other => refuse(ErrorCode::from_code(unexpected(other)), None),
+        other => refuse(ErrorCode::from_code(unexpected(other)).into()),
     }
 }
 
+fn check(context: &RequestContext, request: &StreamsGroupHeartbeatRequest) -> Result<(), Refused> {
+    Protocol::STREAMS.check(context)?;
+    check_group(context, Operation::Read, &request.group_id)?;
+    request.topology.as_ref().map_or(Ok(()), |topology| check_topology(context, topology))
+}
+
 /// The topics of a topology must be such as an application may have, and known to the client.
-fn check_topics(
-    context: &RequestContext,
-    topology: &Topology,
-) -> Result<(), (ErrorCode, Option<String>)> {
+fn check_topology(context: &RequestContext, topology: &Topology) -> Result<(), Refused> {
     let all = topology.subtopologies.iter().flat_map(|one| {
         let internal = one.repartition_source_topics.iter().chain(&one.state_changelog_topics);
         let named = one.source_topics.iter().chain(&one.repartition_sink_topics);
@@ -76,7 +72,7 @@ fn check_topics(
         let bad: Vec<&str> = names.iter().copied().filter(|name| is_bad(name)).collect();
         (!bad.is_empty()).then(|| bad.join(","))
     };
-    let invalid = |text: String| Err((ErrorCode::StreamsInvalidTopology, Some(text)));
+    let invalid = |text: String| Err(Refused::new(ErrorCode::StreamsInvalidTopology, text));
     if let Some(bad) = such(&topic_name::is_internal) {
         return invalid(format!(
             "Use of Kafka internal topics {bad} in a Kafka Streams topology is prohibited."
@@ -85,10 +81,7 @@ fn check_topics(
     if let Some(bad) = such(&|name| topic_name::validate(name).is_err()) {
         return invalid(format!("Topic names {bad} are not valid topic names."));
     }
-    if names.iter().all(|name| context.may(Operation::Describe, Resource::Topic(name))) {
-        return Ok(());
-    }
-    Err((ErrorCode::TopicAuthorizationFailed, None))
+    check_topics(context, names)
 }
 
 /// Has internal topics created if the client may, and says what is in the way.
@@ -122,39 +115,29 @@ pub(crate) async fn describe(
     context: RequestContext,
     request: StreamsGroupDescribeRequest,
 ) -> StreamsGroupDescribeResponse {
-    let enabled = is_enabled(&context);
     let mut groups = Vec::with_capacity(request.group_ids.len());
     for group_id in request.group_ids {
-        let refuse = |error: ErrorCode, group_id| DescribedGroup {
+        let refuse = |Refused { error, text }, group_id: String| DescribedGroup {
             error_code: error.code(),
+            error_message: Some(text),
             group_id,
             ..Default::default()
         };
-        if !enabled {
-            groups.push(refuse(ErrorCode::UnsupportedVersion, group_id));
-            continue;
-        }
-        if !context.may(Operation::Describe, Resource::Group(&group_id)) {
-            groups.push(refuse(ErrorCode::GroupAuthorizationFailed, group_id));
-            continue;
-        }
-        if group_id.is_empty() {
-            groups.push(refuse(ErrorCode::InvalidGroupId, group_id));
+        if let Err(refused) = check_described(&context, Protocol::STREAMS, &group_id) {
+            groups.push(refuse(refused, group_id));
             continue;
         }
         let command = Command::StreamsGroupDescribe { group_id: group_id.clone() };
         let mut group = match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::StreamsGroupDescribe(group)) => group,
-            other => refuse(ErrorCode::from_code(unexpected(other)), group_id),
+            other => refuse(ErrorCode::from_code(unexpected(other)).into(), group_id),
         };
         if request.include_authorized_operations && group.error_code == ErrorCode::None.code() {
             group.authorized_operations = context.operations(Resource::Group(&group.group_id));
         }
         if !may_see_topics(&context, &group) {
-            group = DescribedGroup {
-                error_message: Some(UNSEEN_TOPICS.to_owned()),
-                ..refuse(ErrorCode::TopicAuthorizationFailed, group.group_id)
-            };
+            let error = ErrorCode::TopicAuthorizationFailed;
+            group = refuse(Refused::new(error, UNSEEN_TOPICS), group.group_id);
         }
         groups.push(group);
     }
@@ -176,13 +159,3 @@ fn may_see_topics(context: &RequestContext, group: &DescribedGroup) -> bool {
 
 const UNSEEN_TOPICS: &str =
     "The described group uses topics that the client is not authorized to describe.";
-
-/// Whether the cluster and this broker offer the protocol.
-fn is_enabled(context: &RequestContext) -> bool {
-    let node = &context.node;
-    let protocols = &node.config().groups.rebalance_protocols;
-    node.image().feature_level(STREAMS_VERSION) >= 1 && protocols.iter().any(|one| one == "streams")
-}
-
-/// The feature that brings the streams protocol with level 1.
-const STREAMS_VERSION: &str = "streams.version";

@@ -4,6 +4,9 @@
 use naru_model::Uuid;
 use naru_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
+use naru_protocol::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequest;
+use naru_protocol::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
+use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
 use naru_protocol::messages::create_acls_request::{AclCreation, CreateAclsRequest};
 use naru_protocol::messages::create_partitions_request::{
     CreatePartitionsRequest, CreatePartitionsTopic,
@@ -14,6 +17,7 @@ use naru_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use naru_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
+use naru_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequest;
 use naru_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use naru_protocol::messages::describe_acls_request::DescribeAclsRequest;
 use naru_protocol::messages::describe_cluster_request::DescribeClusterRequest;
@@ -22,6 +26,9 @@ use naru_protocol::messages::describe_configs_request::{
 };
 use naru_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use naru_protocol::messages::describe_log_dirs_request::DescribeLogDirsRequest;
+use naru_protocol::messages::describe_share_group_offsets_request::{
+    DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsRequestGroup,
+};
 use naru_protocol::messages::describe_topic_partitions_request::{
     DescribeTopicPartitionsRequest, TopicRequest,
 };
@@ -42,6 +49,12 @@ use naru_protocol::messages::list_partition_reassignments_request::ListPartition
 use naru_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use naru_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use naru_protocol::messages::share_group_describe_request::ShareGroupDescribeRequest;
+use naru_protocol::messages::share_group_heartbeat_request::ShareGroupHeartbeatRequest;
+use naru_protocol::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
+use naru_protocol::messages::streams_group_heartbeat_request::{
+    StreamsGroupHeartbeatRequest, Subtopology, Topology,
 };
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 
@@ -362,7 +375,69 @@ pub fn groups(s: &mut Session) {
         s.ask("their offsets", version, &offsets::fetch("ours", Some(closed)));
     }
     s.ask("delete their offsets", 0, &offsets::delete("theirs", "closed-too", &[0]));
+    new_groups(s);
     s.ask("list", 5, &ListGroupsRequest::default());
+}
+
+/// Groups of the newer kinds, theirs and one of ours that reads their topic.
+fn new_groups(s: &mut Session) {
+    let groups = || vec!["theirs".to_owned(), "ours".to_owned()];
+    let topics = || Some(vec!["closed-too".to_owned()]);
+    for group in groups() {
+        let to = |what: &str| format!("{what} of {group}");
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: "m".to_owned(),
+            rebalance_timeout_ms: 60_000,
+            subscribed_topic_names: topics(),
+            topic_partitions: Some(Vec::new()),
+            ..Default::default()
+        };
+        s.ask_each(&to("a consumer"), 0..=1, &request);
+        let request = ShareGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: "m".to_owned(),
+            subscribed_topic_names: topics(),
+            ..Default::default()
+        };
+        s.ask(&to("a share consumer"), 1, &request);
+        let subtopology = Subtopology {
+            subtopology_id: "0".to_owned(),
+            source_topics: topics().unwrap_or_default(),
+            ..Default::default()
+        };
+        let request = StreamsGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: "m".to_owned(),
+            process_id: Some("p".to_owned()),
+            rebalance_timeout_ms: 60_000,
+            topology: Some(Topology { epoch: 0, subtopologies: vec![subtopology] }),
+            active_tasks: Some(Vec::new()),
+            standby_tasks: Some(Vec::new()),
+            warmup_tasks: Some(Vec::new()),
+            ..Default::default()
+        };
+        s.ask(&to("an application"), 0, &request);
+    }
+    let (group_ids, include_authorized_operations) = (groups(), true);
+    let described = ConsumerGroupDescribeRequest { group_ids, include_authorized_operations };
+    s.ask_each("consumers described", 0..=1, &described);
+    let group_ids = groups();
+    let described = ShareGroupDescribeRequest { group_ids, include_authorized_operations };
+    s.ask("share consumers described", 1, &described);
+    let group_ids = groups();
+    let described = StreamsGroupDescribeRequest { group_ids, include_authorized_operations };
+    s.ask("applications described", 0, &described);
+    let group = DescribeShareGroupOffsetsRequestGroup {
+        group_id: "theirs".to_owned(),
+        ..Default::default()
+    };
+    s.ask_each("where it stands", 0..=1, &DescribeShareGroupOffsetsRequest { groups: vec![group] });
+    let group_id = || "theirs".to_owned();
+    let altered = AlterShareGroupOffsetsRequest { group_id: group_id(), ..Default::default() };
+    s.ask("moved", 0, &altered);
+    let deleted = DeleteShareGroupOffsetsRequest { group_id: group_id(), ..Default::default() };
+    s.ask("forgotten", 0, &deleted);
 }
 
 /// Denials of the whole cluster; nothing can be taken back after this.
