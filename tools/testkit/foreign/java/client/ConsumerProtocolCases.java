@@ -95,6 +95,7 @@ class ConsumerProtocolCases extends Client {
     c("group.kip848.dead-member-is-replaced", ConsumerProtocolCases::deadMember);
     c("group.kip848.partitions-are-added", ConsumerProtocolCases::growing);
     c("group.kip848.upgrade-and-back", ConsumerProtocolCases::rolling);
+    c("group.kip848.static-member-goes-back-to-classic", ConsumerProtocolCases::heir);
     c("group.kip848.admin", ConsumerProtocolCases::admin);
   }
 
@@ -187,6 +188,25 @@ class ConsumerProtocolCases extends Client {
       read += o.offset();
     eq(50L, read);
     for (KafkaConsumer<String, String> one : all) one.close();
+  }
+
+  /** The last member of the consumer protocol, a static one, comes back as a classic one. */
+  static void heir() throws Exception {
+    String t = topic(4), g = P + "-heir";
+    fill(t, 20);
+    try (var x = member(g, t, "group.instance.id", "i")) {
+      eq(20, drain(x, 20, 30000).size());
+      x.commitSync();
+      eq("Consumer", described(g).type().toString());
+    }
+    try (var y = cons("group.id", g, "group.instance.id", "i")) {
+      y.subscribe(List.of(t));
+      until("it has all", List.of(y), () -> shared(List.of(y), 4));
+      eq("Classic", described(g).type().toString());
+      eq("Stable", described(g).groupState().toString());
+      fill(t, 5);
+      eq(5, drain(y, 5, 30000).size());
+    }
   }
 
   static void admin() throws Exception {
