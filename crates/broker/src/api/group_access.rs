@@ -82,8 +82,9 @@ pub(super) fn check_group(
         return Ok(());
     }
     let who = &context.connection.principal;
-    let text =
-        format!("{who} is not allowed to {operation} group {group}: an ACL has to allow it.");
+    let text = format!(
+        "{who} is not allowed to {operation} group {group}: an ACL has to allow it and none may deny it."
+    );
     Err(Refused::new(ErrorCode::GroupAuthorizationFailed, text))
 }
 
@@ -96,8 +97,9 @@ pub(super) fn check_topics<'n>(
     let hidden = names.into_iter().find(|name| !context.may(operation, Resource::Topic(name)));
     let Some(topic) = hidden else { return Ok(()) };
     let who = &context.connection.principal;
-    let text =
-        format!("{who} is not allowed to {operation} topic {topic}: an ACL has to allow it.");
+    let text = format!(
+        "{who} is not allowed to {operation} topic {topic}: an ACL has to allow it and none may deny it."
+    );
     Err(Refused::new(ErrorCode::TopicAuthorizationFailed, text))
 }
 
