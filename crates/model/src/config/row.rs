@@ -121,10 +121,11 @@ pub enum Status {
 }
 
 pub(super) const SERVED: Status = Status::Served;
-pub(super) const SHARE_GROUPS: Status = Status::NotYet("share groups");
-pub(super) const TRANSACTIONS: Status = Status::NotYet("transactions");
+pub(super) const TWO_PHASE: Status = Status::NotYet("two-phase commit (KIP-939)");
 pub(super) const TIERED: Status = Status::NotYet("tiered storage");
-pub(super) const SECURITY: Status = Status::NotYet("security");
+pub(super) const OAUTH_CLIENT: Status =
+    Status::NotYet("logins of this node's own connections by OAUTHBEARER");
+pub(super) const EARLY: Status = Status::NotYet("listeners that start before access control");
 pub(super) const KERBEROS: Status = Status::NotYet("Kerberos");
 pub(super) const QUEUED: Status = Status::NotYet("a limit on the bytes of waiting requests");
 pub(super) const LZ4_LEVEL: Status = Status::NoMeaning("lz4 has one level here, the fast one");

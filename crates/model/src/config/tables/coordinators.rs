@@ -73,7 +73,7 @@ config_rows! {
     /// Whether a partition's place in a transaction is checked on write.
     "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, SERVED;
     /// Whether transactions without a timeout, prepared from outside, are allowed.
-    "transaction.two.phase.commit.enable": Boolean = "false", Any, ReadOnly, TRANSACTIONS;
+    "transaction.two.phase.commit.enable": Boolean = "false", Any, ReadOnly, TWO_PHASE;
     /// First pause before adding partitions is tried again.
     "add.partitions.to.txn.retry.backoff.ms": Int = "20", AtLeast(1), ReadOnly, SERVED;
     /// Longest pause before adding partitions is tried again.

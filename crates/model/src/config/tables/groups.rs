@@ -94,7 +94,7 @@ config_rows! {
     /// Most members of a share group.
     "group.share.max.size": Int = "200", Between(1, 1_000), ReadOnly, SERVED;
     /// Assignors of share groups.
-    "group.share.assignors": List = "simple", SOME_ENTRIES, ReadOnly, SHARE_GROUPS;
+    "group.share.assignors": List = "simple", SOME_ENTRIES, ReadOnly, JAVA;
     /// Pause before a share partition's start is tried again.
     "group.share.initialize.retry.interval.ms": Int = "30000", AtLeast(1), ReadOnly, SERVED internal;
     /// Java class that stores share group state.

@@ -20,7 +20,7 @@ config_rows! {
     /// Listeners of the controller, comma-separated.
     "controller.listener.names": List = required, SOME_ENTRIES, ReadOnly, SERVED;
     /// Listeners opened before the authorizer is ready.
-    "early.start.listeners": List = null, ENTRIES, ReadOnly, SECURITY;
+    "early.start.listeners": List = null, ENTRIES, ReadOnly, EARLY;
     /// Protocol between brokers when no listener is named for it.
     "security.inter.broker.protocol": String = "PLAINTEXT", OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), ReadOnly, SERVED;
     /// Kernel send buffer of a connection; -1 leaves it to the system.

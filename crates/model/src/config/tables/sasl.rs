@@ -28,21 +28,21 @@ config_rows! {
     /// Java class that logs in.
     "sasl.login.class": Class = null, Any, ReadOnly, JAVA;
     /// Connect timeout towards an identity provider.
-    "sasl.login.connect.timeout.ms": Int = null, Any, ReadOnly, SECURITY;
+    "sasl.login.connect.timeout.ms": Int = null, Any, ReadOnly, OAUTH_CLIENT;
     /// Read timeout towards an identity provider.
-    "sasl.login.read.timeout.ms": Int = null, Any, ReadOnly, SECURITY;
+    "sasl.login.read.timeout.ms": Int = null, Any, ReadOnly, OAUTH_CLIENT;
     /// First pause before a login is tried again.
-    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, SECURITY;
+    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, OAUTH_CLIENT;
     /// Longest pause before a login is tried again.
-    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, SECURITY;
+    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, OAUTH_CLIENT;
     /// Share of a credential's life after which it is renewed.
-    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, SECURITY;
+    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, OAUTH_CLIENT;
     /// Random share added to that time.
-    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, SECURITY;
+    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, OAUTH_CLIENT;
     /// Shortest time between two renewals.
-    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, SECURITY;
+    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, OAUTH_CLIENT;
     /// Time before expiry that a renewal keeps free.
-    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, SECURITY;
+    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, OAUTH_CLIENT;
     /// Service name brokers run under.
     "sasl.kerberos.service.name": String = null, Any, PerBroker, KERBEROS;
     /// Path of kinit.
