@@ -73,6 +73,14 @@ pub enum AppendError {
         /// The last sequence in the log; none if the producer began a new epoch.
         last: Option<Sequence>,
     },
+    /// A batch with the sequences of a batch whose transaction has ended.
+    #[error("producer {producer_id}: sequence {request} is of a transaction that has ended")]
+    SequenceOfEndedTxn {
+        /// The producer.
+        producer_id: ProducerId,
+        /// First sequence of the batch.
+        request: Sequence,
+    },
     /// A plain batch from a producer that has a transaction open here.
     #[error("producer {producer_id} has a transaction open, the batch is not transactional")]
     InvalidTxnState {
@@ -137,7 +145,9 @@ impl From<&AppendError> for ErrorCode {
     fn from(error: &AppendError) -> Self {
         match error {
             AppendError::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
-            AppendError::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
+            AppendError::OutOfOrderSequence { .. } | AppendError::SequenceOfEndedTxn { .. } => {
+                Self::OutOfOrderSequenceNumber
+            }
             AppendError::InvalidTxnState { .. } | AppendError::NotVerified { .. } => {
                 Self::InvalidTxnState
             }

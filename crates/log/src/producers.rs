@@ -126,6 +126,18 @@ impl ProducerEntry {
         }
     }
 
+    /// Whether the transaction of a known batch has ended.
+    ///
+    /// What comes with the batch's sequences again is then no repetition that anybody waits for:
+    /// producers end a transaction when its batches are answered. librdkafka, though, gives the
+    /// sequences of records that it throws away when it aborts to records of the next transaction,
+    /// also when the first ones had been stored and only their answer was lost. Whoever takes those
+    /// for stored tears that transaction. (With an epoch per transaction, KIP-890, there is no such
+    /// doubt. Apache Kafka takes them for stored.)
+    fn has_ended(&self, known: &KnownBatch) -> bool {
+        self.txn_first_offset.is_none_or(|first| known.first_offset() < first)
+    }
+
     fn duplicate_of(&self, stamp: &ProducerStamp, last_sequence: Sequence) -> Option<KnownBatch> {
         if stamp.epoch != self.epoch {
             return None;
@@ -230,9 +242,13 @@ impl Producers {
             return check_marker(entry, stamp, origin, marker);
         }
         if origin == Origin::Client
-            && let Some(known) =
-                entry.and_then(|entry| entry.duplicate_of(stamp, header.last_sequence()))
+            && let Some(entry) = entry
+            && let Some(known) = entry.duplicate_of(stamp, header.last_sequence())
         {
+            if header.is_transactional() && entry.has_ended(&known) {
+                let (producer_id, request) = (stamp.id, stamp.base_sequence);
+                return Err(AppendError::SequenceOfEndedTxn { producer_id, request });
+            }
             return Ok(Verdict::Duplicate(known));
         }
         check_epoch(entry, stamp, |request, current| request < current)?;

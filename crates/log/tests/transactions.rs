@@ -159,6 +159,24 @@ fn markers_are_fenced_by_both_epochs() {
     end(&mut log, &marker(7, 6, false, 2), 1).expect("before version 2 the epoch stays");
 }
 
+/// What librdkafka makes of an abort while the answers to its records are lost.
+#[test]
+fn the_sequences_of_an_ended_transaction_are_not_taken_for_its_next_ones_records() {
+    let disk: Arc<dyn Disk> = SimDisk::new();
+    let (mut log, _) = open(&disk, &dir(), &config(), true);
+    let (lost, next) = (transactional(5, 0, 0, &["lost"]), transactional(5, 0, 0, &["next"]));
+    let first = produce(&mut log, &lost).unwrap();
+    assert_eq!(produce(&mut log, &lost).unwrap(), first, "a repetition within the transaction");
+    end(&mut log, &marker(5, 0, false, 0), 0).unwrap();
+    let refused = produce(&mut log, &next);
+    assert!(matches!(refused, Err(AppendError::SequenceOfEndedTxn { .. })), "{refused:?}");
+    // In the next transaction as well, once that has begun.
+    let begun = produce(&mut log, &transactional(5, 0, 1, &["begun"])).unwrap();
+    let refused = produce(&mut log, &next);
+    assert!(matches!(refused, Err(AppendError::SequenceOfEndedTxn { .. })), "{refused:?}");
+    assert_eq!(produce(&mut log, &transactional(5, 0, 1, &["begun"])).unwrap(), begun);
+}
+
 #[test]
 fn a_plain_batch_does_not_fit_into_a_transaction() {
     let disk: Arc<dyn Disk> = SimDisk::new();
