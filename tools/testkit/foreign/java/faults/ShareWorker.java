@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.StringJoiner;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32;
@@ -49,6 +50,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
  */
 class ShareWorker {
   static final int MEMBERS = 2;
+  static final int CONFIGURE_TRIES = 5;
   static final Duration POLL = Duration.ofMillis(200);
   static final Duration COMMIT = Duration.ofSeconds(10);
   static final long OBSERVE_MS = 250;
@@ -99,7 +101,15 @@ class ShareWorker {
         (key, value) ->
             ops.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET)));
     ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group);
-    admin.incrementalAlterConfigs(Map.of(resource, ops)).all().get();
+    for (int tries = 1; ; tries++) {
+      try {
+        admin.incrementalAlterConfigs(Map.of(resource, ops)).all().get();
+        return;
+      } catch (ExecutionException error) {
+        // On a busy machine a JVM's first request may take longer than its short patience.
+        if (tries == CONFIGURE_TRIES) throw error;
+      }
+    }
   }
 
   // Members
