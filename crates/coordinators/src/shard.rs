@@ -59,6 +59,8 @@ pub struct GroupShard {
     pub(crate) pending: PendingOffsets,
     pub(crate) timers: Timers,
     pub(crate) writes: Writes,
+    /// When the log was read: what was under way then may be so still.
+    pub(crate) loaded_at: Option<Timestamp>,
     skipped: u64,
 }
 
@@ -80,6 +82,7 @@ impl GroupShard {
             pending: PendingOffsets::default(),
             timers: Timers::default(),
             writes: Writes::default(),
+            loaded_at: None,
             skipped: 0,
         }
     }
@@ -128,6 +131,7 @@ impl Shard for GroupShard {
     /// The log is read: sessions begin, so that members that have not survived time out.
     fn on_loaded(&mut self, now: Timestamp) -> Outcome {
         let mut out = Outcome::default();
+        self.loaded_at = Some(now);
         let ids: Vec<Arc<str>> = self.groups.keys().cloned().collect();
         for id in ids {
             self.with_group(now, &mut out, &id, |step, group| {

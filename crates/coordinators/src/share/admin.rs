@@ -62,6 +62,9 @@ pub(super) fn alter_offsets(
     let mut starts = BTreeMap::new();
     for topic in &request.topics {
         let known = scope.topics.by_name(&topic.topic_name);
+        if known.as_ref().is_some_and(|known| scope.is_ending(change.group, known.id)) {
+            return Err(ShareGroupError::StateChanges);
+        }
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
             let index = asked.partition_index;
@@ -120,6 +123,9 @@ pub(super) fn delete_offsets(
             refused.push(refuse(UNKNOWN));
             continue;
         };
+        if scope.is_beginning(change.group, id) {
+            return Err(ShareGroupError::StateChanges);
+        }
         if let Some(kept) = state.initialized.remove(&id) {
             partitions.extend(kept.partitions.into_iter().map(|partition| (id, partition)));
             state.deleting.insert(id, topic.topic_name.clone());
@@ -135,6 +141,7 @@ pub(super) fn delete_offsets(
     if state != *known {
         change.apply(ShareFact::State(Some(Box::new(state))));
     }
+    note_end(scope, change, &names);
     let deletion = (!partitions.is_empty()).then_some(StateDeletion { group, partitions, names });
     Ok(DeletedOffsets { refused, deletion })
 }
@@ -147,6 +154,12 @@ pub(super) fn deleted(change: &mut ShareChange<'_>, topics: &BTreeSet<Uuid>) {
     if state != *known {
         change.apply(ShareFact::State(Some(Box::new(state))));
     }
+    change.group.ended_at.retain(|topic, _| !topics.contains(topic));
+}
+
+/// Remembers since when share coordinators may be ending the state of topics.
+fn note_end(scope: &Scope<'_>, change: &mut ShareChange<'_>, topics: &BTreeMap<Uuid, String>) {
+    change.group.ended_at.extend(topics.keys().map(|topic| (*topic, scope.now)));
 }
 
 /// Notes that all of a group's state is being deleted, because the group is.
@@ -157,6 +170,9 @@ pub(super) fn delete_all(
     check_empty(change.group)?;
     let group = Arc::clone(&change.group.id);
     let Some(known) = change.group.state_partitions() else { return Ok(None) };
+    if known.initializing.keys().any(|topic| scope.is_beginning(change.group, *topic)) {
+        return Err(ShareGroupError::StateChanges);
+    }
     let mut partitions = BTreeSet::new();
     let mut names = BTreeMap::new();
     for (topic, kept) in known.initialized.iter().chain(&known.initializing) {
@@ -174,6 +190,7 @@ pub(super) fn delete_all(
     if state != *known {
         change.apply(ShareFact::State(Some(Box::new(state))));
     }
+    note_end(scope, change, &names);
     Ok((!partitions.is_empty()).then_some(StateDeletion { group, partitions, names }))
 }
 

@@ -30,6 +30,10 @@ pub(crate) enum ShareGroupError {
     EpochBehind { received: i32, known: i32, previous: i32 },
     #[error("The group is not empty.")]
     NonEmptyGroup,
+    /// Share coordinators are still doing what was asked of them before; Kafka would ask them at
+    /// the same time.
+    #[error("The coordinator is loading and hence can't process requests.")]
+    StateChanges,
 }
 
 impl From<&ShareGroupError> for ErrorCode {
@@ -45,6 +49,7 @@ impl From<&ShareGroupError> for ErrorCode {
                 Self::FencedMemberEpoch
             }
             ShareGroupError::NonEmptyGroup => Self::NonEmptyGroup,
+            ShareGroupError::StateChanges => Self::CoordinatorLoadInProgress,
         }
     }
 }

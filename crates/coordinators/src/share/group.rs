@@ -53,6 +53,8 @@ pub(crate) struct ShareGroup {
     /// When share coordinators were last asked to begin a topic's state. Not in the log: a group
     /// that was just loaded asks again.
     pub(crate) asked_at: BTreeMap<Uuid, Timestamp>,
+    /// When share coordinators were last asked to end a topic's state. Not in the log either.
+    pub(crate) ended_at: BTreeMap<Uuid, Timestamp>,
 }
 
 impl Replay for ShareGroup {
@@ -109,6 +111,7 @@ impl ShareGroup {
             named: BTreeMap::new(),
             metadata_expired: true,
             asked_at: BTreeMap::new(),
+            ended_at: BTreeMap::new(),
         }
     }
 

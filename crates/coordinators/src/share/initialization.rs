@@ -1,9 +1,12 @@
 //! State that share coordinators are to begin before partitions can be assigned.
+//!
+//! Invariant: while a topic's state is being begun nobody has it ended, nor the other way round:
+//! between brokers one could overtake the other. What is not heard of for long was interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use naru_model::Uuid;
+use naru_model::{Timestamp, Uuid};
 
 use super::facts::{NamedPartitions, ShareFact, StatePartitions};
 use super::group::ShareGroup;
@@ -51,6 +54,7 @@ impl Scope<'_> {
         let mut state = change.group.state_partitions().cloned().unwrap_or_default();
         for (topic, named) in topics {
             state.deleting.remove(&topic);
+            change.group.ended_at.remove(&topic);
             let known = state.initializing.entry(topic).or_default();
             known.name = named.name;
             known.partitions.extend(named.partitions);
@@ -63,15 +67,15 @@ impl Scope<'_> {
     fn missing(&self, group: &ShareGroup) -> BTreeMap<Uuid, NamedPartitions> {
         let nothing = StatePartitions::default();
         let state = group.state_partitions().unwrap_or(&nothing);
-        let retry_ms = i64::from(self.config.initialize_retry_interval_ms);
-        let is_fresh = |topic: &Uuid| {
-            group.asked_at.get(topic).is_some_and(|at| self.now.get() - at.get() < retry_ms)
-        };
         let mut missing = BTreeMap::new();
         for name in group.subscribed() {
             let Some(topic) = self.topics.by_name(name) else { continue };
+            if self.is_ending(group, topic.id) {
+                continue;
+            }
             let initialized = state.initialized.get(&topic.id);
-            let initializing = state.initializing.get(&topic.id).filter(|_| is_fresh(&topic.id));
+            let is_asked = self.is_recent(group.asked_at.get(&topic.id).copied());
+            let initializing = state.initializing.get(&topic.id).filter(|_| is_asked);
             let kept: BTreeSet<i32> = [initialized, initializing]
                 .into_iter()
                 .flatten()
@@ -86,7 +90,28 @@ impl Scope<'_> {
         missing
     }
 
-    /// The state of partitions has begun, or has not.
+    fn is_recent(&self, at: Option<Timestamp>) -> bool {
+        let retry_ms = i64::from(self.config.initialize_retry_interval_ms);
+        at.is_some_and(|at| self.now.get() - at.get() < retry_ms)
+    }
+
+    /// Whether share coordinators may be beginning a topic's state now.
+    pub(super) fn is_beginning(&self, group: &ShareGroup, topic: Uuid) -> bool {
+        let state = group.state_partitions();
+        let is_noted = state.is_some_and(|state| state.initializing.contains_key(&topic));
+        let asked_at = group.asked_at.get(&topic).copied();
+        is_noted && (self.is_recent(asked_at) || self.is_recent(self.loaded_at))
+    }
+
+    /// Whether share coordinators may be ending a topic's state now.
+    pub(super) fn is_ending(&self, group: &ShareGroup, topic: Uuid) -> bool {
+        let state = group.state_partitions();
+        let is_noted = state.is_some_and(|state| state.deleting.contains_key(&topic));
+        let asked_at = group.ended_at.get(&topic).copied();
+        is_noted && (self.is_recent(asked_at) || self.is_recent(self.loaded_at))
+    }
+
+    /// The state of partitions has begun, or has not. What has been ended since does not count.
     pub(super) fn initialized(
         &self,
         change: &mut ShareChange<'_>,
@@ -95,11 +120,12 @@ impl Scope<'_> {
     ) {
         let Some(mut state) = change.group.state_partitions().cloned() else { return };
         for (topic, partition) in partitions {
-            if let Some(initializing) = state.initializing.get_mut(topic) {
-                initializing.partitions.remove(partition);
-                if initializing.partitions.is_empty() {
-                    state.initializing.remove(topic);
-                }
+            let Some(initializing) = state.initializing.get_mut(topic) else { continue };
+            if !initializing.partitions.remove(partition) {
+                continue;
+            }
+            if initializing.partitions.is_empty() {
+                state.initializing.remove(topic);
             }
             // Of a topic that is gone by now share coordinators keep nothing.
             if success && let Some(name) = self.topics.name(*topic) {

@@ -79,7 +79,8 @@ impl GroupShard {
         };
         let topics: &dyn Topics = &*self.topics;
         let (config, hashes) = (&self.config.share, &mut self.topic_hashes);
-        let mut scope = Scope { now, config, settings, topics, hashes };
+        let loaded_at = self.loaded_at;
+        let mut scope = Scope { now, loaded_at, config, settings, topics, hashes };
         Change::run(known, |change| act(&mut scope, change))
     }
 

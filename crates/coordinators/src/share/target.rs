@@ -18,6 +18,7 @@ pub(super) type ShareChange<'g> = Change<'g, ShareGroup>;
 /// What deciding looks at besides the group.
 pub(super) struct Scope<'a> {
     pub(super) now: Timestamp,
+    pub(super) loaded_at: Option<Timestamp>,
     pub(super) config: &'a ShareConfig,
     /// Of this group.
     pub(super) settings: ShareSettings,

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 
 use super::bench::{Bench, GROUP, commit_request, context};
 use super::consumers::world::FakeTopics;
-use crate::{Command, Initialization, Reply, ReplyToken};
+use crate::{Command, Initialization, Reply, ReplyToken, StateDeletion};
 
 type Held = BTreeSet<(Uuid, i32)>;
 
@@ -82,6 +82,8 @@ struct World {
     /// What share coordinators keep, and in which epoch it began.
     state: BTreeMap<(Uuid, i32), i32>,
     asked: Vec<Initialization>,
+    /// What they are to end; with the group, or without.
+    ending: Vec<(StateDeletion, bool)>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             topics: FakeTopics::default(),
             state: BTreeMap::new(),
             asked: Vec::new(),
+            ending: Vec::new(),
         };
         for (name, partitions) in topics {
             world.set_topic(name, *partitions);
@@ -160,6 +163,35 @@ impl World {
             let partitions = starts.into_keys().collect();
             let group_id = group.to_string();
             self.bench.send(Command::ShareStateInitialized { group_id, partitions, success });
+        }
+    }
+
+    /// Takes in the answer to a request to end state, if it is there.
+    fn take_end(&mut self, token: ReplyToken) -> bool {
+        match self.bench.answers.remove(&token) {
+            None => return false,
+            Some(Reply::DeleteShareGroupOffsets(Ok(deleted))) => {
+                self.ending.extend(deleted.deletion.map(|deletion| (deletion, false)));
+            }
+            Some(Reply::StateDeletion(Ok(deletion))) => {
+                self.ending.extend(deletion.map(|deletion| (deletion, true)));
+            }
+            Some(_) => {} // Refused.
+        }
+        true
+    }
+
+    /// Share coordinators end what they were asked to end.
+    fn end(&mut self) {
+        for (StateDeletion { partitions, names, .. }, with_group) in
+            std::mem::take(&mut self.ending)
+        {
+            self.state.retain(|key, _| !partitions.contains(key));
+            if with_group {
+                self.bench.send(Command::DeleteGroup { group_id: GROUP.into() });
+            }
+            let topics = names.into_keys().collect();
+            self.bench.send(Command::ShareStateDeleted { group_id: GROUP.into(), topics });
         }
     }
 
@@ -361,6 +393,40 @@ fn a_group_is_deleted_after_its_state_and_leaves_nothing_behind() {
     assert_eq!(world.bench.replayed().group_count(), 0);
 }
 
+#[test]
+fn what_is_being_begun_is_not_ended_and_what_is_being_ended_does_not_begin() {
+    let mut world = World::new(&[("a", 1)]);
+    let mut client = Client::new("m1", &["a"]);
+    let id = world.topics.by_name["a"].id;
+    world.beat(&mut client);
+    world.ask(leave(&client));
+    client.reborn();
+    let prepare = Command::PrepareShareGroupDeletion { group_id: GROUP.into() };
+    let busy = Reply::StateDeletion(Err(ErrorCode::CoordinatorLoadInProgress));
+    assert_eq!(world.bench.ask(prepare.clone()), busy, "a request is on its way");
+    world.crash();
+    assert_eq!(world.bench.ask(prepare.clone()), busy, "it may be so still");
+    world.initialize(true);
+    let deletion = world.bench.ask(prepare);
+    let Reply::StateDeletion(Ok(Some(_))) = deletion else { panic!("not deleted: {deletion:?}") };
+    // Somebody joins before the group is deleted.
+    world.beat(&mut client);
+    assert!(world.asked.is_empty(), "it could be ended too");
+    let late = BTreeSet::from([(id, 0)]);
+    let group_id = GROUP.to_owned();
+    world.bench.ask(Command::ShareStateInitialized { group_id, partitions: late, success: true });
+    world.beat(&mut client);
+    assert!(client.held.is_empty(), "what was ended since does not count");
+    match world.bench.ask(alter(0, 7)) {
+        Reply::AlterShareGroupOffsets(Err((ErrorCode::NonEmptyGroup, _))) => {}
+        other => panic!("not refused: {other:?}"),
+    }
+    let topics = BTreeSet::from([id]);
+    world.bench.ask(Command::ShareStateDeleted { group_id: GROUP.into(), topics });
+    world.beat(&mut client);
+    assert_eq!(world.asked.len(), 1, "it begins anew");
+}
+
 #[derive(Debug, Clone)]
 enum Action {
     Beat(usize),
@@ -372,6 +438,10 @@ enum Action {
     Forget,
     Grow(usize, i32),
     Delete(usize),
+    DeleteOffsets(usize),
+    DeleteGroup,
+    /// Share coordinators end what they were asked to end, and it is told.
+    End,
     Advance(i64),
     Settle(bool),
     Crash,
@@ -391,6 +461,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Forget),
         2 => (0..3_usize, 1..6_i32).prop_map(|(topic, count)| Action::Grow(topic, count)),
         1 => (0..3_usize).prop_map(Action::Delete),
+        2 => (0..3_usize).prop_map(Action::DeleteOffsets),
+        2 => Just(Action::DeleteGroup),
+        3 => Just(Action::End),
         6 => prop_oneof![Just(1_500_i64), Just(50_000)].prop_map(Action::Advance),
         4 => any::<bool>().prop_map(Action::Settle),
         1 => Just(Action::Crash),
@@ -409,6 +482,7 @@ proptest! {
         let mut clients: Vec<Client> =
             (0..CLIENTS).map(|at| Client::new(&format!("m{at}"), &["a", "b"])).collect();
         let mut waiting: BTreeMap<usize, ReplyToken> = BTreeMap::new();
+        let mut ends: Vec<ReplyToken> = Vec::new();
         world.bench.auto_commit = commits_at_once;
         for action in actions {
             match action {
@@ -435,7 +509,26 @@ proptest! {
                     world.set_topic(name, partitions.max(now));
                 }
                 Action::Delete(topic) => world.delete_topic(TOPICS[topic]),
-                Action::Advance(milliseconds) => world.bench.advance(milliseconds),
+                Action::DeleteOffsets(topic) => {
+                    let topic_name = TOPICS[topic].to_owned();
+                    let topics = vec![DeleteShareGroupOffsetsRequestTopic { topic_name }];
+                    let request =
+                        DeleteShareGroupOffsetsRequest { group_id: GROUP.into(), topics };
+                    ends.push(world.bench.send(Command::DeleteShareGroupOffsets(request)));
+                }
+                Action::DeleteGroup => {
+                    let group_id = GROUP.to_owned();
+                    ends.push(world.bench.send(Command::PrepareShareGroupDeletion { group_id }));
+                }
+                Action::End => world.end(),
+                Action::Advance(milliseconds) => {
+                    world.bench.advance(milliseconds);
+                    if milliseconds > 30_000 {
+                        // Whoever was to ask share coordinators has given up by now.
+                        world.asked.clear();
+                        world.ending.clear();
+                    }
+                }
                 Action::Settle(true) => drop(world.bench.settle_one(Ok(()))),
                 // What was appended behind a batch that is lost is lost too.
                 Action::Settle(false) => world.bench.settle(Err(ErrorCode::NotEnoughReplicas)),
@@ -445,6 +538,7 @@ proptest! {
                 }
                 Action::Leave(_) => {}
             }
+            ends.retain(|token| !world.take_end(*token));
             for (at, client) in clients.iter_mut().enumerate() {
                 let Some(token) = waiting.get(&at).copied() else { continue };
                 if let Some(response) = world.answer(token) {
@@ -459,6 +553,10 @@ proptest! {
         world.bench.auto_commit = true;
         world.bench.settle(Ok(()));
         world.check_replay();
+        for token in ends {
+            world.take_end(token);
+        }
+        world.end();
         // Who is gone for good times out.
         for _ in 0..5 {
             world.bench.advance(12_000);

@@ -2,6 +2,7 @@ mod acknowledging;
 mod acquiring;
 mod properties;
 mod sessions;
+mod whole;
 
 use std::sync::Arc;
 

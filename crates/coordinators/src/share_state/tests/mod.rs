@@ -2,5 +2,6 @@
 
 mod batches;
 mod bench;
+mod golden;
 mod life;
 mod properties;
