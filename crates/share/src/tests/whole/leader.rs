@@ -129,7 +129,7 @@ impl Leader {
         self.asked = None;
         Some(match reply {
             ShareReply::State(state) => {
-                self.load(state, log_start);
+                self.load(&state, log_start);
                 Told::Nothing
             }
             ShareReply::Done => self.end_write(true),
@@ -142,7 +142,7 @@ impl Leader {
         })
     }
 
-    fn load(&mut self, state: coordinators::ShareState, log_start: i64) {
+    fn load(&mut self, state: &coordinators::ShareState, log_start: i64) {
         let batches = state.batches.iter().filter_map(|batch| {
             Some(StateBatch {
                 first: Offset(batch.first_offset),
