@@ -85,7 +85,14 @@ proptest! {
         let assigned = assign(&first);
         check(&first, &assigned);
         let second = again(&first, &assigned);
-        prop_assert_eq!(assign(&second), assigned, "nothing has changed, so nothing moves");
+        let after = assign(&second);
+        check(&second, &after);
+        // Copies may move, as Kafka's do: they are shared out by members, of which a process with
+        // several cannot take its share.
+        let runs = |all: &[(Arc<str>, Assignment)]| -> Vec<_> {
+            all.iter().map(|(id, one)| (Arc::clone(id), one.active.clone())).collect()
+        };
+        prop_assert_eq!(runs(&after), runs(&assigned), "nothing has changed, so nothing moves");
     }
 
     #[test]
