@@ -48,5 +48,5 @@ fn run_tool(name: &str, args: &[String]) -> Option<i32> {
     if bare == "kafka-server-start" {
         return Some(start::run_kafka(args));
     }
-    tools::find(bare).map(|tool| (tool.run)(args))
+    tools::find(bare).map(|tool| (tool.run)(args)).or_else(|| tools::missing::refuse(bare))
 }

@@ -1,4 +1,4 @@
-//! Naru's own async client for any Kafka from 2.1 on: admin, producer, consumer.
+//! Naru's own async client for any Kafka from 2.1 on: admin, producer, consumer, share consumer.
 //!
 //! Records are owned bytes; futures may be dropped at any await without losing a record or a
 //! position; nothing panics in the background. One [`Error`] says what happened, whether trying
@@ -16,6 +16,7 @@ mod group_protocol;
 pub mod net;
 mod partitioner;
 mod producer;
+mod share_consumer;
 
 pub use admin::Admin;
 pub use cluster::{Broker, Cluster, Metadata, Partition, Topic};
@@ -29,3 +30,4 @@ pub use naru_model::TopicPartition;
 pub use naru_records::Compression;
 pub use partitioner::{murmur2, partition_of_key};
 pub use producer::{Delivered, Delivery, Producer, ProducerRecord};
+pub use share_consumer::{Acknowledge, ShareConsumer, SharedBatch};

@@ -13,13 +13,17 @@ pub fn zookeeper(_args: &[String]) -> i32 {
 }
 
 /// Java classes, without their packages, and the tools they are.
-const CLASSES: [(&str, &str); 19] = [
+const CLASSES: [(&str, &str); 23] = [
     ("TopicCommand", "kafka-topics"),
     ("ConfigCommand", "kafka-configs"),
     ("ConsoleProducer", "kafka-console-producer"),
     ("ConsoleConsumer", "kafka-console-consumer"),
     ("ConsumerGroupCommand", "kafka-consumer-groups"),
+    ("ConsoleShareConsumer", "kafka-console-share-consumer"),
     ("ShareGroupCommand", "kafka-share-groups"),
+    ("StreamsGroupCommand", "kafka-streams-groups"),
+    ("TransactionsCommand", "kafka-transactions"),
+    ("ClientMetricsCommand", "kafka-client-metrics"),
     ("GetOffsetShell", "kafka-get-offsets"),
     ("DumpLogSegments", "kafka-dump-log"),
     ("StorageTool", "kafka-storage"),

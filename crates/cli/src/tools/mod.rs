@@ -9,6 +9,7 @@ mod common;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod console_share_consumer;
 mod consumer_groups;
 mod dump_log;
 pub mod failure;
@@ -21,10 +22,12 @@ mod leader_election;
 mod legacy;
 mod log_dirs;
 mod metadata_quorum;
+pub mod missing;
 mod properties;
 pub mod reassign_partitions;
 mod share_groups;
 mod storage;
+mod streams_groups;
 mod topics;
 pub mod transactions;
 
@@ -64,6 +67,12 @@ pub static TOOLS: &[Tool] = &[
         run: consumer_groups::run,
     },
     Tool { name: "kafka-share-groups", about: share_groups::ABOUT, run: share_groups::run },
+    Tool { name: "kafka-streams-groups", about: streams_groups::ABOUT, run: streams_groups::run },
+    Tool {
+        name: "kafka-console-share-consumer",
+        about: console_share_consumer::ABOUT,
+        run: console_share_consumer::run,
+    },
     Tool { name: "kafka-get-offsets", about: get_offsets::ABOUT, run: get_offsets::run },
     Tool { name: "kafka-dump-log", about: dump_log::ABOUT, run: dump_log::run },
     Tool {

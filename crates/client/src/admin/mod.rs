@@ -13,6 +13,7 @@ mod quorum;
 mod quotas;
 mod reassignments;
 mod share_groups;
+mod streams_groups;
 mod topics;
 mod transactions;
 
@@ -30,6 +31,7 @@ pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
 pub use quotas::{QuotaEntity, QuotaEntry, QuotaMatch};
 pub use reassignments::{ElectionType, Reassignment};
 pub use share_groups::ShareOffset;
+pub use streams_groups::{StreamsGroupDescription, StreamsMember, Subtopology, Tasks};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 pub use transactions::{
     HangingTransaction, ProducerDescription, TransactionDescription, TransactionFilter,

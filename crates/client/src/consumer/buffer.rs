@@ -50,7 +50,7 @@ impl RecordBatch {
 
 /// What one fetch brought for a partition.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     partition: TopicPartition,
     bytes: Bytes,
     at: usize,
@@ -64,7 +64,7 @@ pub(super) struct Buffer {
 
 /// What comes next out of a buffer.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Records, and the offset after them.
     Records(RecordBatch, i64),
     /// Nothing for the user, but the position moves.
@@ -74,7 +74,7 @@ pub(super) enum Next {
 }
 
 impl Buffer {
-    pub(super) fn new(
+    pub(crate) fn new(
         partition: TopicPartition,
         bytes: Bytes,
         mut aborted: Vec<AbortedTransaction>,
@@ -92,7 +92,7 @@ impl Buffer {
     }
 
     /// The next batch's records from `position` on.
-    pub(super) fn next(&mut self, position: i64) -> Result<Next> {
+    pub(crate) fn next(&mut self, position: i64) -> Result<Next> {
         let rest = self.bytes.slice(self.at..);
         let Some(item) = batches(&rest).next() else { return Ok(Next::Empty) };
         let (header, batch) = item.map_err(|source| self.error(source))?;

@@ -28,7 +28,7 @@ use crate::admin::OffsetSpec;
 use crate::cluster::{Backoff, Cluster};
 use crate::config::{ClientConfig, ConsumerConfig, OffsetReset};
 use crate::error::{Error, Result};
-use buffer::{Buffer, Next};
+pub(crate) use buffer::{Buffer, Next};
 use fetch::{Fetched, Wanted};
 use membership::{Event, Membership, Subscription};
 

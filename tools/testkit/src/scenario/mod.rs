@@ -13,6 +13,7 @@ mod how_to;
 mod kill;
 mod log_dirs;
 mod mirror;
+mod own_tools;
 mod quotas;
 mod restart;
 mod security;
@@ -80,6 +81,12 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "docs/how-to/secure-a-cluster.md, from its first command to its last",
         alone: false,
         run: how_to::run,
+    },
+    Scenario {
+        name: "own-tools",
+        about: "our own tools print what Apache Kafka's print; log levels change while we run",
+        alone: false,
+        run: own_tools::run,
     },
     Scenario {
         name: "quotas",

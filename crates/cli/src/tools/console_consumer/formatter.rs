@@ -6,9 +6,33 @@ use naru_client::{ConsumerRecord, RecordBatch, TimestampType};
 use crate::text::Streams;
 use crate::tools::dump_log::decoders::{Shown, internal_record};
 
+/// What is known of a record beside itself. Its leader epoch is not shown by Kafka's tools.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::tools) struct About {
+    pub(in crate::tools) partition: i32,
+    pub(in crate::tools) timestamp_type: TimestampType,
+    /// How often it was delivered, in a share group.
+    pub(in crate::tools) delivery: Option<i16>,
+}
+
+impl About {
+    pub(in crate::tools) const fn of(batch: &RecordBatch) -> Self {
+        Self {
+            partition: batch.partition.partition,
+            timestamp_type: batch.timestamp_type,
+            delivery: None,
+        }
+    }
+
+    fn delivery(self) -> String {
+        let count = self.delivery.map(|count| count.to_string());
+        format!("Delivery:{}", count.as_deref().unwrap_or("NOT_PRESENT"))
+    }
+}
+
 /// What is printed of a record.
 #[derive(Debug, Clone)]
-pub(super) struct Formatter {
+pub(in crate::tools) struct Formatter {
     kind: Kind,
     timestamp: bool,
     partition: bool,
@@ -160,9 +184,9 @@ impl Formatter {
     }
 
     /// Writes one record.
-    pub(super) fn write(
+    pub(in crate::tools) fn write(
         &self,
-        batch: &RecordBatch,
+        about: About,
         record: &ConsumerRecord,
         streams: &mut Streams,
     ) -> Result<(), String> {
@@ -172,12 +196,12 @@ impl Formatter {
                 let text = internal_record(shown, record.key.as_ref(), record.value.as_ref());
                 streams.text(text.unwrap_or_default());
             }
-            Kind::Default => streams.raw(&self.line(batch, record)?),
+            Kind::Default => streams.raw(&self.line(about, record)?),
         }
         Ok(())
     }
 
-    fn line(&self, batch: &RecordBatch, record: &ConsumerRecord) -> Result<Vec<u8>, String> {
+    fn line(&self, about: About, record: &ConsumerRecord) -> Result<Vec<u8>, String> {
         let mut line = Vec::new();
         let mut part = |bytes: &[u8], last: bool| {
             line.extend_from_slice(bytes);
@@ -188,11 +212,11 @@ impl Formatter {
             });
         };
         let texts = [
-            (self.timestamp, timestamp(batch, record)),
-            (self.partition, format!("Partition:{}", batch.partition.partition)),
+            (self.timestamp, timestamp(about, record)),
+            (self.partition, format!("Partition:{}", about.partition)),
             (self.offset, format!("Offset:{}", record.offset)),
-            (self.delivery, "Delivery:NOT_PRESENT".to_owned()),
-            (self.epoch, epoch(batch)),
+            (self.delivery, about.delivery()),
+            (self.epoch, "Epoch:NOT_PRESENT".to_owned()),
         ];
         let tail = [self.headers, self.key, self.value];
         for (index, (wanted, text)) in texts.iter().enumerate() {
@@ -238,17 +262,11 @@ impl Formatter {
     }
 }
 
-/// Fetch answers do not say how often a record was delivered; its leader epoch is shown only
-/// where Kafka's own tool shows it.
-fn epoch(_batch: &RecordBatch) -> String {
-    "Epoch:NOT_PRESENT".to_owned()
-}
-
-fn timestamp(batch: &RecordBatch, record: &ConsumerRecord) -> String {
+fn timestamp(about: About, record: &ConsumerRecord) -> String {
     if record.timestamp < 0 {
         return "NO_TIMESTAMP".to_owned();
     }
-    match batch.timestamp_type {
+    match about.timestamp_type {
         TimestampType::CreateTime => format!("CreateTime:{}", record.timestamp),
         TimestampType::LogAppendTime => format!("LogAppendTime:{}", record.timestamp),
     }
@@ -278,7 +296,8 @@ mod tests {
             .filter_map(|pair| pair.split_once('='))
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect();
-        let line = Formatter::new(None, &properties).unwrap().line(&batch, &record).unwrap();
+        let line =
+            Formatter::new(None, &properties).unwrap().line(About::of(&batch), &record).unwrap();
         assert_eq!(String::from_utf8(line).unwrap(), expect);
     }
 

@@ -17,7 +17,7 @@ use crate::options::{
     row,
 };
 use crate::text::{Level, Streams, exception, log_line};
-use formatter::Formatter;
+pub(super) use formatter::{About, Formatter};
 
 pub const ABOUT: &str =
     "This tool helps to read data from Kafka topics and outputs it to standard output.";
@@ -227,7 +227,7 @@ fn properties(p: &Parsed) -> Result<Vec<(String, String)>, String> {
     Ok(all)
 }
 
-fn formatter(p: &Parsed) -> Result<Formatter, String> {
+pub(super) fn formatter(p: &Parsed) -> Result<Formatter, String> {
     let text = |name: &str| p.one(name).map_err(|error| error.to_string());
     let mut properties = command_config(p, &["formatter-config"])?;
     for pair in p.all("property").chain(p.all("formatter-property")) {
@@ -328,7 +328,7 @@ async fn show(
                 break;
             }
             *count += 1;
-            if let Err(text) = formatter.write(&batch, record, streams)
+            if let Err(text) = formatter.write(About::of(&batch), record, streams)
                 && !skip_errors
             {
                 streams.error(text);
@@ -343,7 +343,7 @@ async fn show(
 }
 
 /// Ends when the user or the system asks the process to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

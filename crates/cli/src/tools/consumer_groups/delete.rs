@@ -78,7 +78,7 @@ pub(super) async fn offsets(
     Ok(())
 }
 
-fn tell(group: &str, top: Option<&Error>, streams: &mut Streams) {
+pub(in crate::tools) fn tell(group: &str, top: Option<&Error>, streams: &mut Streams) {
     let Some(error) = top else {
         streams.line(format!("Request succeeded for deleting offsets from group {group}."));
         return;
@@ -98,7 +98,7 @@ fn tell(group: &str, top: Option<&Error>, streams: &mut Streams) {
     }
 }
 
-fn layout(outcomes: &[(TopicPartition, Option<Error>)]) -> String {
+pub(in crate::tools) fn layout(outcomes: &[(TopicPartition, Option<Error>)]) -> String {
     let width = outcomes.iter().map(|(p, _)| p.topic.len()).max().unwrap_or(0).max(15);
     let mut text = format!("\n{:width$} {:10} {:15}", "TOPIC", "PARTITION", "STATUS");
     for (partition, error) in outcomes {

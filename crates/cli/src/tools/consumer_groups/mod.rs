@@ -1,7 +1,7 @@
 //! `kafka-consumer-groups`.
 
 mod collect;
-mod delete;
+pub(super) mod delete;
 mod layout;
 mod list;
 pub(super) mod reset;

@@ -25,6 +25,9 @@ const SCENARIOS: [&str; 8] = [
     "to-current",
 ];
 
+const SCENARIO_NAMES: &str = "[to-offset], [to-datetime], [by-duration], [to-earliest], \
+                              [to-latest], [shift-by], [from-file], [to-current]";
+
 const NO_EXECUTE: &str = "WARN: No action will be performed as the --execute option is missing. \
 In version 5.0, this command will require either --dry-run or --execute to be specified. You \
 should add the --dry-run option explicitly if you are scripting this command and want to keep the \
@@ -67,7 +70,8 @@ pub(super) async fn reset(p: &Parsed, admin: &Admin, streams: &mut Streams) -> R
             plans.push((group, Plan::new()));
             continue;
         }
-        let plan = plan(p, admin, &group, streams).await?;
+        let wanted = partitions(p, admin, &group).await?;
+        let plan = plan_for(p, admin, &group, wanted, SCENARIO_NAMES, streams).await?;
         if p.has("execute") {
             execute(admin, &group, &plan).await?;
         }
@@ -78,7 +82,11 @@ pub(super) async fn reset(p: &Parsed, admin: &Admin, streams: &mut Streams) -> R
     Ok(())
 }
 
-async fn execute(admin: &Admin, group: &str, plan: &Plan) -> Result<(), Failure> {
+pub(in crate::tools) async fn execute(
+    admin: &Admin,
+    group: &str,
+    plan: &Plan,
+) -> Result<(), Failure> {
     let offsets: Vec<(TopicPartition, CommittedOffset)> = plan
         .iter()
         .map(|(partition, offset)| {
@@ -119,13 +127,16 @@ async fn partitions(
     Err(Failure::Usage(text.to_owned()))
 }
 
-async fn plan(
+/// Where a group is to begin in the partitions that are wanted; `scenarios` are the options one of
+/// which must say so.
+pub(in crate::tools) async fn plan_for(
     p: &Parsed,
     admin: &Admin,
     group: &str,
+    wanted: Vec<TopicPartition>,
+    scenarios: &str,
     streams: &mut Streams,
 ) -> Result<Plan, Failure> {
-    let wanted = partitions(p, admin, group).await?;
     let usage = |text: String| Failure::Usage(text);
     let text = |name: &str| p.one(name).map_err(|error| usage(error.to_string()));
     let number = |name: &str| p.number::<i64>(name).map_err(|error| usage(error.to_string()));
@@ -178,12 +189,8 @@ async fn plan(
         plan.extend(look_up(admin, &rest, OffsetSpec::Latest, streams).await?);
         return Ok(plan);
     }
-    Err(usage(
-        "Option '[reset-offsets]' requires one of the following scenarios: [to-offset], \
-         [to-datetime], [by-duration], [to-earliest], [to-latest], [shift-by], [from-file], \
-         [to-current]"
-            .to_owned(),
-    ))
+    let text = "Option '[reset-offsets]' requires one of the following scenarios:";
+    Err(usage(format!("{text} {scenarios}")))
 }
 
 async fn list(
@@ -300,7 +307,7 @@ pub(in crate::tools) fn layout(plans: &[(String, Plan)]) -> String {
     text
 }
 
-fn export(plans: &[(String, Plan)]) -> String {
+pub(in crate::tools) fn export(plans: &[(String, Plan)]) -> String {
     let mut text = String::new();
     for (group, plan) in plans {
         for (partition, offset) in plan {
