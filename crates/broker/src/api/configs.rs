@@ -10,7 +10,7 @@ use std::sync::Arc;
 use naru_controller::image::{ConfigResource, ResourceType};
 use naru_controller::topic_name;
 use naru_model::ErrorCode;
-use naru_model::config::{ConfigChange, ConfigOp, Described};
+use naru_model::config::{ConfigChange, ConfigOp, ConfigSource, Described};
 use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use naru_protocol::messages::describe_configs_request::{
@@ -166,7 +166,10 @@ fn answer(entry: Described, synonyms: bool, documentation: bool) -> DescribeConf
     DescribeConfigsResourceResult {
         config_source: entry.source.code(),
         config_type: entry.kind.map_or(0, |kind| kind.code()),
-        documentation: entry.doc.filter(|_| documentation).map(str::to_owned),
+        documentation: match entry.source {
+            ConfigSource::DynamicBrokerLogger => Some(String::new()),
+            _ => entry.doc.filter(|_| documentation).map(str::to_owned),
+        },
         synonyms: if synonyms {
             entry
                 .synonyms
@@ -258,6 +261,17 @@ pub(crate) async fn alter(
         },
     );
     request.resources = left;
+    // Levels are changed one by one only.
+    let logger = ResourceType::BrokerLogger.id();
+    let about_loggers = request.resources.extract_if(.., |one| one.resource_type == logger);
+    let refused: Vec<RefusedHere> = about_loggers
+        .map(|one| RefusedHere {
+            resource_type: logger,
+            resource_name: one.resource_name,
+            message: format!("Unknown resource type {logger}"),
+        })
+        .chain(refused)
+        .collect();
     let mut response = ask(&node, &context, request).await;
     response.responses.extend(refused.into_iter().map(|refused| {
         alter_configs_response::AlterConfigsResourceResponse {
@@ -289,7 +303,8 @@ pub(crate) async fn alter_incrementally(
         },
     );
     request.resources = left;
-    let changed = loggers::change_in(&context, &mut request.resources, request.validate_only);
+    let (answering, validate_only) = (loggers::As::Broker, request.validate_only);
+    let changed = loggers::change_in(&context, answering, &mut request.resources, validate_only);
     // What is about loggers alone is nothing for the controller.
     let mut response = if request.resources.is_empty() && !changed.is_empty() {
         IncrementalAlterConfigsResponse::default()

@@ -11,7 +11,7 @@ use naru_protocol::messages::incremental_alter_configs_response::AlterConfigsRes
 
 use super::configs::may_not;
 use crate::dispatch::RequestContext;
-use crate::logging::{Change, LogLevel, LoggerError};
+use crate::logging::{Change, LogLevel, LoggerError, check_request};
 use crate::node::Node;
 use crate::security::Operation;
 
@@ -41,9 +41,18 @@ pub(crate) fn described(node: &Node, name: &str) -> Result<Vec<Described>, Strin
     Ok(node.loggers().describe().into_iter().map(entry).collect())
 }
 
+/// Whether Kafka's broker or its controller would answer: they differ in requests that no tool
+/// sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    Broker,
+    Controller,
+}
+
 /// Takes what is about loggers out of a request and does it; the answers.
 pub(crate) fn change_in(
     context: &RequestContext,
+    answering: As,
     resources: &mut Vec<AlterConfigsResource>,
     validate_only: bool,
 ) -> Vec<AlterConfigsResourceResponse> {
@@ -51,10 +60,10 @@ pub(crate) fn change_in(
     resources.retain(|resource| {
         let about_loggers = resource.resource_type == ResourceType::BrokerLogger.id();
         if about_loggers {
-            let outcome = change(context, resource, validate_only);
+            let outcome = change(context, answering, resource, validate_only);
             let (error_code, error_message) = match outcome {
                 Ok(()) => (0, None),
-                Err((error, message)) => (error.code(), Some(message)),
+                Err((error, message)) => (error.code(), message),
             };
             answers.push(AlterConfigsResourceResponse {
                 error_code,
@@ -70,20 +79,14 @@ pub(crate) fn change_in(
 
 fn change(
     context: &RequestContext,
+    answering: As,
     resource: &AlterConfigsResource,
     validate_only: bool,
-) -> Result<(), (ErrorCode, String)> {
-    let (kind, name) = (resource.resource_type, &resource.resource_name);
-    if let Some((error, text)) = may_not(context, Operation::AlterConfigs, kind, name) {
-        return Err((error, text.to_owned()));
-    }
-    let refuse = |error: LoggerError| (error.code(), error.to_string());
-    let own = context.node.id();
-    match name.parse::<i32>() {
-        Ok(id) if id == own => {}
-        Ok(_) => return Err(refuse(LoggerError::OtherNode(own))),
-        Err(_) => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
-    }
+) -> Result<(), (ErrorCode, Option<String>)> {
+    let refuse = |error: LoggerError| {
+        let told = answering == As::Controller || error != LoggerError::Unexpected;
+        (error.code(), told.then(|| error.to_string()))
+    };
     let changes: Vec<Change<'_>> = resource
         .configs
         .iter()
@@ -93,6 +96,19 @@ fn change(
             value: config.value.as_deref(),
         })
         .collect();
+    if answering == As::Broker {
+        check_request(&changes).map_err(refuse)?;
+    }
+    let (kind, name) = (resource.resource_type, &resource.resource_name);
+    if let Some((error, text)) = may_not(context, Operation::AlterConfigs, kind, name) {
+        return Err((error, Some(text.to_owned())));
+    }
+    let own = context.node.id();
+    match name.parse::<i32>() {
+        Ok(id) if id == own => {}
+        Ok(asked) => return Err(refuse(LoggerError::OtherNode { own, asked })),
+        Err(_) => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
+    }
     if !validate_only {
         let (who, host) = (&context.connection.principal, &context.connection.host);
         tracing::info!(target: "audit.admin", %who, host, api = context.api.name(), "log levels");

@@ -1,5 +1,7 @@
 //! What may be asked of loggers. The texts are Apache Kafka 4.3.1's: tools print them.
 
+use std::collections::BTreeSet;
+
 use naru_model::ErrorCode;
 
 use super::LogLevel;
@@ -24,9 +26,12 @@ pub(crate) struct Change<'a> {
 pub(crate) enum LoggerError {
     #[error("Node id must be an integer, but it is: {0}")]
     NodeNotANumber(String),
-    /// Kafka names the node itself twice.
-    #[error("Unexpected node id. Expected {0}, but received {0}")]
-    OtherNode(i32),
+    #[error("Unexpected node id. Expected {own}, but received {asked}")]
+    OtherNode { own: i32, asked: i32 },
+    #[error("Error due to duplicate config keys")]
+    LoggerTwice,
+    #[error("Null value not supported for : {0}")]
+    NullValue(String),
     #[error("Logger {0} does not exist!")]
     UnknownLogger(String),
     #[error(
@@ -39,8 +44,9 @@ pub(crate) enum LoggerError {
     RootNeedsALevel,
     #[error("{0} operation is not allowed for the BROKER_LOGGER resource")]
     NotAList(&'static str),
-    #[error("Unknown operation type {0} is not allowed for the BROKER_LOGGER resource")]
-    UnknownOperation(i8),
+    /// What Kafka's broker and controller stumble over, each in its own way.
+    #[error("The server experienced an unexpected error when processing the request.")]
+    Unexpected,
 }
 
 impl LoggerError {
@@ -48,10 +54,12 @@ impl LoggerError {
         match self {
             Self::UnknownLogger(_) | Self::UnknownLevel { .. } => ErrorCode::InvalidConfig,
             Self::NodeNotANumber(_)
-            | Self::OtherNode(_)
+            | Self::OtherNode { .. }
+            | Self::LoggerTwice
+            | Self::NullValue(_)
             | Self::RootNeedsALevel
-            | Self::NotAList(_)
-            | Self::UnknownOperation(_) => ErrorCode::InvalidRequest,
+            | Self::NotAList(_) => ErrorCode::InvalidRequest,
+            Self::Unexpected => ErrorCode::UnknownServerError,
         }
     }
 }
@@ -63,7 +71,7 @@ pub(super) fn decide(change: &Change<'_>) -> Result<(&'static str, Option<LogLev
     match change.operation {
         SET => {
             let logger = logger_of(name).ok_or_else(unknown)?;
-            let value = change.value.unwrap_or("null");
+            let value = change.value.ok_or(LoggerError::Unexpected)?;
             let level = LogLevel::named(value).ok_or_else(|| LoggerError::UnknownLevel {
                 logger: name.to_owned(),
                 level: value.to_owned(),
@@ -76,8 +84,19 @@ pub(super) fn decide(change: &Change<'_>) -> Result<(&'static str, Option<LogLev
         },
         APPEND => Err(LoggerError::NotAList("APPEND")),
         SUBTRACT => Err(LoggerError::NotAList("SUBTRACT")),
-        other => Err(LoggerError::UnknownOperation(other)),
+        _ => Err(LoggerError::Unexpected),
     }
+}
+
+/// What a broker looks at before anything else; a controller does not.
+pub(crate) fn check_request(changes: &[Change<'_>]) -> Result<(), LoggerError> {
+    let mut names = BTreeSet::new();
+    if !changes.iter().all(|change| names.insert(change.name)) {
+        return Err(LoggerError::LoggerTwice);
+    }
+    let lacks = |change: &&Change<'_>| change.operation != DELETE && change.value.is_none();
+    let lacking: Vec<&str> = changes.iter().filter(lacks).map(|change| change.name).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(LoggerError::NullValue(lacking.join(", "))) }
 }
 
 fn levels() -> String {
@@ -109,6 +128,19 @@ mod tests {
             let text = format!("{name} operation is not allowed for the BROKER_LOGGER resource");
             assert_eq!(refused("root", operation, Some("WARN")), (request, text));
         }
-        assert_eq!(refused("root", 9, Some("WARN")).0, request);
+        assert_eq!(refused("root", 9, Some("WARN")).0, ErrorCode::UnknownServerError);
+        assert_eq!(refused("root", SET, None).0, ErrorCode::UnknownServerError);
+    }
+
+    #[test]
+    fn a_broker_wants_each_logger_once_and_with_a_value() {
+        let change = |name, operation, value| Change { name, operation, value };
+        let info = Some("INFO");
+        assert!(check_request(&[change("a", SET, info), change("b", DELETE, None)]).is_ok());
+        let twice = check_request(&[change("a", SET, None), change("a", SET, info)]);
+        assert_eq!(twice, Err(LoggerError::LoggerTwice));
+        let lacking = check_request(&[change("a", SET, None), change("b", APPEND, None)]);
+        let text = "Null value not supported for : a, b";
+        assert_eq!(lacking.unwrap_err().to_string(), text);
     }
 }

@@ -13,7 +13,7 @@ mod names;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use changes::{Change, LoggerError};
+pub(crate) use changes::{Change, LoggerError, check_request};
 pub use level::LogLevel;
 pub use levels::Levels;
 

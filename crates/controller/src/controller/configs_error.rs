@@ -17,7 +17,7 @@ pub enum AlterConfigsError {
     DuplicateResource,
     #[error("Unexpected resource type {0}.")]
     UnknownResourceType(i8),
-    #[error("Unknown resource type {0}")]
+    #[error("Unexpected resource type {0}.")]
     UnsupportedResourceType(ResourceType),
     #[error("Unknown operation {0} for configuration {1}")]
     UnknownOperation(i8, String),

@@ -12,7 +12,7 @@ use naru_protocol::messages::incremental_alter_configs_response::{
 };
 
 use crate::api::configs::may_not;
-use crate::api::loggers;
+use crate::api::loggers::{self, As};
 use crate::dispatch::RequestContext;
 use crate::security::Operation;
 
@@ -54,7 +54,8 @@ pub(crate) async fn alter_incrementally(
     context: RequestContext,
     mut request: IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, ErrorCode> {
-    let mut refused = loggers::change_in(&context, &mut request.resources, request.validate_only);
+    let mut refused =
+        loggers::change_in(&context, As::Controller, &mut request.resources, request.validate_only);
     if request.resources.is_empty() && !refused.is_empty() {
         // Every controller answers for itself, also one that decides nothing.
         let responses = refused;
