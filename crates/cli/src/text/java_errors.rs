@@ -200,6 +200,7 @@ const fn class_of(code: ErrorCode) -> &'static str {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 const fn words_of(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::UnknownServerError => {
@@ -294,6 +295,21 @@ const fn words_of(code: ErrorCode) -> &'static str {
         }
         ErrorCode::DuplicateVoter => "The voter is already part of the set of voters.",
         ErrorCode::VoterNotFound => "The voter is not part of the set of voters.",
+        ErrorCode::SecurityDisabled => "Security features are disabled.",
+        ErrorCode::SaslAuthenticationFailed => "SASL Authentication failed.",
+        ErrorCode::TransactionalIdAuthorizationFailed => "Transactional Id authorization failed.",
+        ErrorCode::DelegationTokenAuthDisabled => "Delegation Token feature is not enabled.",
+        ErrorCode::DelegationTokenNotFound => "Delegation Token is not found on server.",
+        ErrorCode::DelegationTokenOwnerMismatch => {
+            "Specified Principal is not valid Owner/Renewer."
+        }
+        ErrorCode::DelegationTokenRequestNotAllowed => {
+            "Delegation Token requests are not allowed on PLAINTEXT/1-way SSL channels and on \
+             delegation token authenticated channels."
+        }
+        ErrorCode::DelegationTokenAuthorizationFailed => "Delegation Token authorization failed.",
+        ErrorCode::DelegationTokenExpired => "Delegation Token is expired.",
+        ErrorCode::InvalidPrincipalType => "Supplied principalType is not supported.",
         _ => "",
     }
 }

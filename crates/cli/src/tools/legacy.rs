@@ -13,9 +13,11 @@ pub fn zookeeper(_args: &[String]) -> i32 {
 }
 
 /// Java classes, without their packages, and the tools they are.
-const CLASSES: [(&str, &str); 23] = [
+const CLASSES: [(&str, &str); 25] = [
     ("TopicCommand", "kafka-topics"),
     ("ConfigCommand", "kafka-configs"),
+    ("AclCommand", "kafka-acls"),
+    ("DelegationTokenCommand", "kafka-delegation-tokens"),
     ("ConsoleProducer", "kafka-console-producer"),
     ("ConsoleConsumer", "kafka-console-consumer"),
     ("ConsumerGroupCommand", "kafka-consumer-groups"),

@@ -1,5 +1,6 @@
 //! Kafka's own tools, by their own names: options, output bytes, streams and exit codes of 4.3.1.
 
+mod acls;
 mod argparse;
 mod bootstrap;
 mod broker_api_versions;
@@ -11,6 +12,7 @@ mod console_consumer;
 mod console_producer;
 mod console_share_consumer;
 mod consumer_groups;
+mod delegation_tokens;
 mod dump_log;
 pub mod failure;
 pub mod feature_levels;
@@ -51,6 +53,12 @@ pub struct Tool {
 pub static TOOLS: &[Tool] = &[
     Tool { name: "kafka-topics", about: topics::ABOUT, run: topics::run },
     Tool { name: "kafka-configs", about: configs::ABOUT, run: configs::run },
+    Tool { name: "kafka-acls", about: acls::ABOUT, run: acls::run },
+    Tool {
+        name: "kafka-delegation-tokens",
+        about: delegation_tokens::ABOUT,
+        run: delegation_tokens::run,
+    },
     Tool {
         name: "kafka-console-producer",
         about: console_producer::ABOUT,

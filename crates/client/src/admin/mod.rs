@@ -1,8 +1,10 @@
-//! Administration: topics, configurations, groups, offsets, the cluster and its quorum.
+//! Administration: topics, configurations, groups, offsets, the cluster and its quorum, who may
+//! do what.
 //!
 //! Calls on several things answer for each of them, so that one failure hides nothing. What may
 //! succeed on another try is tried again until `default.api.timeout.ms` is over.
 
+mod acls;
 mod cluster;
 mod configs;
 mod features;
@@ -12,8 +14,10 @@ mod offsets;
 mod quorum;
 mod quotas;
 mod reassignments;
+mod scram;
 mod share_groups;
 mod streams_groups;
+mod tokens;
 mod topics;
 mod transactions;
 
@@ -30,8 +34,10 @@ pub(crate) use offsets::{by_topic, commit_offsets, commit_request, fetch_offsets
 pub use quorum::{QuorumDescription, QuorumNode, QuorumReplica, VoterAddress};
 pub use quotas::{QuotaEntity, QuotaEntry, QuotaMatch};
 pub use reassignments::{ElectionType, Reassignment};
+pub use scram::{ScramChange, ScramUser};
 pub use share_groups::ShareOffset;
 pub use streams_groups::{StreamsGroupDescription, StreamsMember, Subtopology, Tasks};
+pub use tokens::DelegationToken;
 pub use topics::{NewTopic, PartitionDescription, TopicDescription};
 pub use transactions::{
     HangingTransaction, ProducerDescription, TransactionDescription, TransactionFilter,

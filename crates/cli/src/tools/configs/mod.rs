@@ -3,6 +3,7 @@
 mod entity;
 mod pairs;
 mod quotas;
+mod scram;
 
 use std::path::Path;
 
@@ -75,6 +76,8 @@ const FACE: Face = Face {
         "kafka-configs --bootstrap-server localhost:9092 --describe --topic orders --all",
         "kafka-configs --bootstrap-server localhost:9092 --alter --topic orders --add-config \
          retention.ms=3600000",
+        "kafka-configs --bootstrap-server localhost:9092 --alter --user alice --add-config \
+         'SCRAM-SHA-512=[iterations=8192,password=secret]'",
     ],
     error_prefix: "",
 };
@@ -210,7 +213,7 @@ async fn describe(
 ) -> Result<(), Failure> {
     let Some(entity) = named.first() else { return Ok(()) };
     if entity.kind.is_none() {
-        return Ok(quotas::describe(admin, named, streams).await?);
+        return quotas::describe(admin, named, streams).await;
     }
     let entities: Vec<Entity> = match (&entity.name, entity.kind) {
         (None, Some(ResourceKind::Topic)) => {

@@ -8,7 +8,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
             let parts = split_outside(pair, '=');
             let [name, value] = parts.as_slice() else {
                 return Err("requirement failed: Invalid entity config: all configs to be added \
-                            must be in the format \"key=val\"."
+                            must be in the format \"key=val\" or  \"key=[val1,val2]\" to group \
+                            values which contain commas."
                     .to_owned());
             };
             let value: String = value.chars().filter(|c| !matches!(c, '[' | ']')).collect();

@@ -1,10 +1,12 @@
-//! `kafka-configs` for users, clients and addresses: their quotas (KIP-546).
+//! `kafka-configs` for users, clients and addresses: their quotas (KIP-546), and what of users is a
+//! credential instead.
 
+use naru_client::Admin;
 use naru_client::admin::{QuotaEntity, QuotaEntry, QuotaMatch};
-use naru_client::{Admin, Error};
 
 use super::Failure;
 use super::entity::Entity;
+use super::scram;
 use crate::text::{Streams, java_hash_order};
 
 const CLIENT_KEYS: [&str; 4] =
@@ -24,7 +26,8 @@ fn words(text: impl Into<String>) -> Failure {
     Failure::Words(text.into())
 }
 
-/// Sets and removes quotas of one entity: a user, a client, both, or an address.
+/// Sets and removes quotas of one entity: a user, a client, both, or an address; or credentials of
+/// a user.
 pub(super) async fn alter(
     admin: &Admin,
     entities: &[Entity],
@@ -33,7 +36,9 @@ pub(super) async fn alter(
     streams: &mut Streams,
 ) -> Result<(), Failure> {
     let Some(first) = entities.first() else { return Ok(()) };
-    check_keys(entities, set, removed)?;
+    if check_keys(entities, set, removed)? == Concern::Credentials {
+        return scram::alter(admin, first, set, removed, streams).await;
+    }
     let mut ops: Vec<(String, Option<f64>)> = Vec::new();
     for (key, value) in set {
         let number = value.trim().parse().map_err(|_| {
@@ -60,34 +65,65 @@ pub(super) async fn alter(
     Ok(())
 }
 
+/// What a command is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Concern {
+    Quotas,
+    Credentials,
+}
+
 fn check_keys(
     entities: &[Entity],
     set: &[(String, String)],
     removed: &[String],
-) -> Result<(), Failure> {
-    let of_ips = entities.iter().any(|entity| entity.plural == "ips");
-    let keys: &[&str] = if of_ips { &IP_KEYS } else { &CLIENT_KEYS };
-    let unknown = |names: &mut dyn Iterator<Item = &String>| -> Option<String> {
-        let unknown: Vec<&str> =
-            names.map(String::as_str).filter(|name| !keys.contains(name)).collect();
-        (!unknown.is_empty()).then(|| unknown.join(","))
-    };
-    let (what, whose) = match entities {
-        _ if of_ips => ("connection quota", "ips"),
-        [one] if one.plural == "users" => ("quota and SCRAM credential", "users"),
-        _ => ("quota", "clients"),
-    };
-    let mut set = set.iter().map(|(key, _)| key);
-    for (done, names) in [("added", unknown(&mut set)), ("deleted", unknown(&mut removed.iter()))] {
-        let Some(names) = names else { continue };
-        // What is said of addresses is the same for both.
-        let done = if of_ips { "added" } else { done };
-        return Err(words(format!(
+) -> Result<Concern, Failure> {
+    let added: Vec<&str> = set.iter().map(|(key, _)| key.as_str()).collect();
+    let removed: Vec<&str> = removed.iter().map(String::as_str).collect();
+    let of_user = matches!(entities, [one] if one.plural == "users");
+    let unexpected = |what: &str, done: &str, whose: &str, names: &str| {
+        words(format!(
             "Only {what} configs can be {done} for '{whose}' using --bootstrap-server. Unexpected \
              config names: {names}"
-        )));
+        ))
+    };
+    if entities.iter().any(|entity| entity.plural == "ips") {
+        let all = added.iter().chain(&removed).filter(|key| !IP_KEYS.contains(key));
+        let unknown: Vec<&str> = all.copied().collect();
+        if unknown.is_empty() {
+            return Ok(Concern::Quotas);
+        }
+        // What is said of what is added is said of what is deleted, too.
+        return Err(unexpected("connection quota", "added", "ips", &unknown.join(",")));
     }
-    Ok(())
+    let (what, whose) =
+        if of_user { ("quota and SCRAM credential", "users") } else { ("quota", "clients") };
+    // As Scala prints its collections.
+    for (done, keys, collection) in [("added", &added, "Set"), ("deleted", &removed, "ArrayBuffer")]
+    {
+        let fits = |key: &str| CLIENT_KEYS.contains(&key) || of_user && scram::is_scram(key);
+        let unknown: Vec<&str> = keys.iter().copied().filter(|key| !fits(key)).collect();
+        if !unknown.is_empty() {
+            let names = format!("{collection}({})", unknown.join(", "));
+            return Err(unexpected(what, done, whose, &names));
+        }
+    }
+    let all = || added.iter().chain(&removed);
+    if !all().any(|key| scram::is_scram(key)) {
+        return Ok(Concern::Quotas);
+    }
+    if entities.iter().any(|entity| entity.name.as_deref() == Some("")) {
+        return Err(words(
+            "The use of --entity-default or --user-defaults is not allowed with User SCRAM \
+             Credentials using --bootstrap-server.",
+        ));
+    }
+    if all().any(|key| !scram::is_scram(key)) {
+        return Err(words(
+            "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' \
+             using --bootstrap-server.",
+        ));
+    }
+    Ok(Concern::Credentials)
 }
 
 fn component(entity: &Entity) -> (String, QuotaMatch) {
@@ -99,17 +135,20 @@ fn component(entity: &Entity) -> (String, QuotaMatch) {
     (kind_of(entity).to_owned(), name)
 }
 
-/// Shows the quotas of the entities of exactly these kinds.
+/// Shows the quotas of the entities of exactly these kinds, and the credentials of users.
 pub(super) async fn describe(
     admin: &Admin,
     entities: &[Entity],
     streams: &mut Streams,
-) -> Result<(), Error> {
+) -> Result<(), Failure> {
     let filter: Vec<(String, QuotaMatch)> = entities.iter().map(component).collect();
     for entry in admin.describe_quotas(&filter).await? {
         streams.line(line(&entry));
     }
-    Ok(())
+    match entities {
+        [user] if user.plural == "users" => scram::describe(admin, user, streams).await,
+        _ => Ok(()),
+    }
 }
 
 fn line((entity, values): &QuotaEntry) -> String {
@@ -144,6 +183,46 @@ fn java_double(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entity(plural: &'static str, name: &str) -> Entity {
+        Entity { plural, kind: None, name: Some(name.to_owned()) }
+    }
+
+    fn checked(entities: &[Entity], set: &[&str], removed: &[&str]) -> Result<Concern, String> {
+        let set: Vec<(String, String)> =
+            set.iter().map(|key| ((*key).to_owned(), String::new())).collect();
+        let removed: Vec<String> = removed.iter().map(|key| (*key).to_owned()).collect();
+        check_keys(entities, &set, &removed).map_err(|failure| match failure {
+            Failure::Words(text) => text,
+            Failure::Cluster(error) => error.to_string(),
+        })
+    }
+
+    #[test]
+    fn a_command_is_about_quotas_or_about_credentials_of_one_user() {
+        let (user, client) = (entity("users", "u"), entity("clients", "c"));
+        let rate = "producer_byte_rate";
+        let of_user =
+            |set: &[&str], removed: &[&str]| checked(std::slice::from_ref(&user), set, removed);
+        assert_eq!(of_user(&[rate], &["request_percentage"]), Ok(Concern::Quotas));
+        assert_eq!(of_user(&["SCRAM-SHA-256"], &["SCRAM-SHA-512"]), Ok(Concern::Credentials));
+        let both = of_user(&["SCRAM-SHA-256"], &[rate]).unwrap_err();
+        assert!(both.starts_with("Cannot alter both quota and SCRAM credential"), "{both}");
+        let default = checked(&[entity("users", "")], &["SCRAM-SHA-256"], &[]).unwrap_err();
+        assert!(default.starts_with("The use of --entity-default"), "{default}");
+        for (set, removed, whose) in [
+            (&["SCRAM-SHA-512"][..], &[][..], "Set(SCRAM-SHA-512)"),
+            (&[], &["SCRAM-SHA-512"], "ArrayBuffer(SCRAM-SHA-512)"),
+        ] {
+            let refused = checked(&[user.clone(), client.clone()], set, removed).unwrap_err();
+            let done = if set.is_empty() { "deleted" } else { "added" };
+            let expect = format!(
+                "Only quota configs can be {done} for 'clients' using --bootstrap-server. \
+                 Unexpected config names: {whose}"
+            );
+            assert_eq!(refused, expect);
+        }
+    }
 
     #[test]
     fn numbers_are_those_of_java() {
