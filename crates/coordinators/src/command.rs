@@ -17,6 +17,7 @@ use naru_protocol::messages::streams_group_heartbeat_request::StreamsGroupHeartb
 use naru_protocol::messages::sync_group_request::SyncGroupRequest;
 use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 
+use crate::consumer::Viewer;
 use crate::writes::Marker;
 
 /// Who asks, and at which version of the request.
@@ -28,6 +29,8 @@ pub struct ClientContext {
     pub client_id: String,
     /// The client's address as Kafka shows it, such as `/127.0.0.1`.
     pub client_host: String,
+    /// Whose rights decide on what a pattern stands for; none where everybody sees every topic.
+    pub viewer: Option<Viewer>,
 }
 
 /// A request to the shard that owns the group. Requests are authorized before they come here;

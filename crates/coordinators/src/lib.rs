@@ -50,7 +50,9 @@ pub use config::{
     Bounded, ConsumerConfig, ConsumerOverrides, GroupConfig, MigrationPolicy, StreamsConfig,
     StreamsOverrides,
 };
-pub use consumer::{Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics, validate_pattern};
+pub use consumer::{
+    Assignor, ConsumerGroupState, NoTopics, TopicInfo, Topics, Viewer, validate_pattern,
+};
 pub use error::{GroupError, ReplayError};
 pub use offsets::OffsetAndMetadata;
 pub use partition::partition_for;

@@ -176,6 +176,7 @@ fn commit(partition: i32, offset: i64) -> Command {
             api_version: 9,
             client_id: "sim".to_owned(),
             client_host: "/sim".to_owned(),
+            viewer: None,
         },
         request: OffsetCommitRequest {
             group_id: GROUP.to_owned(),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use naru_coordinators::{Command, Reply};
+use naru_coordinators::{ClientContext, Command, Reply, Viewer};
 use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::consumer_group_describe_request::ConsumerGroupDescribeRequest;
 use naru_protocol::messages::consumer_group_describe_response::{
@@ -34,8 +34,8 @@ pub(crate) async fn heartbeat(
         return refuse(refused);
     }
     let member_uuid = Uuid::from_random(context.node.random());
-    let command =
-        Command::ConsumerGroupHeartbeat { context: client(&context), request, member_uuid };
+    let client = ClientContext { viewer: viewer(&context), ..client(&context) };
+    let command = Command::ConsumerGroupHeartbeat { context: client, request, member_uuid };
     match context.node.coordination().ask(&group, command).await {
         Ok(Reply::ConsumerGroupHeartbeat(response)) => response,
         other => refuse(ErrorCode::from_code(unexpected(other)).into()),
@@ -46,6 +46,14 @@ fn check(context: &RequestContext, request: &ConsumerGroupHeartbeatRequest) -> R
     Protocol::CONSUMER.check(context)?;
     check_group(context, Operation::Read, &request.group_id)?;
     check_topics(context, request.subscribed_topic_names.iter().flatten().map(String::as_str))
+}
+
+/// Whose rights decide on what a pattern stands for; nobody's where everything is allowed.
+fn viewer(context: &RequestContext) -> Option<Viewer> {
+    context.is_judged().then(|| Viewer {
+        principal: context.connection.principal.clone(),
+        host: context.connection.host.clone(),
+    })
 }
 
 pub(crate) async fn describe(

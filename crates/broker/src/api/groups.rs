@@ -83,5 +83,6 @@ pub(super) fn client(context: &RequestContext) -> ClientContext {
         api_version: context.version,
         client_id: context.client_id().to_owned(),
         client_host: context.client_host(),
+        viewer: None,
     }
 }

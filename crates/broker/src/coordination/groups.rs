@@ -38,7 +38,7 @@ impl Hosted for GroupShard {
                 configure(self, &resource.name, own);
             }
         }
-        self.on_metadata(Arc::new(ImageTopics(image)), &[], true);
+        self.on_metadata(Arc::new(ImageTopics::new(node, image)), &[], true);
     }
 
     fn carry_out(_host: &Arc<ShardHost<Self>>, _node: &Arc<Node>, effect: Infallible, _load: Load) {

@@ -62,8 +62,8 @@ impl Coordination {
         self.share_states.adopt(node, image);
     }
 
-    /// Tells the shards what of a change of the metadata concerns them: topics, racks, and what
-    /// groups and brokers set.
+    /// Tells the shards what of a change of the metadata concerns them: topics and who may see
+    /// them, racks, and what groups and brokers set.
     pub(crate) fn learn(
         &self,
         node: &Arc<Node>,
@@ -72,8 +72,10 @@ impl Coordination {
     ) {
         let changed = topics::changed_topics(image, delta);
         let racks = !delta.brokers_changed.is_empty();
-        if racks || !changed.is_empty() {
-            let topics: Arc<dyn Topics> = Arc::new(topics::ImageTopics(Arc::clone(image)));
+        let rights = delta.other_changed && node.security().authorizer().is_some();
+        if racks || rights || !changed.is_empty() {
+            let topics = topics::ImageTopics::new(node, Arc::clone(image));
+            let topics: Arc<dyn Topics> = Arc::new(topics);
             for host in self.groups.all() {
                 host.teach(|shard| shard.on_metadata(Arc::clone(&topics), &changed, racks));
             }

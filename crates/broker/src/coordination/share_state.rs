@@ -28,7 +28,7 @@ impl Hosted for ShareShard {
     }
 
     fn prepare(&mut self, node: &Node) {
-        self.on_metadata(Arc::new(ImageTopics(node.image())));
+        self.on_metadata(Arc::new(ImageTopics::new(node, node.image())));
     }
 
     fn carry_out(host: &Arc<ShardHost<Self>>, node: &Arc<Node>, prune: Prune, _load: Load) {

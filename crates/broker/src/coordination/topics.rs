@@ -4,39 +4,58 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use naru_controller::{MetadataDelta, MetadataImage};
-use naru_coordinators::{TopicInfo, Topics};
+use naru_coordinators::{TopicInfo, Topics, Viewer};
 use naru_model::Uuid;
+use naru_security::acl::{Authorizer, Operation, ResourceType};
 
-/// Topics of one image.
+use crate::node::Node;
+
+/// Topics of one image, and who may see them by its ACLs.
 #[derive(Debug)]
-pub(super) struct ImageTopics(pub(super) Arc<MetadataImage>);
+pub(super) struct ImageTopics {
+    image: Arc<MetadataImage>,
+    authorizer: Option<Arc<Authorizer>>,
+}
+
+impl ImageTopics {
+    pub(super) fn new(node: &Node, image: Arc<MetadataImage>) -> Self {
+        Self { image, authorizer: node.security().shared_authorizer() }
+    }
+}
 
 impl Topics for ImageTopics {
     fn by_name(&self, name: &str) -> Option<TopicInfo> {
-        let topic = self.0.topic(name)?;
+        let topic = self.image.topic(name)?;
         let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         Some(TopicInfo { id: topic.id, partitions })
     }
 
     fn name(&self, id: Uuid) -> Option<Arc<str>> {
-        self.0.topic_by_id(id).map(|topic| Arc::clone(&topic.name))
+        self.image.topic_by_id(id).map(|topic| Arc::clone(&topic.name))
     }
 
     fn for_each_name(&self, visit: &mut dyn FnMut(&str)) {
-        self.0.topics().for_each(|topic| visit(&topic.name));
+        self.image.topics().for_each(|topic| visit(&topic.name));
+    }
+
+    fn may_describe(&self, viewer: &Viewer, name: &str) -> bool {
+        let Some(authorizer) = &self.authorizer else { return true };
+        let (acls, Viewer { principal, host }) = (self.image.acls(), viewer);
+        let topic = (ResourceType::Topic, name);
+        authorizer.decide(acls, principal, host, Operation::Describe, topic).allowed
     }
 
     fn racks(&self, id: Uuid, partition: i32) -> Vec<String> {
-        let topic = self.0.topic_by_id(id);
+        let topic = self.image.topic_by_id(id);
         let Some(partition) = topic.and_then(|topic| topic.partitions.get(&partition)) else {
             return Vec::new();
         };
-        let brokers = partition.replicas.iter().filter_map(|id| self.0.broker(*id));
+        let brokers = partition.replicas.iter().filter_map(|id| self.image.broker(*id));
         brokers.filter_map(|broker| broker.rack.clone()).collect()
     }
 
     fn version(&self) -> i64 {
-        self.0.end_offset()
+        self.image.end_offset()
     }
 }
 

@@ -9,7 +9,7 @@ use naru_model::Uuid;
 use super::assignment::{Owned, Partitions};
 use super::facts::{ConsumerFact, GroupEpoch, ResolvedRegex, TargetEpoch};
 use super::member::{ConsumerMember, Progress};
-use super::topics::Topics;
+use super::topics::{Topics, Viewer};
 use crate::change::Replay;
 
 /// The state of a consumer group.
@@ -68,6 +68,8 @@ pub(crate) struct ConsumerGroup {
     pub(crate) new_topics_since_resolved: bool,
     /// Patterns are about to be resolved.
     pub(crate) resolving: bool,
+    /// Who may hide topics from them then.
+    pub(crate) resolving_for: Option<Viewer>,
 }
 
 impl Replay for ConsumerGroup {
@@ -137,6 +139,7 @@ impl ConsumerGroup {
             metadata_expired: true,
             new_topics_since_resolved: true,
             resolving: false,
+            resolving_for: None,
         }
     }
 

@@ -93,7 +93,7 @@ mod tests {
     use naru_model::Uuid;
 
     use super::*;
-    use crate::consumer::TopicInfo;
+    use crate::consumer::{TopicInfo, Viewer};
 
     #[derive(Debug)]
     struct One(&'static [&'static [&'static str]]);
@@ -111,6 +111,10 @@ mod tests {
 
         fn for_each_name(&self, visit: &mut dyn FnMut(&str)) {
             visit("foo");
+        }
+
+        fn may_describe(&self, _: &Viewer, _: &str) -> bool {
+            true
         }
 
         fn racks(&self, _: Uuid, partition: i32) -> Vec<String> {

@@ -35,4 +35,4 @@ pub(crate) use group::ConsumerGroup;
 pub use group::ConsumerGroupState;
 pub(crate) use hash::TopicHashes;
 pub use patterns::validate_pattern;
-pub use topics::{NoTopics, TopicInfo, Topics};
+pub use topics::{NoTopics, TopicInfo, Topics, Viewer};

@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::error::ConsumerError;
 use super::facts::ResolvedRegex;
-use super::topics::Topics;
+use super::topics::{Topics, Viewer};
 
 /// Refuses a pattern that is none.
 pub(crate) fn validate(regex: &str) -> Result<(), ConsumerError> {
@@ -26,10 +26,12 @@ pub fn validate_pattern(regex: &str) -> Result<(), String> {
     compile(regex).map(|_| ())
 }
 
-/// The topics that each pattern stands for.
+/// The topics that each pattern stands for. One resolution is for the whole group: what whoever
+/// asked for it may not describe is in none, as in Apache Kafka.
 pub(crate) fn resolve<'r>(
     regexes: impl Iterator<Item = &'r String>,
     topics: &dyn Topics,
+    viewer: Option<&Viewer>,
     now: Timestamp,
 ) -> BTreeMap<Arc<str>, ResolvedRegex> {
     // A pattern out of the log that is none here stands for nothing.
@@ -37,8 +39,14 @@ pub(crate) fn resolve<'r>(
         .map(|regex| (Arc::from(regex.as_str()), compile(regex).ok(), BTreeSet::new()))
         .collect();
     topics.for_each_name(&mut |name| {
+        // Asked once a topic, and only of those that match.
+        let mut visible = None;
         for (_, compiled, matched) in &mut resolved {
-            if compiled.as_ref().is_some_and(|compiled| compiled.is_match(name)) {
+            if compiled.as_ref().is_some_and(|compiled| compiled.is_match(name))
+                && *visible.get_or_insert_with(|| {
+                    viewer.is_none_or(|viewer| topics.may_describe(viewer, name))
+                })
+            {
                 matched.insert(name.to_owned());
             }
         }

@@ -17,7 +17,7 @@ use super::leave::{Leaving, fence, leave_for_a_while, leaving};
 use super::member::MemberState;
 use super::patterns;
 use super::target::{Change, Scope};
-use super::topics::Topics;
+use super::topics::{Topics, Viewer};
 use super::validate::{LEAVE, LEAVE_STATIC, validate};
 use crate::change::Changed;
 use crate::command::ClientContext;
@@ -152,7 +152,7 @@ impl GroupShard {
         };
         let reply = Reply::ConsumerGroupHeartbeat(response);
         self.store_change(now, out, &id, changed, classic, Some((token, reply)));
-        self.resolve_if_due(now, &id);
+        self.resolve_if_due(now, &id, heartbeat.context.viewer.as_ref());
         Ok(())
     }
 
@@ -277,8 +277,14 @@ impl GroupShard {
     }
 
     /// Has patterns resolved soon, beside the request, if there is a reason: new ones, new topics,
-    /// or that it was long ago. Not more often than every ten seconds.
-    pub(super) fn resolve_if_due(&mut self, now: Timestamp, id: &Arc<str>) {
+    /// or that it was long ago. Not more often than every ten seconds. `viewer` is whose heartbeat
+    /// it is.
+    pub(super) fn resolve_if_due(
+        &mut self,
+        now: Timestamp,
+        id: &Arc<str>,
+        viewer: Option<&Viewer>,
+    ) {
         let Some(group) = self.consumers.get_mut(id) else { return };
         if group.pattern_count() == 0 || group.resolving {
             return;
@@ -291,13 +297,16 @@ impl GroupShard {
             || age > interval_ms;
         if wanted && age > RESOLVE_INTERVAL_MIN_MS {
             group.resolving = true;
+            group.resolving_for = viewer.cloned();
             self.timers.set(Timer::Patterns { group: Arc::clone(id) }, now);
         }
     }
 
     fn resolve_patterns(&mut self, now: Timestamp, id: &Arc<str>, out: &mut Outcome) {
         let decided = self.decide(now, id, |scope, change| {
-            let resolved = patterns::resolve(change.group.patterns(), scope.topics, now);
+            let viewer = change.group.resolving_for.take();
+            let regexes = change.group.patterns();
+            let resolved = patterns::resolve(regexes, scope.topics, viewer.as_ref(), now);
             let mut bump = false;
             for (regex, resolved) in resolved {
                 let before = change.group.resolved(&regex);

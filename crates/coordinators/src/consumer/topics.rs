@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use naru_model::Uuid;
+use naru_security::Principal;
 
 /// A topic as assignments need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub struct TopicInfo {
     pub partitions: i32,
 }
 
+/// Who wants to see topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// Who is connected.
+    pub principal: Principal,
+    /// From which address.
+    pub host: String,
+}
+
 /// The topics of the cluster at one moment. The shell hands a new one in when topics change.
 pub trait Topics: fmt::Debug + Send + Sync {
     /// The topic of this name.
@@ -22,6 +32,8 @@ pub trait Topics: fmt::Debug + Send + Sync {
     fn name(&self, id: Uuid) -> Option<Arc<str>>;
     /// Calls `visit` with every name.
     fn for_each_name(&self, visit: &mut dyn FnMut(&str));
+    /// Whether somebody may describe a topic.
+    fn may_describe(&self, viewer: &Viewer, name: &str) -> bool;
     /// The racks of the brokers that hold a partition; those without a rack are left out.
     fn racks(&self, id: Uuid, partition: i32) -> Vec<String>;
     /// Where in the metadata log this is.
@@ -42,6 +54,10 @@ impl Topics for NoTopics {
     }
 
     fn for_each_name(&self, _: &mut dyn FnMut(&str)) {}
+
+    fn may_describe(&self, _: &Viewer, _: &str) -> bool {
+        false
+    }
 
     fn racks(&self, _: Uuid, _: i32) -> Vec<String> {
         Vec::new()

@@ -258,7 +258,12 @@ impl Bench {
 }
 
 pub(super) fn context(api_version: i16) -> ClientContext {
-    ClientContext { api_version, client_id: "c".into(), client_host: "/127.0.0.1".into() }
+    ClientContext {
+        api_version,
+        client_id: "c".into(),
+        client_host: "/127.0.0.1".into(),
+        viewer: None,
+    }
 }
 
 pub(super) fn join_request(member_id: &str) -> JoinGroupRequest {

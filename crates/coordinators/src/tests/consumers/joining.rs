@@ -2,11 +2,12 @@
 
 use naru_model::ErrorCode;
 use naru_protocol::messages::consumer_group_heartbeat_request::ConsumerGroupHeartbeatRequest;
+use naru_security::Principal;
 
 use super::super::bench::{GROUP, commit_request};
 use super::world::{Client, World};
 use crate::config::ConsumerConfig;
-use crate::{Command, ConsumerGroupState, GroupConfig, Reply};
+use crate::{Command, ConsumerGroupState, GroupConfig, Reply, Viewer};
 
 fn error(world: &mut World, request: ConsumerGroupHeartbeatRequest) -> (ErrorCode, String) {
     let response = world.ask(request);
@@ -175,6 +176,26 @@ fn patterns_are_resolved_beside_the_request_and_follow_new_topics() {
     let (code, text) = error(&mut world, bad.request());
     assert_eq!(code, ErrorCode::InvalidRegularExpression);
     assert!(text.starts_with("SubscribedTopicRegex `[` is not a valid regular expression: "));
+}
+
+#[test]
+fn a_pattern_does_not_stand_for_what_its_member_may_not_describe() {
+    let mut world = World::new(&[("orders-1", 2), ("orders-secret", 2)]);
+    let viewer = Viewer { principal: Principal::user("a"), host: "127.0.0.1".into() };
+    let regex = Some("orders-.*".into());
+    let mut a = Client { id: "a".into(), regex, viewer: Some(viewer), ..Client::default() };
+    world.beat(&mut a);
+    world.bench.advance(1_000);
+    world.beat(&mut a);
+    assert_eq!(a.owned, world.all_partitions(&["orders-1".into()]));
+    // What is new is looked at in the same way.
+    world.set_topic("orders-secret-2", 1);
+    world.set_topic("orders-2", 1);
+    world.bench.advance(11_000);
+    world.beat(&mut a);
+    world.bench.advance(1_000);
+    world.beat(&mut a);
+    assert_eq!(a.owned, world.all_partitions(&["orders-1".into(), "orders-2".into()]));
 }
 
 #[test]

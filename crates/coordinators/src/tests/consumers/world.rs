@@ -10,7 +10,10 @@ use naru_protocol::messages::consumer_group_heartbeat_request::{
 use naru_protocol::messages::consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse;
 
 use super::super::bench::{Bench, GROUP, context};
-use crate::{Command, ConsumerGroupState, GroupConfig, Reply, ReplyToken, TopicInfo, Topics};
+use crate::{
+    ClientContext, Command, ConsumerGroupState, GroupConfig, Reply, ReplyToken, TopicInfo, Topics,
+    Viewer,
+};
 
 #[derive(Debug, Clone, Default)]
 pub(in crate::tests) struct FakeTopics {
@@ -47,6 +50,11 @@ impl Topics for FakeTopics {
         self.by_name.keys().for_each(|name| visit(name));
     }
 
+    /// Nobody sees what is secret.
+    fn may_describe(&self, _: &Viewer, name: &str) -> bool {
+        !name.contains("secret")
+    }
+
     fn racks(&self, _: Uuid, _: i32) -> Vec<String> {
         Vec::new()
     }
@@ -69,6 +77,8 @@ pub(super) struct Client {
     pub(super) owned: Owned,
     /// It is a member as far as it knows.
     pub(super) joined: bool,
+    /// Topics may be hidden from it.
+    pub(super) viewer: Option<Viewer>,
     /// Its last heartbeat has no answer yet.
     pub(super) asked: Option<ReplyToken>,
 }
@@ -189,7 +199,11 @@ impl World {
     }
 
     pub(super) fn beat(&mut self, client: &mut Client) -> ErrorCode {
-        let response = self.ask(client.request());
+        let context = ClientContext { viewer: client.viewer.clone(), ..context(1) };
+        let request = client.request();
+        let command = Command::ConsumerGroupHeartbeat { context, request, member_uuid: Uuid(7) };
+        let token = self.bench.send(command);
+        let response = self.answer(token);
         client.told(&response);
         ErrorCode::from_code(response.error_code)
     }

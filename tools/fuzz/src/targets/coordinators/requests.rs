@@ -78,6 +78,7 @@ fn group_commands(kind: usize, version: i16, bytes: &[u8]) -> Result<Vec<Command
         api_version,
         client_id: "client".to_owned(),
         client_host: "/127.0.0.1".to_owned(),
+        viewer: None,
     };
     let member_uuid = Uuid(bytes.len() as u128);
     macro_rules! with_context {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use naru_coordinators::{TopicInfo, Topics};
+use naru_coordinators::{TopicInfo, Topics, Viewer};
 use naru_model::Uuid;
 
 /// Partitions of every topic.
@@ -27,6 +27,10 @@ impl Topics for EveryTopic {
 
     fn for_each_name(&self, visit: &mut dyn FnMut(&str)) {
         ["t", "topic", "topic-1"].into_iter().for_each(visit);
+    }
+
+    fn may_describe(&self, _viewer: &Viewer, _name: &str) -> bool {
+        true
     }
 
     fn racks(&self, _id: Uuid, partition: i32) -> Vec<String> {
