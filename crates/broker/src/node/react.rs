@@ -15,6 +15,7 @@ use super::start::connection_limits;
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
 use crate::quotas::address_rates;
+use crate::security::KeySource;
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
 impl Node {
@@ -235,6 +236,7 @@ impl Node {
     pub(super) fn reload_security(&self) {
         let own = self.layers(|layers| layers.broker.clone());
         self.security.reload(&self.props_with(&own), &self.config);
+        self.keep_keys_fresh();
     }
 
     /// Whether listeners' security could be as it is once `own` is set on this broker.
@@ -250,6 +252,13 @@ impl Node {
         });
         props.extend(own.clone());
         props
+    }
+
+    /// Has the keys of those who sign tokens read from time to time, wherever they are now.
+    pub(super) fn keep_keys_fresh(&self) {
+        for source in self.security.new_key_sources() {
+            self.background.spawn(KeySource::keep_fresh(Arc::downgrade(&source), self.stopping()));
+        }
     }
 
     /// Takes over how many connections there may be.

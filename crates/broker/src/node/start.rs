@@ -181,9 +181,7 @@ pub fn start(
     let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
     let network = NetworkThreads::start(&node, bound, threads)?;
     let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
-    for source in node.security.key_sources() {
-        node.background.spawn(source.keep_fresh(node.stopping()));
-    }
+    node.keep_keys_fresh();
     let chores = spawn(&node, "chores", chores::run)?;
     let cleaner = spawn(&node, "cleaner", cleaner::run)?;
     // Set once, here.

@@ -2,11 +2,13 @@
 //! signature (KIP-768).
 //!
 //! Keys are looked up without waiting. A task of each source reads them anew every
-//! `sasl.oauthbearer.jwks.endpoint.refresh.ms`, and when a token names a key that is not known.
+//! `sasl.oauthbearer.jwks.endpoint.refresh.ms`, and when a token names a key that is not known. A
+//! source lives as long as a listener, or a connection of it, has it; its task ends with it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use naru_client::net::{HttpUrl, fetch};
@@ -36,29 +38,44 @@ pub(super) struct Pace {
     pub(super) backoff: (Duration, Duration),
 }
 
-/// All sources, by what the settings call them: listeners share them.
+/// All sources, by their settings: listeners that say the same share them.
 #[derive(Debug, Default)]
-pub(super) struct KeySources(Mutex<BTreeMap<String, Arc<KeySource>>>);
+pub(super) struct KeySources(Mutex<BTreeMap<String, Weak<KeySource>>>);
 
 impl KeySources {
-    /// The source of this name, made if it is new.
-    pub(super) fn source(&self, name: &str, place: Place, pace: Pace) -> Arc<KeySource> {
+    /// The source of these settings, all in one text, made if it is new. One that was told of
+    /// other settings of the same address lends its keys until they are read.
+    pub(super) fn source(
+        &self,
+        name: &str,
+        settings: String,
+        place: Place,
+        pace: Pace,
+    ) -> Arc<KeySource> {
         let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = sources.entry(name.to_owned()).or_insert_with(|| {
-            Arc::new(KeySource {
-                name: name.to_owned(),
-                place,
-                pace,
-                keys: RwLock::default(),
-                wanted: Notify::new(),
-            })
+        sources.retain(|_, source| source.strong_count() > 0);
+        if let Some(known) = sources.get(&settings).and_then(Weak::upgrade) {
+            return known;
+        }
+        let before = sources.values().filter_map(Weak::upgrade).find(|known| known.name == name);
+        let keys = before.map(|before| before.known()).unwrap_or_default();
+        let source = Arc::new(KeySource {
+            name: name.to_owned(),
+            place,
+            pace,
+            keys: RwLock::new(keys),
+            wanted: Arc::default(),
+            is_kept_fresh: AtomicBool::new(false),
         });
-        Arc::clone(source)
+        sources.insert(settings, Arc::downgrade(&source));
+        source
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<KeySource>> {
+    /// Those that nobody keeps fresh yet, each of them once.
+    pub(super) fn new_ones(&self) -> Vec<Arc<KeySource>> {
         let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.values().cloned().collect()
+        let all = sources.values().filter_map(Weak::upgrade);
+        all.filter(|source| !source.is_kept_fresh.swap(true, Ordering::Relaxed)).collect()
     }
 }
 
@@ -70,7 +87,8 @@ pub(crate) struct KeySource {
     pace: Pace,
     keys: RwLock<Arc<Vec<Jwk>>>,
     /// A token named a key that is not known.
-    wanted: Notify,
+    wanted: Arc<Notify>,
+    is_kept_fresh: AtomicBool,
 }
 
 impl KeySource {
@@ -80,7 +98,7 @@ impl KeySource {
         if !is_served(algorithm) {
             return Err(JwtError::Algorithm(algorithm.to_owned()));
         }
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let keys = self.known();
         let mut fitting = keys.iter().filter(|key| key.may_have_signed(id, algorithm)).peekable();
         if fitting.peek().is_none() {
             self.wanted.notify_one();
@@ -90,6 +108,10 @@ impl KeySource {
             true => Ok(()),
             false => Err(JwtError::Signature),
         }
+    }
+
+    fn known(&self) -> Arc<Vec<Jwk>> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads the keys of a file at once, so that they are there before the first login.
@@ -120,28 +142,33 @@ impl KeySource {
         self.take(std::str::from_utf8(&bytes).map_err(|_| "this is no text")?)
     }
 
-    /// Reads the keys again and again until the node stops.
-    pub(crate) async fn keep_fresh(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut pause = self.pace.backoff.0;
+    /// Reads the keys again and again until the node stops or nobody has the source any more.
+    pub(crate) async fn keep_fresh(source: Weak<Self>, mut stop: watch::Receiver<bool>) {
+        let mut pause = None;
         while !*stop.borrow() {
-            let next = match self.read().await {
+            let Some(source) = source.upgrade() else { return };
+            let (first, longest) = source.pace.backoff;
+            let next = match source.read().await {
                 Ok(count) => {
-                    tracing::debug!(from = self.name, count, "keys that sign tokens were read");
-                    pause = self.pace.backoff.0;
-                    self.pace.refresh
+                    tracing::debug!(from = source.name, count, "keys that sign tokens were read");
+                    pause = None;
+                    source.pace.refresh
                 }
                 Err(error) => {
-                    tracing::warn!(from = self.name, "no keys that sign tokens: {error}");
-                    let now = pause;
-                    pause = pause.saturating_mul(2).min(self.pace.backoff.1);
+                    tracing::warn!(from = source.name, "no keys that sign tokens: {error}");
+                    let now = pause.unwrap_or(first);
+                    pause = Some(now.saturating_mul(2).min(longest));
                     now
                 }
             };
+            // Whoever waits does not keep the source.
+            let wanted = Arc::clone(&source.wanted);
+            drop(source);
             let waiting = async {
                 sleep(PAUSE_MIN).await;
                 tokio::select! {
                     () = sleep(next.saturating_sub(PAUSE_MIN)) => {}
-                    () = self.wanted.notified() => {}
+                    () = wanted.notified() => {}
                 }
             };
             tokio::select! {
@@ -197,7 +224,8 @@ mod tests {
 
     fn source(keys: &[&str]) -> Arc<KeySource> {
         let pace = Pace { refresh: PATIENCE, backoff: (PAUSE_MIN, PATIENCE) };
-        let source = KeySources::default().source("test", Place::File(PathBuf::new()), pace);
+        let (name, place) = ("test", Place::File(PathBuf::new()));
+        let source = KeySources::default().source(name, name.to_owned(), place, pace);
         source.take(&format!("{{\"keys\":[{}]}}", keys.join(","))).unwrap();
         source
     }
@@ -221,5 +249,25 @@ mod tests {
         let jwt = Jwt::parse("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.").unwrap();
         let refused = Err(JwtError::Algorithm("none".to_owned()));
         assert_eq!(source(&[RSA_KEY]).check(&jwt), refused);
+    }
+
+    #[test]
+    fn listeners_share_what_is_set_alike_and_new_settings_begin_with_the_keys_that_are_known() {
+        let sources = KeySources::default();
+        let make = |settings: &str| {
+            let pace = Pace { refresh: PATIENCE, backoff: (PAUSE_MIN, PATIENCE) };
+            sources.source("url", settings.to_owned(), Place::File(PathBuf::new()), pace)
+        };
+        let first = make("url 1");
+        assert!(Arc::ptr_eq(&first, &make("url 1")));
+        assert_eq!(sources.new_ones().len(), 1);
+        assert!(sources.new_ones().is_empty(), "its task runs already");
+        first.take(&format!("{{\"keys\":[{RSA_KEY}]}}")).unwrap();
+        let second = make("url 2");
+        assert_eq!(second.check(&Jwt::parse(RSA_TOKEN).unwrap()), Ok(()));
+        assert_eq!(sources.new_ones().len(), 1, "made while running, it is kept fresh as well");
+        drop(first);
+        make("url 3");
+        assert_eq!(sources.0.lock().unwrap().len(), 2, "what nobody has any more is forgotten");
     }
 }

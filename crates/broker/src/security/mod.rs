@@ -46,7 +46,7 @@ type Listeners = HashMap<String, Arc<ListenerSecurity>>;
 /// A node's security settings.
 #[derive(Debug)]
 pub(crate) struct Security {
-    authorizer: Option<Authorizer>,
+    authorizer: Option<Arc<Authorizer>>,
     /// Replaced when the broker's configuration changes; a connection keeps what it began with.
     listeners: RwLock<Arc<Listeners>>,
     /// How this node's own connections are secured.
@@ -62,7 +62,8 @@ impl Security {
         let listeners = RwLock::new(Arc::new(read_listeners(file, config, &keys)?));
         let links = Links::read(file, config)?;
         let tokens = Tokens::new(config.tokens.secret_key.clone());
-        Ok(Self { authorizer: authorizer(file)?, listeners, links, tokens, keys })
+        let authorizer = authorizer(file)?.map(Arc::new);
+        Ok(Self { authorizer, listeners, links, tokens, keys })
     }
 
     /// Takes the settings of all listeners anew. What is wrong leaves everything as it was.
@@ -100,9 +101,10 @@ impl Security {
         &self.links
     }
 
-    /// The keys of those who sign tokens, to be kept fresh.
-    pub(crate) fn key_sources(&self) -> Vec<Arc<KeySource>> {
-        self.keys.all()
+    /// Where the keys of those who sign tokens are: what is new since this was asked, to be kept
+    /// fresh.
+    pub(crate) fn new_key_sources(&self) -> Vec<Arc<KeySource>> {
+        self.keys.new_ones()
     }
 
     /// What logins with delegation tokens are checked by.
@@ -118,7 +120,12 @@ impl Security {
 
     /// Who decides on access; nobody if everything is allowed.
     pub(crate) fn authorizer(&self) -> Option<&Authorizer> {
-        self.authorizer.as_ref()
+        self.authorizer.as_deref()
+    }
+
+    /// As [`Self::authorizer`], for who keeps it.
+    pub(crate) fn shared_authorizer(&self) -> Option<Arc<Authorizer>> {
+        self.authorizer.clone()
     }
 }
 

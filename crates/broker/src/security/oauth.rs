@@ -3,6 +3,9 @@
 //! With `sasl.oauthbearer.jwks.endpoint.url` a token must be signed with one of the keys there.
 //! Without, as in Kafka, tokens are not signed at all, which is for tests only.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,7 +71,14 @@ impl OAuthRules {
             };
             return Ok(Self { claims, keys: None });
         };
-        let place = place(url, &|name| option(name).or_else(|| text(name)).map(str::to_owned))?;
+        let ssl = |name: &str| option(name).or_else(|| text(name)).map(str::to_owned);
+        let asked = RefCell::new(String::new());
+        // What is looked at makes the difference between two sources of one address.
+        let place = place(url, &|name| {
+            let value = ssl(name);
+            let _ = write!(asked.borrow_mut(), "\n{name}={value:?}");
+            value
+        })?;
         let pace = Pace {
             refresh: millis(number("sasl.oauthbearer.jwks.endpoint.refresh.ms", 3_600_000)),
             backoff: (
@@ -89,7 +99,11 @@ impl OAuthRules {
             scopes: Vec::new(),
             needs_issued_at: true,
         };
-        let source = sources.source(url, place, pace);
+        // There are passwords in it: it is not kept.
+        let mut asked_hash = DefaultHasher::new();
+        asked.into_inner().hash(&mut asked_hash);
+        let settings = format!("{url} {pace:?} {:x}", asked_hash.finish());
+        let source = sources.source(url, settings, place, pace);
         source.read_file().map_err(|error| format!("{URL}: {error}"))?;
         Ok(Self { claims, keys: Some(source) })
     }

@@ -16,6 +16,9 @@ use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
 
 /// 3.6-IV2: the metadata log may hold delegation tokens.
 const TOKENS_SINCE: i16 = 14;
+/// Most tokens that one principal may have asked for and that still count. Apache Kafka has no
+/// limit; here nobody who can log in can fill the metadata.
+const TOKENS_PER_REQUESTER_MAX: usize = 1000;
 /// The type of principals that may renew tokens.
 const USER: &str = "User";
 
@@ -43,6 +46,9 @@ pub enum TokenError {
     /// It is over.
     #[error("the token has expired")]
     Expired,
+    /// Whoever asks has asked for many already.
+    #[error("the principal has asked for as many tokens as there is room for")]
+    TooMany,
     /// Neither its owner nor one of its renewers asks.
     #[error("the token belongs to somebody else")]
     Owner,
@@ -56,6 +62,7 @@ impl TokenError {
             Self::Renewer => ErrorCode::InvalidPrincipalType,
             Self::NotFound => ErrorCode::DelegationTokenNotFound,
             Self::Expired => ErrorCode::DelegationTokenExpired,
+            Self::TooMany => ErrorCode::PolicyViolation,
             Self::Owner => ErrorCode::DelegationTokenOwnerMismatch,
         }
     }
@@ -100,6 +107,13 @@ impl Controller {
         }
         if request.renewers.iter().any(|renewer| renewer.principal_type != USER) {
             return refused(TokenError::Renewer);
+        }
+        let tokens = self.image.delegation_tokens();
+        let of_requester = tokens.filter(|token| {
+            requester.is_called(&token.requester) && !is_token_expired(token, now_ms)
+        });
+        if of_requester.count() >= TOKENS_PER_REQUESTER_MAX {
+            return refused(TokenError::TooMany);
         }
         let asked = Some(request.max_lifetime_ms).filter(|ms| *ms > 0);
         let max_timestamp =

@@ -96,6 +96,10 @@ pub enum JwtError {
     /// Its signature is of another kind than those served, or none.
     #[error("the algorithm {0} is not served")]
     Algorithm(String),
+    /// It must not be taken by who does not understand something (RFC 7515, `crit`), and nothing of
+    /// that kind is understood here.
+    #[error("the header has extensions that must be understood and are not")]
+    Critical,
     /// A claim that must be there is not.
     #[error("the claim {0} is missing or of another type")]
     Missing(String),
@@ -146,6 +150,9 @@ impl<'t> Jwt<'t> {
             serde_json::from_slice(&decode(part)?).map_err(|_| JwtError::Malformed)
         };
         let header = json(header)?;
+        if header.get("crit").is_some() {
+            return Err(JwtError::Critical);
+        }
         let text = |name: &str| header.get(name).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             algorithm: text("alg").ok_or(JwtError::Malformed)?,
@@ -279,6 +286,14 @@ mod tests {
         let token = token(good);
         let token = Jwt::parse(&token).unwrap();
         assert_eq!((token.algorithm.as_str(), token.key_id.as_deref()), ("RS256", Some("k")));
+    }
+
+    #[test]
+    fn a_token_with_extensions_that_must_be_understood_is_refused() {
+        let part = |text: &str| BASE64URL.encode(text);
+        let header = part(r#"{"alg":"RS256","kid":"k","crit":["b64"],"b64":false}"#);
+        let token = format!("{header}.{}.{}", part("{}"), part("s"));
+        assert_eq!(Jwt::parse(&token).map(drop), Err(JwtError::Critical));
     }
 
     #[test]

@@ -109,3 +109,21 @@ fn a_token_may_be_for_somebody_else_and_renewed_by_users_only() {
     let refused = create(&mut cluster, &with_renewer("Group", "g"), 1);
     assert_eq!(refused, Err(TokenError::Renewer));
 }
+
+#[test]
+fn nobody_can_have_more_tokens_that_count_than_there_is_room_for() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    let request = CreateDelegationTokenRequest::default();
+    let mut make = |count: usize, now_ms: i64| {
+        let made = (0..count).take_while(|number| {
+            let (id, who) = (format!("{number} at {now_ms}"), user("alice"));
+            let decision = cluster.controller.decide_create_token(&request, &who, LIFE, id, now_ms);
+            cluster.commit(decision.records);
+            decision.response.is_ok()
+        });
+        made.count()
+    };
+    assert_eq!(make(1001, 0), 1000);
+    assert_eq!(make(1, 100), 0, "they count until then");
+    assert_eq!(make(1, 101), 1);
+}
