@@ -36,13 +36,19 @@ const QUICK_STREAMS: &[(&str, &str)] = &[
     ("group.streams.heartbeat.interval.ms", "500"),
 ];
 
+/// ACLs are kept, and decide on nobody: who is not logged in may do everything.
+const ACLS: &[(&str, &str)] = &[
+    ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+    ("super.users", "User:ANONYMOUS"),
+];
+
 /// All foreign suites.
 pub const SUITES: &[Suite] = &[
     Suite {
         name: "java-tools",
         about: "Apache Kafka 4.3.1's command-line tools, incl. perf, verifiable clients, dump-log",
         command: java_tools,
-        properties: &[],
+        properties: ACLS,
     },
     Suite {
         name: "java-client",

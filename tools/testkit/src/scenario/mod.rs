@@ -13,6 +13,7 @@ mod how_to;
 mod kill;
 mod log_dirs;
 mod mirror;
+mod own_security;
 mod own_tools;
 mod quotas;
 mod restart;

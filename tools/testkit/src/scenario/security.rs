@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Stage;
 use super::certificates::{authority, issue, serial};
+use super::own_security::Own;
 use crate::broker::{Broker, System, java};
 use crate::install::program;
 use crate::outcome::Outcome;
@@ -64,23 +65,18 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
             Ok(())
         })(),
     );
-    // As in Apache Kafka, one request changes one credential of a user.
-    let made = ["SCRAM-SHA-256=[iterations=8192,", "SCRAM-SHA-512=["].map(|config| {
-        let config = format!("{config}password=alice-secret]");
-        let words = ["--alter", "--add-config", &config, "--entity-type", "users"];
-        let words = [&words[..], &["--entity-name", "alice"]].concat();
-        let said = tools.run("kafka.admin.ConfigCommand", &admin, "admin", &words, "")?;
-        ensure!(!said.contains("Exception"), "{said}");
-        Ok(())
-    });
-    let made: Result<()> = made.into_iter().collect();
-    outcome.add_result("kafka-configs makes a SCRAM user", &made);
+    let own = match stage.system {
+        System::Naru { binary } => Some(Own { binary, folder: stage.folder }),
+        System::Apache { .. } => None,
+    };
+    alices_passwords(&tools, own, &admin, outcome);
     let denied = || {
         let said = tools.run(PRODUCER, &scram, "alice", &["--topic", "private"], "x\n")?;
         ensure!(said.contains("TopicAuthorizationException"), "{said}");
         Ok(())
     };
     outcome.add_result("who has no ACL is denied", &denied());
+    let mut acls = String::new();
     outcome.add_result(
         "kafka-acls lets alice and the certificate in",
         &(|| {
@@ -90,9 +86,8 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
                 tools.run("org.apache.kafka.tools.AclCommand", &admin, "admin", &words, "")?;
             }
             let listed = ["--list", "--topic", "private"];
-            let said =
-                tools.run("org.apache.kafka.tools.AclCommand", &admin, "admin", &listed, "")?;
-            ensure!(said.contains("principal=User:alice, host=*, operation=WRITE"), "{said}");
+            acls = tools.run("org.apache.kafka.tools.AclCommand", &admin, "admin", &listed, "")?;
+            ensure!(acls.contains("principal=User:alice, host=*, operation=WRITE"), "{acls}");
             Ok(())
         })(),
     );
@@ -132,24 +127,34 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let mut tour = crate::foreign::java_security(stage.tools)?;
     tour.arg(stage.folder).args([&scram, &admin, &unsecured, &signed]).arg(ports.keys.to_string());
     stage.cases(&mut tour, PATIENCE, outcome)?;
-    own_tools(stage, &admin, outcome);
+    if let Some(own) = own {
+        own.cases(&admin, &scram, &acls, outcome);
+    }
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
     Ok(())
 }
 
-/// Naru's tools log in, too.
-fn own_tools(stage: &Stage<'_>, admin: &str, outcome: &mut Outcome) {
-    let System::Naru { binary } = stage.system else { return };
-    let mut command = Command::new(binary);
-    command.args(["kafka-topics", "--bootstrap-server", admin, "--command-config"]);
-    command.arg(stage.folder.join("admin.properties")).arg("--list");
-    let listed = run_to_end(&mut command).and_then(|said| {
-        ensure!(said.lines().any(|line| line == "private"), "{said}");
-        Ok(())
-    });
-    outcome.add_result("Naru's own kafka-topics over SASL_SSL", &listed);
+/// One credential by Java's tool and one by Naru's, if that is what runs.
+fn alices_passwords(tools: &Java<'_>, own: Option<Own<'_>>, admin: &str, outcome: &mut Outcome) {
+    // As in Apache Kafka, one request changes one credential of a user.
+    for (config, own) in [("SCRAM-SHA-256=[iterations=8192,", None), ("SCRAM-SHA-512=[", own)] {
+        let config = format!("{config}password=alice-secret]");
+        let words = ["--alter", "--add-config", &config, "--entity-type", "users"];
+        let words = [&words[..], &["--entity-name", "alice"]].concat();
+        let said = match own {
+            Some(own) => own.run("kafka-configs", admin, "admin", &words),
+            None => tools.run("kafka.admin.ConfigCommand", admin, "admin", &words, ""),
+        };
+        let made = said.and_then(|said| {
+            ensure!(said.contains("Completed updating config for user alice."), "{said}");
+            Ok(())
+        });
+        let whose = if own.is_some() { "Naru's own kafka-configs" } else { "kafka-configs" };
+        let mechanism = config.split('=').next().unwrap_or_default();
+        outcome.add_result(&format!("{whose} makes a user of {mechanism}"), &made);
+    }
 }
 
 /// Sets another certificate by kafka-configs while the broker runs.

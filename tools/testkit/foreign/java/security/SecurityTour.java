@@ -12,9 +12,11 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.Signature;
 import java.security.interfaces.RSAPublicKey;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -24,11 +26,15 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.CreateDelegationTokenOptions;
 import org.apache.kafka.clients.admin.ExpireDelegationTokenOptions;
 import org.apache.kafka.clients.admin.RenewDelegationTokenOptions;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.DelegationTokenNotFoundException;
 import org.apache.kafka.common.errors.SaslAuthenticationException;
 import org.apache.kafka.common.errors.UnsupportedByAuthenticationException;
 import org.apache.kafka.common.security.auth.KafkaPrincipal;
 import org.apache.kafka.common.security.token.delegation.DelegationToken;
+import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -71,6 +77,9 @@ public class SecurityTour {
           String who = OAUTH + "unsecuredLoginStringClaim_sub=\"alice\";";
           same(Set.of("private"), topics(oauth(unsecuredAddress, who)));
         });
+
+    report.run(
+        "a pattern stands only for topics that its member may describe", SecurityTour::pattern);
 
     HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", keysPort), 0);
     server.createContext(
@@ -164,6 +173,27 @@ public class SecurityTour {
     if (!made.contains("Created delegation token with tokenId")) throw new AssertionError(made);
     String listed = printed(where, "--describe", "--owner-principal", "User:admin");
     if (!listed.contains("User:bob")) throw new AssertionError(listed);
+  }
+
+  /** Of what the pattern matches, alice has an ACL for `private` alone. */
+  static void pattern() throws Throwable {
+    String jaas = SCRAM + " required username=\"alice\" password=\"alice-secret\";";
+    Properties properties = login(scramAddress, "SCRAM-SHA-512", jaas);
+    properties.put("group.id", "by-pattern");
+    properties.put("group.protocol", "consumer");
+    properties.put("auto.offset.reset", "earliest");
+    StringDeserializer text = new StringDeserializer();
+    try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(properties, text, text)) {
+      consumer.subscribe(new SubscriptionPattern("private|open"));
+      Set<String> seen = new HashSet<>();
+      until(
+          () -> {
+            // A partition of `open` would have this throw.
+            consumer.poll(Duration.ofMillis(300)).forEach(record -> seen.add(record.topic()));
+            same(Set.of("private"), seen);
+          });
+      same(Set.of(new TopicPartition("private", 0)), consumer.assignment());
+    }
   }
 
   static String printed(String[] where, String... words) throws Exception {
