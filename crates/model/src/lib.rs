@@ -8,6 +8,7 @@
 
 pub mod config;
 mod error_code;
+mod error_text;
 mod ids;
 mod uuid;
 

@@ -152,3 +152,20 @@ fn header_versions_are_kafkas() {
     assert_eq!(ApiKey::InitProducerId.versions(), 0..=5);
     assert_eq!(ApiKey::ALL.len(), 93);
 }
+
+#[test]
+fn every_error_gets_a_text_where_there_is_room_and_keeps_the_one_it_has() {
+    use crate::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+    let result = |error_code, text: Option<&str>| DeletableTopicResult {
+        error_code,
+        error_message: text.map(str::to_owned),
+        ..DeletableTopicResult::default()
+    };
+    let responses =
+        vec![result(3, None), result(3, Some("")), result(3, Some("own")), result(0, None)];
+    let mut response = DeleteTopicsResponse { responses, ..Default::default() };
+    response.explain_errors();
+    let texts: Vec<_> = response.responses.into_iter().map(|one| one.error_message).collect();
+    let usual = Some(naru_model::ErrorCode::UnknownTopicOrPartition.explanation().to_owned());
+    assert_eq!(texts, [usual.clone(), usual, Some("own".to_owned()), None]);
+}

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 pub(crate) use bytes::Bytes;
+use naru_model::ErrorCode;
 pub(crate) use naru_model::Uuid;
 
 pub(crate) use crate::{DecodeError, Reader, Writer};
@@ -34,6 +35,9 @@ pub trait Message: Wire + Default + Clone + std::fmt::Debug {
     /// Says how long to send nothing, if the message has a field for it.
     fn set_throttle_time_ms(&mut self, _ms: i32) {}
 
+    /// Gives every error that has none a text, where the message has room for one.
+    fn explain_errors(&mut self) {}
+
     /// Reads a message that must stand at the start of `bytes`; what follows it is ignored, as
     /// Kafka ignores it.
     fn from_bytes(bytes: &Bytes, version: i16) -> Result<Self, DecodeError> {
@@ -52,6 +56,13 @@ pub trait Message: Wire + Default + Clone + std::fmt::Debug {
 pub trait Request: Message {
     /// The answer's message.
     type Response: Message;
+}
+
+/// Gives an error a text if it has none.
+pub(crate) fn explain(code: i16, text: &mut Option<String>) {
+    if code != 0 && text.as_deref().is_none_or(str::is_empty) {
+        *text = Some(ErrorCode::from_code(code).explanation().to_owned());
+    }
 }
 
 /// Record bytes inside a message.

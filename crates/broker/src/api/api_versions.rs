@@ -93,7 +93,7 @@ pub(crate) fn unsupported_version(context: &RequestContext) -> Outgoing {
         api_keys: own.map(|&(api, low, high)| row(api, low, high)).collect(),
         ..Default::default()
     };
-    Reply { version: 0, ..context.reply() }.frame(&response)
+    Reply { version: 0, ..context.reply() }.frame(response)
 }
 
 fn row(api: ApiKey, low: i16, high: i16) -> ApiVersion {

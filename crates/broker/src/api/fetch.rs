@@ -51,7 +51,7 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
         Ok(fetch) => fetch,
         Err((context, error)) => {
             let response = FetchResponse { error_code: error.code(), ..Default::default() };
-            return Answer::Send(context.frame(&response));
+            return Answer::Send(context.frame(response));
         }
     };
     let attempt = fetch.attempt(Look::First);

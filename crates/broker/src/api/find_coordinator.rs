@@ -41,7 +41,7 @@ pub(crate) async fn handle(
         may(key)?;
         match found {
             Some(Ok(topic)) => place(&context, topic, key),
-            _ => Err((ErrorCode::CoordinatorNotAvailable, None)),
+            _ => Err((ErrorCode::CoordinatorNotAvailable, NOBODY)),
         }
     };
     let coordinator = |key: String| match look(&key) {
@@ -58,7 +58,7 @@ pub(crate) async fn handle(
             node_id: -1,
             port: -1,
             error_code: error.code(),
-            error_message: message.map(str::to_owned),
+            error_message: Some(message.to_owned()),
             ..Default::default()
         },
     };
@@ -80,23 +80,28 @@ pub(crate) async fn handle(
 }
 
 type Place = (i32, String, i32);
-type Refusal = (ErrorCode, Option<&'static str>);
+type Refusal = (ErrorCode, &'static str);
+
+/// What is said while nobody can answer for a key.
+const NOBODY: &str = "the partition that has the key has no leader now: try again";
 
 /// The topic whose partitions have what is looked for; it is created if it is not there yet.
 async fn find(context: &RequestContext, key_type: i8) -> Result<&'static str, Refusal> {
-    let refuse = |message| Err((ErrorCode::InvalidRequest, Some(message)));
+    let refuse = |message| Err((ErrorCode::InvalidRequest, message));
     let topic = match key_type {
         GROUP => OFFSETS_TOPIC,
         TRANSACTION => TRANSACTIONS_TOPIC,
         SHARE if context.version >= SHARE_SINCE => SHARE_STATE_TOPIC,
-        SHARE if context.version >= KEYS_SINCE => return refuse(""),
+        SHARE if context.version >= KEYS_SINCE => {
+            return refuse("share coordinators are looked for from version 6 on");
+        }
         _ => return refuse(INVALID_REQUEST),
     };
     let node = &context.node;
     if node.image().topic(topic).is_none() {
         node.create_internal_topic(topic).await.map_err(|error| {
             tracing::warn!(%error, "{topic} cannot be created");
-            (ErrorCode::CoordinatorNotAvailable, None)
+            (ErrorCode::CoordinatorNotAvailable, "its topic cannot be created now: try again")
         })?;
     }
     Ok(topic)
@@ -126,13 +131,17 @@ fn check_may(context: &RequestContext, key_type: i8, key: &str) -> Result<(), Re
     };
     if context.may(operation, resource) {
         return if key_type == SHARE && !is_share_key(key) {
-            let text = if context.version >= KEYS_SINCE { "" } else { INVALID_REQUEST };
-            Err((ErrorCode::InvalidRequest, Some(text)))
+            let text = if context.version >= KEYS_SINCE {
+                "the key of a share coordinator must be GROUP:TOPIC_ID:PARTITION"
+            } else {
+                INVALID_REQUEST
+            };
+            Err((ErrorCode::InvalidRequest, text))
         } else {
             Ok(())
         };
     }
-    Err((error, Some(if context.version >= KEYS_SINCE { "" } else { text })))
+    Err((error, text))
 }
 
 /// Whether a key names a group, a topic's id and a partition.
@@ -157,6 +166,6 @@ fn place(context: &RequestContext, topic: &str, key: &str) -> Result<Place, Refu
         (Some(leader), Some(endpoint)) => {
             Ok((leader.id, endpoint.host.clone(), i32::from(endpoint.port)))
         }
-        _ => Err((ErrorCode::CoordinatorNotAvailable, None)),
+        _ => Err((ErrorCode::CoordinatorNotAvailable, NOBODY)),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) mod metadata;
 pub(crate) mod offsets;
 mod own_configs;
 pub(crate) mod produce;
+mod produce_texts;
 pub(crate) mod producers;
 pub(crate) mod sasl;
 pub(crate) mod scram;

@@ -24,6 +24,7 @@ use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
 
 use super::lookup;
+use super::produce_texts::Asked;
 use super::verified::{Begun, Place, Transactional, Verdicts};
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::TopicKey;
@@ -34,6 +35,8 @@ use crate::security::{Operation, Resource};
 
 /// First version that may bring zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
+/// First version with room for texts (KIP-467).
+const TEXTS_SINCE: i16 = 8;
 /// First version that names topics by id.
 const TOPIC_IDS_SINCE: i16 = 13;
 /// First version that is told where the leader is (KIP-951).
@@ -94,8 +97,10 @@ fn append_and_answer(
     if acks == 0 {
         return without_answer(&response, throttle_ms);
     }
+    let asked = Asked { acks, timeout };
     if waits.is_empty() {
         name_leaders(&context, &mut response);
+        explain(&context, &mut response, asked);
         return Answer::Send(context.finish(response, throttle_ms));
     }
     Answer::Later(Box::pin(async move {
@@ -113,6 +118,7 @@ fn append_and_answer(
             *slot = failed(slot.index, error, None);
         }
         name_leaders(&context, &mut response);
+        explain(&context, &mut response, asked);
         Answer::Send(context.finish(response, throttle_ms))
     }))
 }
@@ -145,6 +151,28 @@ fn name_leaders(context: &RequestContext, response: &mut ProduceResponse) {
         response.node_endpoints = addresses
             .map(|at| NodeEndpoint { node_id: at.id, host: at.host, port: at.port, rack: at.rack })
             .collect();
+    }
+}
+
+/// Says what is wrong wherever nothing has been said yet.
+fn explain(context: &RequestContext, response: &mut ProduceResponse, asked: Asked) {
+    if context.version < TEXTS_SINCE {
+        return;
+    }
+    for topic in &mut response.responses {
+        let is_silent = |one: &&mut PartitionProduceResponse| {
+            one.error_code != 0 && one.error_message.is_none()
+        };
+        for data in topic.partition_responses.iter_mut().filter(is_silent) {
+            let name = match topic.name.as_str() {
+                "" => topic.topic_id.to_string(),
+                name => name.to_owned(),
+            };
+            let place = format!("{name}-{}", data.index);
+            let broker = context.node.id();
+            let text = asked.why(ErrorCode::from_code(data.error_code), &place, broker);
+            data.error_message = Some(text);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct RequestContext {
 
 impl RequestContext {
     /// Frames the answer.
-    pub(crate) fn frame<M: Message>(&self, message: &M) -> Outgoing {
+    pub(crate) fn frame<M: Message>(&self, message: M) -> Outgoing {
         self.reply().frame(message)
     }
 
@@ -80,5 +80,5 @@ pub(super) fn finish<M: Message>(
     if ms > 0 {
         message.set_throttle_time_ms(i32::try_from(ms).unwrap_or(i32::MAX));
     }
-    Outgoing { throttle_ms: ms, ..reply.frame(&message) }
+    Outgoing { throttle_ms: ms, ..reply.frame(message) }
 }

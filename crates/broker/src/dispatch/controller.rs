@@ -128,7 +128,7 @@ fn not_allowed<R: Refuse>(context: &RequestContext, request: &R) -> Option<Decid
         return None;
     }
     let refused = request.refuse(ErrorCode::ClusterAuthorizationFailed);
-    let answer = context.frame(&refused);
+    let answer = context.frame(refused);
     Some(Box::pin(std::future::ready(Decided { answer, not_controller: false })))
 }
 
@@ -149,7 +149,7 @@ where
     }
     let answer = handler(context, request);
     Ok(Box::pin(
-        async move { Decided { answer: reply.frame(&answer.await), not_controller: false } },
+        async move { Decided { answer: reply.frame(answer.await), not_controller: false } },
     ))
 }
 
@@ -185,9 +185,9 @@ where
     let deciding = handler(context, request);
     Ok(Box::pin(async move {
         let mut decided = match deciding.await {
-            Ok(response) => Decided { answer: reply.frame(&response), not_controller: false },
+            Ok(response) => Decided { answer: reply.frame(response), not_controller: false },
             Err(error) => Decided {
-                answer: reply.frame(&asked.refuse(error)),
+                answer: reply.frame(asked.refuse(error)),
                 not_controller: error == ErrorCode::NotController,
             },
         };

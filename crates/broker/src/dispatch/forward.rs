@@ -36,7 +36,7 @@ where
                 })
             }
             Ok(answer) => Answer::Send(answer),
-            Err(error) => Answer::Send(reply.frame(&request.refuse(error))),
+            Err(error) => Answer::Send(reply.frame(request.refuse(error))),
         }
     }))
 }

@@ -175,8 +175,10 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn frame<M: Message>(self, message: &M) -> Outgoing {
-        Outgoing::message(message, self.api, self.version, self.correlation_id)
+    /// Frames an answer, in which every error says what is wrong.
+    pub(crate) fn frame<M: Message>(self, mut message: M) -> Outgoing {
+        message.explain_errors();
+        Outgoing::message(&message, self.api, self.version, self.correlation_id)
     }
 }
 

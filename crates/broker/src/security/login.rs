@@ -175,12 +175,12 @@ impl Login {
             .filter(|mechanism| rules.mechanisms.contains(mechanism));
         let Some(mechanism) = mechanism else {
             let error_code = ErrorCode::UnsupportedSaslMechanism.code();
-            let answer = reply.frame(&SaslHandshakeResponse { error_code, mechanisms });
+            let answer = reply.frame(SaslHandshakeResponse { error_code, mechanisms });
             return self.fail(node, info, Some(answer), "a mechanism that is not served");
         };
         if self.session.as_ref().is_some_and(|session| session.mechanism != mechanism) {
             let error_code = ErrorCode::IllegalSaslState.code();
-            let answer = reply.frame(&SaslHandshakeResponse { error_code, mechanisms });
+            let answer = reply.frame(SaslHandshakeResponse { error_code, mechanisms });
             return self.fail(node, info, Some(answer), "another mechanism than before");
         }
         let exchange = match mechanism {
@@ -189,7 +189,7 @@ impl Login {
             Mechanism::OAuthBearer => Exchange::OAuth(OAuthServer::default()),
         };
         self.stage = Stage::Tokens { exchange, framed: reply.version >= FRAMED_SINCE };
-        Answer::Send(reply.frame(&SaslHandshakeResponse { error_code: 0, mechanisms }))
+        Answer::Send(reply.frame(SaslHandshakeResponse { error_code: 0, mechanisms }))
     }
 
     fn framed_token(
@@ -206,7 +206,7 @@ impl Login {
         match self.token(node, info, &request.auth_bytes) {
             Ok((bytes, lifetime)) => {
                 let session_lifetime_ms = lifetime.map_or(0, |time| time.as_millis());
-                Answer::Send(reply.frame(&SaslAuthenticateResponse {
+                Answer::Send(reply.frame(SaslAuthenticateResponse {
                     auth_bytes: bytes.into(),
                     session_lifetime_ms: i64::try_from(session_lifetime_ms).unwrap_or(i64::MAX),
                     ..Default::default()
@@ -220,7 +220,7 @@ impl Login {
                          with SASL mechanism {mechanism}"
                     ),
                 };
-                let answer = reply.frame(&SaslAuthenticateResponse {
+                let answer = reply.frame(SaslAuthenticateResponse {
                     error_code: ErrorCode::SaslAuthenticationFailed.code(),
                     error_message: Some(told),
                     ..Default::default()

@@ -65,11 +65,6 @@ impl ReassignmentError {
             Self::TooManyRecords => ErrorCode::PolicyViolation,
         }
     }
-
-    /// Kafka leaves out a text that says no more than the code.
-    fn text(&self) -> Option<String> {
-        if *self == Self::NotInProgress { None } else { Some(self.to_string()) }
-    }
 }
 
 impl Controller {
@@ -86,7 +81,7 @@ impl Controller {
                 ReassignablePartitionResponse {
                     partition_index: asked.partition_index,
                     error_code: error.as_ref().map_or(0, |error| error.code().code()),
-                    error_message: error.and_then(|error| error.text()),
+                    error_message: error.map(|error| error.to_string()),
                 }
             });
             let partitions = partitions.collect();

@@ -81,4 +81,9 @@ impl Message for CreateAclsResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.results {
+            explain(one.error_code, &mut one.error_message);
+        }
+    }
 }

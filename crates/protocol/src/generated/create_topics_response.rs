@@ -206,4 +206,9 @@ impl Message for CreateTopicsResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.topics {
+            explain(one.error_code, &mut one.error_message);
+        }
+    }
 }

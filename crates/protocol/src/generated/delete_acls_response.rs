@@ -152,4 +152,12 @@ impl Message for DeleteAclsResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.filter_results {
+            explain(one.error_code, &mut one.error_message);
+            for one in &mut one.matching_acls {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

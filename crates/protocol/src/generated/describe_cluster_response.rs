@@ -125,4 +125,7 @@ impl Message for DescribeClusterResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        explain(self.error_code, &mut self.error_message);
+    }
 }

@@ -181,4 +181,11 @@ impl Message for DescribeProducersResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.topics {
+            for one in &mut one.partitions {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

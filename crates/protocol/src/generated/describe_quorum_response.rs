@@ -312,4 +312,12 @@ impl Message for DescribeQuorumResponse {
     const KEY: i16 = 55;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn explain_errors(&mut self) {
+        explain(self.error_code, &mut self.error_message);
+        for one in &mut self.topics {
+            for one in &mut one.partitions {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

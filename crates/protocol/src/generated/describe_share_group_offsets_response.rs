@@ -187,4 +187,14 @@ impl Message for DescribeShareGroupOffsetsResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.groups {
+            explain(one.error_code, &mut one.error_message);
+            for one in &mut one.topics {
+                for one in &mut one.partitions {
+                    explain(one.error_code, &mut one.error_message);
+                }
+            }
+        }
+    }
 }

@@ -127,4 +127,11 @@ impl Message for ElectLeadersResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.replica_election_results {
+            for one in &mut one.partition_result {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

@@ -110,4 +110,11 @@ impl Message for InitializeShareGroupStateResponse {
     const KEY: i16 = 83;
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
     const FLEXIBLE_SINCE: i16 = 0;
+    fn explain_errors(&mut self) {
+        for one in &mut self.results {
+            for one in &mut one.partitions {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

@@ -337,4 +337,11 @@ impl Message for ProduceResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        for one in &mut self.responses {
+            for one in &mut one.partition_responses {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

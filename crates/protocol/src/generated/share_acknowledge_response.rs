@@ -225,4 +225,12 @@ impl Message for ShareAcknowledgeResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        explain(self.error_code, &mut self.error_message);
+        for one in &mut self.responses {
+            for one in &mut one.partitions {
+                explain(one.error_code, &mut one.error_message);
+            }
+        }
+    }
 }

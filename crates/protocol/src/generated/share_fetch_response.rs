@@ -275,4 +275,13 @@ impl Message for ShareFetchResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        explain(self.error_code, &mut self.error_message);
+        for one in &mut self.responses {
+            for one in &mut one.partitions {
+                explain(one.error_code, &mut one.error_message);
+                explain(one.acknowledge_error_code, &mut one.acknowledge_error_message);
+            }
+        }
+    }
 }

@@ -95,4 +95,10 @@ impl Message for UpdateFeaturesResponse {
     fn set_throttle_time_ms(&mut self, ms: i32) {
         self.throttle_time_ms = ms;
     }
+    fn explain_errors(&mut self) {
+        explain(self.error_code, &mut self.error_message);
+        for one in &mut self.results {
+            explain(one.error_code, &mut one.error_message);
+        }
+    }
 }

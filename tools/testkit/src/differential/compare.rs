@@ -5,6 +5,7 @@ use naru_protocol::api::ApiKey;
 use super::accepted::Accepted;
 use super::mask::shown;
 use super::session::{Answer, Entry};
+use super::texts;
 use super::tree::Tree;
 
 /// One field that differs.
@@ -47,9 +48,12 @@ pub fn compare(kafka: Vec<Entry>, naru: Vec<Entry>, accepted: &Accepted) -> Vec<
                 Answer::Unreadable(_) | Answer::Closed => false,
                 Answer::Silent => true,
             };
+            let silent = silent(&kafka, &naru);
             let Entry { scenario, label, api, version, .. } = kafka;
             let mut compared = Compared { scenario, label, api, version, good, differences };
             accepted.judge(&mut compared);
+            // Nobody can accept that, whatever else may differ in these fields.
+            compared.differences.extend(silent);
             compared
         })
         .collect();
@@ -60,6 +64,21 @@ pub fn compare(kafka: Vec<Entry>, naru: Vec<Entry>, accepted: &Accepted) -> Vec<
         note(&mut last.differences, "(requests of the scenarios)", &kafka, &naru);
     }
     all
+}
+
+/// Errors that Naru leaves without a text.
+fn silent(kafka: &Entry, naru: &Entry) -> Vec<Difference> {
+    let Answer::Message(tree) = &naru.answer else { return Vec::new() };
+    let theirs = match &kafka.answer {
+        Answer::Message(tree) => texts::silent(kafka.api, kafka.version, tree),
+        Answer::Unreadable(_) | Answer::Closed | Answer::Silent => Vec::new(),
+    };
+    let difference = |path: String| {
+        let kafka = if theirs.contains(&path) { "(no text either)" } else { "(a text)" };
+        let naru = "(an error without a text)".to_owned();
+        Difference { path, kafka: kafka.to_owned(), naru, accepted: None }
+    };
+    texts::silent(naru.api, naru.version, tree).into_iter().map(difference).collect()
 }
 
 fn note(differences: &mut Vec<Difference>, path: &str, kafka: &str, naru: &str) {
@@ -88,7 +107,11 @@ fn trees(path: &str, kafka: &Tree, naru: &Tree, found: &mut Vec<Difference>) {
     match (kafka, naru) {
         (Tree::Struct(kafka_fields), Tree::Struct(naru_fields)) => {
             for ((name, kafka), (_, naru)) in kafka_fields.iter().zip(naru_fields) {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let mut path =
+                    if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                if texts::says_more(name, naru_fields) && texts::is_empty(kafka) {
+                    path += SAYS_NOTHING;
+                }
                 trees(&path, kafka, naru, found);
             }
         }
@@ -99,6 +122,9 @@ fn trees(path: &str, kafka: &Tree, naru: &Tree, found: &mut Vec<Difference>) {
         (kafka, naru) => note(found, path, &shown(kafka), &shown(naru)),
     }
 }
+
+/// Behind the path of an error's text that Naru has and Apache Kafka has not.
+const SAYS_NOTHING: &str = " (Kafka: nothing)";
 
 /// Elements are paired by name, those of the same name in order; what has no name by place.
 fn lists(path: &str, kafka: &[Tree], naru: &[Tree], found: &mut Vec<Difference>) {

@@ -5,6 +5,8 @@
 //! then the transcripts are compared. A difference is either mended or stands with its reason in
 //! `differential/accepted.txt`; an entry there that no longer matches anything is a failure too.
 //!
+//! Beside that, an error of Naru's must have a text wherever the answer has room for one.
+//!
 //! What is not compared: the order of elements that carry a name, an index or an id (clients never
 //! rely on it, and Apache Kafka's order is that of its hash maps).
 
@@ -15,6 +17,7 @@ mod compare;
 mod mask;
 mod report;
 mod session;
+mod texts;
 mod tree;
 
 use std::collections::BTreeMap;

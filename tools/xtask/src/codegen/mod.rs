@@ -4,6 +4,7 @@
 //! (names, types, versions, tags, defaults; nothing else). `codegen` turns those files into
 //! `crates/protocol/src/generated/`; `codegen --check` fails when the committed code is stale.
 
+mod errors;
 mod extract;
 mod names;
 mod rust;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use naru_schema::{Field, Schema, Versions};
 
+use super::errors::explain_errors;
 use super::names::{is_generated, snake};
 
 const HEADER: &str =
@@ -30,11 +31,16 @@ pub fn message(schema: &Schema) -> Result<String> {
     } else {
         ""
     };
+    let explain = if schema.kind == "response" {
+        explain_errors(&schema.fields, schema.versions)
+    } else {
+        String::new()
+    };
     let _ = writeln!(
         out,
         "impl Message for {name} {{ const NAME: &'static str = \"{name}\"; const KEY: i16 = {key};
          const VERSIONS: std::ops::RangeInclusive<i16> = {low}..={high};
-         const FLEXIBLE_SINCE: i16 = {flexible}; {throttle} }}"
+         const FLEXIBLE_SINCE: i16 = {flexible}; {throttle} {explain} }}"
     );
     if schema.kind == "request" {
         let (module, response) = (snake(name), name.replace("Request", "Response"));
