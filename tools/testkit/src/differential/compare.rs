@@ -124,7 +124,7 @@ fn trees(path: &str, kafka: &Tree, naru: &Tree, found: &mut Vec<Difference>) {
 }
 
 /// Behind the path of an error's text that Naru has and Apache Kafka has not.
-const SAYS_NOTHING: &str = " (Kafka: nothing)";
+pub const SAYS_NOTHING: &str = " (Kafka: nothing)";
 
 /// Elements are paired by name, those of the same name in order; what has no name by place.
 fn lists(path: &str, kafka: &[Tree], naru: &[Tree], found: &mut Vec<Difference>) {
