@@ -100,8 +100,13 @@ fn change(
         check_request(&changes).map_err(refuse)?;
     }
     let (kind, name) = (resource.resource_type, &resource.resource_name);
-    if let Some((error, text)) = may_not(context, Operation::AlterConfigs, kind, name) {
-        return Err((error, Some(text.to_owned())));
+    // Kafka's controller takes such requests from the cluster's own nodes.
+    let (operation, told) = match answering {
+        As::Broker => (Operation::AlterConfigs, false),
+        As::Controller => (Operation::ClusterAction, true),
+    };
+    if let Some((error, text)) = may_not(context, operation, kind, name) {
+        return Err((error, told.then(|| text.to_owned())));
     }
     let own = context.node.id();
     match name.parse::<i32>() {
