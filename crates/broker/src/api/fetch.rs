@@ -128,6 +128,9 @@ impl Fetch {
             Ok(SessionPlan::Session { session, full }) => {
                 let mut held = lock(&session);
                 let feed = (replica >= 0 && by_id).then(|| held.feed());
+                if let (Some(feed), false) = (&feed, full) {
+                    feed.renew();
+                }
                 let targets = match feed {
                     // What has waited longest comes first, what has just been served last.
                     Some(_) if !full && !held.is_full_look_due(node.now()) => {

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    /// Later feeds have higher numbers.
-    number: u64,
+    /// Higher for the feed whose session began or was used last.
+    number: AtomicU64,
     changed: Mutex<Changed>,
     news: Notify,
 }
@@ -28,12 +28,16 @@ struct Changed {
     known: HashSet<PartitionKey>,
 }
 
-/// The number of the last feed.
+/// The number that was given last.
 static LAST: AtomicU64 = AtomicU64::new(0);
+
+fn next_number() -> u64 {
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
 
 impl Default for Feed {
     fn default() -> Self {
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let number = AtomicU64::new(next_number());
         Self { number, changed: Mutex::default(), news: Notify::new() }
     }
 }
@@ -41,6 +45,16 @@ impl Default for Feed {
 impl Feed {
     fn changed(&self) -> MutexGuard<'_, Changed> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session goes on, so its follower has had an answer: it is this one that the follower
+    /// uses, whatever others have begun since.
+    pub(crate) fn renew(&self) {
+        self.number.store(next_number(), Ordering::Relaxed);
+    }
+
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
     }
 
     /// Has a partition looked at with the next answer.
@@ -70,22 +84,24 @@ impl Feed {
     }
 }
 
-/// The feeds of a partition's followers, one each.
+/// The feeds of a partition's followers, one each, with the number it had when it subscribed.
 #[derive(Debug, Default)]
-pub(super) struct Feeds(Vec<(BrokerId, Weak<Feed>)>);
+pub(super) struct Feeds(Vec<(BrokerId, u64, Weak<Feed>)>);
 
 impl Feeds {
-    /// Tells `feed` from now on, and no earlier one of the same follower: a request whose
-    /// connection is gone may still be waiting, and must not take the news of the one that came
-    /// after it.
+    /// Tells `feed` from now on, and none of the same follower that began or was used earlier: a
+    /// request whose connection is gone may still be waiting, and must not take the news of the one
+    /// that came after it. A request that opens a session and is overtaken by the next one does,
+    /// until the session that is used goes on.
     pub(super) fn subscribe(&mut self, replica: BrokerId, feed: &Arc<Feed>) {
-        match self.0.iter_mut().find(|(known, _)| *known == replica) {
-            Some((_, known)) => {
-                if known.upgrade().is_none_or(|known| known.number < feed.number) {
-                    *known = Arc::downgrade(feed);
+        let number = feed.number();
+        match self.0.iter_mut().find(|(known, ..)| *known == replica) {
+            Some((_, at, known)) => {
+                if *at < number || known.strong_count() == 0 {
+                    (*at, *known) = (number, Arc::downgrade(feed));
                 }
             }
-            None => self.0.push((replica, Arc::downgrade(feed))),
+            None => self.0.push((replica, number, Arc::downgrade(feed))),
         }
     }
 
@@ -100,7 +116,7 @@ impl Feeds {
     }
 
     fn each(&mut self, tell: impl Fn(&Feed)) {
-        self.0.retain(|(_, feed)| {
+        self.0.retain(|(_, _, feed)| {
             let feed = feed.upgrade();
             feed.iter().for_each(|feed| tell(feed));
             feed.is_some()
@@ -142,5 +158,32 @@ mod tests {
         drop(new);
         feeds.tell(key(1));
         assert!(feeds.0.is_empty());
+    }
+
+    #[test]
+    fn the_session_that_is_used_gets_the_news_not_one_that_came_late() {
+        let (used, late) = (Arc::new(Feed::default()), Arc::new(Feed::default()));
+        let mut feeds = Feeds::default();
+        feeds.subscribe(BrokerId(2), &used);
+        feeds.subscribe(BrokerId(2), &late);
+        used.renew();
+        feeds.subscribe(BrokerId(2), &used);
+        feeds.subscribe(BrokerId(2), &late);
+        feeds.tell(key(1));
+        assert_eq!((used.take(), late.take()), (vec![key(1)], vec![]));
+    }
+
+    #[test]
+    fn a_partition_that_changes_between_sessions_in_use_is_told_to_its_own() {
+        let (left, joined) = (Arc::new(Feed::default()), Arc::new(Feed::default()));
+        let mut feeds = Feeds::default();
+        left.renew();
+        feeds.subscribe(BrokerId(2), &left);
+        joined.renew();
+        feeds.subscribe(BrokerId(2), &joined);
+        left.renew();
+        feeds.subscribe(BrokerId(2), &joined);
+        feeds.tell(key(1));
+        assert_eq!((left.take(), joined.take()), (vec![], vec![key(1)]));
     }
 }
