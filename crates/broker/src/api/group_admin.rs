@@ -1,10 +1,10 @@
 //! DescribeGroups (15, v0–v6), ListGroups (16, v0–v5), DeleteGroups (42, v0–v2).
 //! KIP-88, 430, 518, 848, 1043.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use naru_coordinators::{Command, Reply};
-use naru_model::ErrorCode;
+use naru_model::{ErrorCode, Uuid};
 use naru_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use naru_protocol::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
 use naru_protocol::messages::describe_groups_request::DescribeGroupsRequest;
@@ -89,29 +89,46 @@ pub(crate) async fn delete(
             continue;
         }
         // What share coordinators keep for it goes first.
-        if let Err(error_code) = delete_share_state(&context, &group_id).await {
-            results.push(DeletableGroupResult { group_id, error_code });
-            continue;
-        }
+        let topics = match delete_share_state(&context, &group_id).await {
+            Ok(topics) => topics,
+            Err(error_code) => {
+                results.push(DeletableGroupResult { group_id, error_code });
+                continue;
+            }
+        };
         let command = Command::DeleteGroup { group_id: group_id.clone() };
-        results.push(match context.node.coordination().ask(&group_id, command).await {
+        let result = match context.node.coordination().ask(&group_id, command).await {
             Ok(Reply::DeleteGroup(result)) => result,
-            other => DeletableGroupResult { error_code: unexpected(other), group_id },
-        });
+            other => {
+                let group_id = group_id.clone();
+                DeletableGroupResult { error_code: unexpected(other), group_id }
+            }
+        };
+        if result.error_code != ErrorCode::None.code() && !topics.is_empty() {
+            // Somebody has joined meanwhile: state may begin anew at once.
+            let command = Command::ShareStateDeleted { group_id: group_id.clone(), topics };
+            if let Err(error) = context.node.coordination().ask(&group_id, command).await {
+                tracing::debug!(group = group_id, %error, "nobody to tell of share state");
+            }
+        }
+        results.push(result);
     }
     DeleteGroupsResponse { results, ..Default::default() }
 }
 
-/// Has share coordinators forget a group, if it is a share group.
-async fn delete_share_state(context: &RequestContext, group_id: &str) -> Result<(), i16> {
+/// Has share coordinators forget a group, if it is a share group; of which topics they have.
+async fn delete_share_state(
+    context: &RequestContext,
+    group_id: &str,
+) -> Result<BTreeSet<Uuid>, i16> {
     let command = Command::PrepareShareGroupDeletion { group_id: group_id.to_owned() };
     let deletion = match context.node.coordination().ask(group_id, command).await {
         Ok(Reply::StateDeletion(Ok(Some(deletion)))) => deletion,
-        Ok(Reply::StateDeletion(Ok(None))) => return Ok(()),
+        Ok(Reply::StateDeletion(Ok(None))) => return Ok(BTreeSet::new()),
         Ok(Reply::StateDeletion(Err(error))) => return Err(error.code()),
         other => return Err(unexpected(other)),
     };
     let results = share_state_admin::delete(&context.node, group_id, deletion.partitions).await;
     let failed = results.into_values().find(|error| *error != ErrorCode::None);
-    failed.map_or(Ok(()), |error| Err(error.code()))
+    failed.map_or_else(|| Ok(deletion.names.into_keys().collect()), |error| Err(error.code()))
 }
