@@ -87,6 +87,9 @@ fn transcript(system: &System, only: &str) -> Result<(Vec<Entry>, Served)> {
     if cases::WITH_ACLS.iter().any(|scenario| scenario.name.contains(only)) {
         entries.extend(part(system, &with_acls, true, cases::WITH_ACLS, only)?.0);
     }
+    if cases::WITH_LOGINS.iter().any(|scenario| scenario.name.contains(only)) {
+        entries.extend(part(system, PROPERTIES, true, cases::WITH_LOGINS, only)?.0);
+    }
     Ok((entries, served))
 }
 

@@ -330,6 +330,7 @@ pub fn groups(s: &mut Session) {
     );
     s.settle();
     super::share_fetch::closed(s, "theirs", id);
+    super::streams_groups::closed(s, "theirs", "closed-too");
     let theirs = || "theirs".to_owned();
     for version in [0, 3, 4, 6] {
         let coordinator = FindCoordinatorRequest {

@@ -114,3 +114,6 @@ pub const WITH_ACLS: &[Scenario] = &[
     Scenario { name: "tokens", run: tokens::run },
     Scenario { name: "no-tokens", run: tokens::out_of_place },
 ];
+
+/// What is asked of brokers where users log in, without anything about tokens.
+pub const WITH_LOGINS: &[Scenario] = &[Scenario { name: "tokens-disabled", run: tokens::disabled }];

@@ -101,6 +101,14 @@ fn shown(group: &str) -> StreamsGroupDescribeRequest {
     }
 }
 
+/// What the ACLs of others close: their group, and a topic that an application reads.
+pub fn closed(s: &mut Session, theirs: &str, topic: &str) {
+    s.ask("streams: a heartbeat of theirs", 0, &first(theirs, "m", counting("s-open", "s-log")));
+    s.ask("streams: their topic", 0, &first("s-ours", "m", counting(topic, "s-log")));
+    s.ask("streams: describe theirs", 0, &shown(theirs));
+    s.ask("streams: describe ours", 0, &shown("s-ours"));
+}
+
 pub fn refusals(s: &mut Session) {
     s.topic("w1", 2, &[]);
     let good = || first("w-refused", "m", counting("w1", "w1-log"));

@@ -81,6 +81,21 @@ pub fn out_of_place(s: &mut Session) {
     }
 }
 
+/// Where the cluster has no secret that tokens could be made with.
+pub fn disabled(s: &mut Session) {
+    s.log_in(BOB);
+    let nothing = Bytes::from_static(b"nothing");
+    for version in 1..=3 {
+        s.ask_on(BOB, "create", version, &create(None, &[("User", "carol")], -1));
+        s.ask_on(BOB, "a renewer that is no user", version, &create(None, &[("G", "g")], -1));
+        s.ask_on(BOB, "describe", version, &describe(None));
+    }
+    for version in 1..=2 {
+        s.ask_on(BOB, "renew", version, &renew(&nothing, -1));
+        s.ask_on(BOB, "expire", version, &expire(&nothing, -1));
+    }
+}
+
 pub fn run(s: &mut Session) {
     for who in [ADMIN, BOB, CAROL] {
         s.log_in(who);
