@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use naru_coordinators::{
     CoordinatorRecord, Outcome, Prune, ReplyToken, Shard as _, ShareCommand, SharePartition,
-    ShareReply, ShareShard, ShareStateConfig, TopicInfo, Topics, Write,
+    ShareReply, ShareShard, ShareStateConfig, TopicInfo, Topics, Viewer, Write,
 };
 use naru_model::{ErrorCode, Offset, Timestamp, Uuid};
 
@@ -26,6 +26,10 @@ impl Topics for OneTopic {
 
     fn for_each_name(&self, visit: &mut dyn FnMut(&str)) {
         visit("t");
+    }
+
+    fn may_describe(&self, _: &Viewer, _: &str) -> bool {
+        true
     }
 
     fn racks(&self, _: Uuid, _: i32) -> Vec<String> {
