@@ -221,7 +221,7 @@ fn must_verify(context: &RequestContext) -> bool {
 /// What a client is told when the coordinator has not said yes.
 fn refused(context: &RequestContext, error: ErrorCode) -> Refused {
     let told =
-        |error, message: String| Refused { error, message: Some(message), records: Vec::new() };
+        |error: ErrorCode, message: String| Refused { message: Some(message), ..error.into() };
     let not_now = || {
         // Makes clients of any age try again without looking for another leader.
         let message = format!(
@@ -246,5 +246,5 @@ fn refused(context: &RequestContext, error: ErrorCode) -> Refused {
 
 fn not_added() -> Refused {
     let message = "Partition was not added to the transaction".to_owned();
-    Refused { error: ErrorCode::InvalidTxnState, message: Some(message), records: Vec::new() }
+    Refused { message: Some(message), ..ErrorCode::InvalidTxnState.into() }
 }

@@ -19,6 +19,7 @@ const WRITERS: &[&str] = &[
     "naru_broker::api::delete_records",
     "naru_broker::api::fetch",
     "naru_broker::api::find_coordinator",
+    "naru_broker::api::group_admin",
     "naru_broker::api::produce",
     "naru_broker::api::share_acks",
     "naru_broker::api::share_groups",

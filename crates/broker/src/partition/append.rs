@@ -31,17 +31,22 @@ pub(crate) struct Refused {
     pub(crate) message: Option<String>,
     /// Index within the batch and what is wrong, for records refused one by one.
     pub(crate) records: Vec<(i32, String)>,
+    /// Whether a refusal that passes, of an earlier batch, may be behind it.
+    pub(crate) may_be_gap: bool,
 }
 
 impl From<ErrorCode> for Refused {
     fn from(error: ErrorCode) -> Self {
-        Self { error, message: None, records: Vec::new() }
+        let may_be_gap = error == ErrorCode::OutOfOrderSequenceNumber;
+        Self { error, message: None, records: Vec::new(), may_be_gap }
     }
 }
 
 impl From<&AppendError> for Refused {
     fn from(error: &AppendError) -> Self {
-        Self { error: error.into(), message: Some(error.to_string()), records: Vec::new() }
+        let may_be_gap = matches!(error, AppendError::OutOfOrderSequence { .. });
+        let message = Some(error.to_string());
+        Self { error: error.into(), message, records: Vec::new(), may_be_gap }
     }
 }
 
@@ -53,7 +58,8 @@ impl From<&InvalidBatch> for Refused {
             }
             _ => Vec::new(),
         };
-        Self { error: error.into(), message: Some(error.to_string()), records }
+        let message = Some(error.to_string());
+        Self { records, message, ..ErrorCode::from(error).into() }
     }
 }
 
@@ -122,9 +128,8 @@ impl Partition {
             return Err(ErrorCode::MessageTooLarge.into());
         }
         let batch = NewBatch::built(bytes).map_err(|error| Refused {
-            error: ErrorCode::from(&error),
             message: Some(error.to_string()),
-            records: Vec::new(),
+            ..ErrorCode::from(&error).into()
         })?;
         self.append(batch.with_verification(verification), Origin::Coordinator, now)
     }

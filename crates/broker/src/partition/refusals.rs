@@ -34,11 +34,12 @@ impl LastRefusal {
                 *last = Some((now, refused.error));
                 refused
             }
-            ErrorCode::OutOfOrderSequenceNumber => match *last {
+            _ if refused.may_be_gap => match *last {
                 Some((at, error)) if now.0.saturating_sub(at.0) < EXPLAINS_MS => Refused {
                     error,
                     message: Some("an earlier batch was refused and has to come first".to_owned()),
                     records: Vec::new(),
+                    may_be_gap: true,
                 },
                 _ => refused,
             },

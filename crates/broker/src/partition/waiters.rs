@@ -63,8 +63,8 @@ impl Waiters {
     /// Wakes `consumer` at the next change of what can be read, once however often it asks.
     pub(crate) fn park_consumer(&mut self, consumer: &Arc<Notify>) {
         let it = Arc::as_ptr(consumer);
-        // Who asks again has mostly asked not long ago.
-        if self.consumers.iter().rev().any(|waiting| waiting.as_ptr() == it) {
+        // Who asks again has mostly asked not long ago; twice in the list does no harm.
+        if self.consumers.iter().rev().take(SWEEP_MIN).any(|waiting| waiting.as_ptr() == it) {
             return;
         }
         if self.consumers.len() >= self.sweep_at.max(SWEEP_MIN) {

@@ -15,7 +15,7 @@ use naru_protocol::{DecodeError, Message, Reader, Wire, Writer};
 use super::assignment::{Owned, Partitions, owned_since, partitions_of};
 use super::error::ConsumerError;
 use super::facts::{ConsumerFact, GroupEpoch, TargetEpoch};
-use super::group::ConsumerGroup;
+use super::group::{ConsumerGroup, ConsumerGroupState};
 use super::member::{Classic, ConsumerMember, MemberState, Profile, Progress};
 use super::target::{Change, Scope};
 use super::topics::Topics;
@@ -215,7 +215,8 @@ impl GroupShard {
     }
 
     /// Makes a consumer group a classic one, because members have left it, or because of a static
-    /// member that has `joined`: it has the place of the one before, and nobody needs to rebalance.
+    /// member that has `joined`: it has the place of the one before, and if everybody has what the
+    /// target says, nobody needs to rebalance.
     pub(super) fn become_classic(
         &mut self,
         now: Timestamp,
@@ -225,7 +226,9 @@ impl GroupShard {
         answer: Option<(ReplyToken, Reply)>,
         out: &mut Outcome,
     ) {
-        let members = self.consumers.get(id).map(GroupKind::member_ids).unwrap_or_default();
+        let group = self.consumers.get(id);
+        let is_stable = group.is_some_and(|group| group.state() == ConsumerGroupState::Stable);
+        let members = group.map(GroupKind::member_ids).unwrap_or_default();
         for member in &members {
             self.cancel_consumer_timers(id, member);
         }
@@ -245,7 +248,7 @@ impl GroupShard {
         for member in classic.member_ids() {
             step.restart_session(&classic, &member);
         }
-        if !has_joined {
+        if !(has_joined && is_stable) {
             step.prepare_rebalance(&mut classic);
         }
         self.writes.undo_with(write, Undo::Consumer(undo));

@@ -62,7 +62,11 @@ pub(super) fn alter_offsets(
     let mut starts = BTreeMap::new();
     for topic in &request.topics {
         let known = scope.topics.by_name(&topic.topic_name);
-        if known.as_ref().is_some_and(|known| scope.is_ending(change.group, known.id)) {
+        // One beginning at a time: what came of an earlier one would be taken for this one's.
+        let is_changing = |known: &TopicInfo| {
+            scope.is_ending(change.group, known.id) || scope.is_beginning(change.group, known.id)
+        };
+        if known.as_ref().is_some_and(is_changing) {
             return Err(ShareGroupError::StateChanges);
         }
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -196,6 +200,8 @@ pub(super) fn delete_all(
 
 /// Forgets topics that are gone: share coordinators forget them by themselves.
 pub(super) fn forget(change: &mut ShareChange<'_>, topics: &BTreeSet<Uuid>) {
+    change.group.asked_at.retain(|topic, _| !topics.contains(topic));
+    change.group.ended_at.retain(|topic, _| !topics.contains(topic));
     let Some(known) = change.group.state_partitions() else { return };
     let mut state = known.clone();
     state.initializing.retain(|topic, _| !topics.contains(topic));

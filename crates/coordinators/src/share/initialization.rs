@@ -92,7 +92,8 @@ impl Scope<'_> {
 
     fn is_recent(&self, at: Option<Timestamp>) -> bool {
         let retry_ms = i64::from(self.config.initialize_retry_interval_ms);
-        at.is_some_and(|at| self.now.get() - at.get() < retry_ms)
+        // A clock that was set back makes nothing recent.
+        at.is_some_and(|at| (0..retry_ms).contains(&(self.now.get() - at.get())))
     }
 
     /// Whether share coordinators may be beginning a topic's state now.
