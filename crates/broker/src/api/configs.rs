@@ -198,12 +198,12 @@ struct RefusedHere {
 }
 
 /// Takes out what a broker itself refuses, in Kafka's words: resources named more than once, kinds
-/// that are none, brokers other than this one, and what `own` says of changes to itself.
+/// that are none, brokers other than this one, and changes to itself with an objection.
 fn refuse_here<R>(
     node_id: i32,
     resources: Vec<R>,
     key: impl Fn(&R) -> (i8, &str),
-    own: impl Fn(&R) -> Option<String>,
+    own: Option<&str>,
 ) -> (Vec<R>, Vec<RefusedHere>) {
     let mut times: HashMap<(i8, String), usize> = HashMap::new();
     for resource in &resources {
@@ -219,9 +219,9 @@ fn refuse_here<R>(
         let message = if twice {
             Some("Each resource must appear at most once.".to_owned())
         } else {
-            let is_broker = resource_type == ResourceType::Broker.id() && !resource_name.is_empty();
+            let is_own = is_own_broker(node_id, resource_type, &resource_name);
             objection(node_id, resource_type, &resource_name)
-                .or_else(|| own(&resource).filter(|_| is_broker))
+                .or_else(|| own.filter(|_| is_own).map(str::to_owned))
         };
         match message {
             Some(message) => refused.push(RefusedHere { resource_type, resource_name, message }),
@@ -229,6 +229,10 @@ fn refuse_here<R>(
         }
     }
     (left, refused)
+}
+
+fn is_own_broker(node_id: i32, resource_type: i8, name: &str) -> bool {
+    resource_type == ResourceType::Broker.id() && name.parse() == Ok(node_id)
 }
 
 fn objection(node_id: i32, resource_type: i8, name: &str) -> Option<String> {
@@ -250,15 +254,21 @@ pub(crate) async fn alter(
     mut request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let node = Arc::clone(&context.node);
+    let mut resources = request.resources.iter();
+    let own = resources.find(|one| is_own_broker(node.id(), one.resource_type, &one.resource_name));
+    let own = match own {
+        Some(own) => {
+            let set = own.configs.iter();
+            let all = set.map(|one| (one.name.clone(), one.value.clone().unwrap_or_default()));
+            own_configs::objection_to_all(&context, all.collect()).await
+        }
+        None => None,
+    };
     let (left, refused) = refuse_here(
         node.id(),
         request.resources,
         |resource| (resource.resource_type, &resource.resource_name),
-        |resource| {
-            let set = resource.configs.iter();
-            let all = set.map(|one| (one.name.clone(), one.value.clone().unwrap_or_default()));
-            own_configs::objection_to_all(&node, &all.collect())
-        },
+        own.as_deref(),
     );
     request.resources = left;
     // Levels are changed one by one only.
@@ -289,18 +299,23 @@ pub(crate) async fn alter_incrementally(
     mut request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let node = Arc::clone(&context.node);
+    let mut resources = request.resources.iter();
+    let own = resources.find(|one| is_own_broker(node.id(), one.resource_type, &one.resource_name));
+    let change = |one: &AlterableConfig| {
+        let op = ConfigOp::from_code(one.config_operation)?;
+        Some(ConfigChange { name: one.name.clone(), op, value: one.value.clone() })
+    };
+    let changes: Option<Vec<ConfigChange>> =
+        own.and_then(|own| own.configs.iter().map(change).collect());
+    let own = match changes {
+        Some(changes) => own_configs::objection(&context, changes).await,
+        None => None,
+    };
     let (left, refused) = refuse_here(
         node.id(),
         request.resources,
         |resource| (resource.resource_type, &resource.resource_name),
-        |resource| {
-            let change = |one: &AlterableConfig| {
-                let op = ConfigOp::from_code(one.config_operation)?;
-                Some(ConfigChange { name: one.name.clone(), op, value: one.value.clone() })
-            };
-            let changes: Option<Vec<ConfigChange>> = resource.configs.iter().map(change).collect();
-            own_configs::objection(&node, &changes?)
-        },
+        own.as_deref(),
     );
     request.resources = left;
     let (answering, validate_only) = (loggers::As::Broker, request.validate_only);
@@ -328,8 +343,7 @@ mod tests {
     use super::*;
 
     fn refused(resources: &[(i8, &str)]) -> Vec<String> {
-        let (_, refused) =
-            refuse_here(1, resources.to_vec(), |&(kind, name)| (kind, name), |_| None);
+        let (_, refused) = refuse_here(1, resources.to_vec(), |&(kind, name)| (kind, name), None);
         refused.into_iter().map(|refused| refused.message).collect()
     }
 

@@ -1,31 +1,54 @@
 //! What only a broker itself can judge of what is to be set on it: whether it has such log
 //! directories, whether the files of keys can be read and still name the same server.
+//!
+//! Files are looked at for those who may set things, and not on a thread that serves others.
+
+use std::sync::Arc;
 
 use naru_model::config::{AlterTarget, ConfigChange, Cordoning, Props, alter, validate_broker};
 
+use crate::dispatch::RequestContext;
 use crate::node::Node;
+use crate::security::{Operation, Resource};
 
 /// What is wrong with these changes to this broker's own configurations, if it is one of that.
-pub(super) fn objection(node: &Node, changes: &[ConfigChange]) -> Option<String> {
-    let before = node.layers(|layers| layers.broker.clone());
-    let after = alter(AlterTarget::Broker, &before, changes).ok()?;
+pub(super) async fn objection(
+    context: &RequestContext,
+    changes: Vec<ConfigChange>,
+) -> Option<String> {
+    let before = context.node.layers(|layers| layers.broker.clone());
+    let after = alter(AlterTarget::Broker, &before, &changes).ok()?;
     // A file that is named again is read again.
-    let named: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-    objection_to(node, &named, &after)
+    let named = changes.into_iter().map(|change| change.name).collect();
+    objection_to(context, named, after).await
 }
 
 /// The same of all that is to be set, instead of what was.
-pub(super) fn objection_to_all(node: &Node, after: &Props) -> Option<String> {
-    let before = node.layers(|layers| layers.broker.clone());
-    let named: Vec<&str> = before.keys().chain(after.keys()).map(String::as_str).collect();
-    objection_to(node, &named, after)
+pub(super) async fn objection_to_all(context: &RequestContext, after: Props) -> Option<String> {
+    let before = context.node.layers(|layers| layers.broker.clone());
+    let named = before.keys().chain(after.keys()).cloned().collect();
+    objection_to(context, named, after).await
 }
 
-fn objection_to(node: &Node, named: &[&str], after: &Props) -> Option<String> {
-    // What is wrong in itself the controller says.
-    validate_broker(after, true).ok()?;
+async fn objection_to(
+    context: &RequestContext,
+    named: Vec<String>,
+    after: Props,
+) -> Option<String> {
+    if !context.may_see(Operation::AlterConfigs, Resource::Cluster) {
+        // The controller says so; nothing is told of this machine.
+        return None;
+    }
+    // What is wrong in itself the controller says, too.
+    validate_broker(&after, true).ok()?;
+    let node = Arc::clone(&context.node);
+    let judged = context.node.background().spawn_blocking(move || judge(&node, &named, &after));
+    judged.await.ok().flatten()
+}
+
+fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
     let cordoned = named.iter().find_map(|key| {
-        let cordoning = Cordoning::of_change(key, after.get(*key).map(String::as_str))?;
+        let cordoning = Cordoning::of_change(key, after.get(key).map(String::as_str))?;
         cordoning.check(&node.config().log.dirs).err()
     });
     if let Some(error) = cordoned {
