@@ -169,3 +169,13 @@ fn every_error_gets_a_text_where_there_is_room_and_keeps_the_one_it_has() {
     let usual = Some(naru_model::ErrorCode::UnknownTopicOrPartition.explanation().to_owned());
     assert_eq!(texts, [usual.clone(), usual, Some("own".to_owned()), None]);
 }
+
+#[test]
+fn an_answer_with_very_many_errors_explains_the_first() {
+    use crate::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+    let one = DeletableTopicResult { error_code: 3, ..DeletableTopicResult::default() };
+    let mut response = DeleteTopicsResponse { responses: vec![one; 5000], ..Default::default() };
+    response.explain_errors();
+    let told = response.responses.iter().filter(|one| one.error_message.is_some()).count();
+    assert_eq!(told, crate::wire::EXPLAINED_MAX);
+}

@@ -114,9 +114,9 @@ fn change(
         Ok(asked) => return Err(refuse(LoggerError::OtherNode { own, asked })),
         Err(_) => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
     }
-    if !validate_only {
-        let (who, host) = (&context.connection.principal, &context.connection.host);
-        tracing::info!(target: "audit.admin", %who, host, api = context.api.name(), "log levels");
-    }
-    context.node.loggers().change(&changes, validate_only).map_err(refuse)
+    let (who, host) = (&context.connection.principal, &context.connection.host);
+    let note = |about: &str| {
+        tracing::info!(target: "audit.admin", %who, host, api = context.api.name(), about);
+    };
+    context.node.loggers().change(&changes, validate_only, note).map_err(refuse)
 }

@@ -43,16 +43,23 @@ impl Loggers {
         names::all().map(|(name, logger)| (name, levels.of(logger))).collect()
     }
 
-    /// Does all of the changes, which somebody has asked for, or none of them.
+    /// Does all of the changes, which somebody has asked for, or none of them. What is about to be
+    /// done is told to `note` before: afterwards that may be hidden.
     pub(crate) fn change(
         &self,
         changes: &[Change<'_>],
         validate_only: bool,
+        note: impl FnOnce(&str),
     ) -> Result<(), LoggerError> {
         let decided = changes.iter().map(changes::decide).collect::<Result<Vec<_>, _>>()?;
         if validate_only || decided.is_empty() {
             return Ok(());
         }
+        let told = decided.iter().map(|(logger, level)| match level {
+            Some(level) => format!("{logger}={level}"),
+            None => format!("{logger} as its parent"),
+        });
+        note(&told.collect::<Vec<_>>().join(", "));
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         for (logger, level) in &decided {
             levels.set(logger, *level);
@@ -95,11 +102,11 @@ mod tests {
         let described = |name: &str| {
             loggers.describe().into_iter().find(|(known, _)| *known == name).map(|(_, level)| level)
         };
-        loggers.change(&[change("naru_broker::peer", SET, Some("DEBUG"))], false).unwrap();
+        loggers.change(&[change("naru_broker::peer", SET, Some("DEBUG"))], false, |_| {}).unwrap();
         assert_eq!(heard.recv().unwrap(), LogLevel::Debug);
         assert_eq!(described("naru_broker::peer::link"), Some(LogLevel::Debug));
         assert_eq!(described("root"), Some(LogLevel::Info));
-        loggers.change(&[change("naru_broker::peer", DELETE, None)], false).unwrap();
+        loggers.change(&[change("naru_broker::peer", DELETE, None)], false, |_| {}).unwrap();
         assert_eq!(heard.recv().unwrap(), LogLevel::Info);
     }
 
@@ -109,7 +116,7 @@ mod tests {
         let level = |name: &str| {
             loggers.describe().into_iter().find(|(known, _)| *known == name).map(|(_, level)| level)
         };
-        loggers.change(&[change("org.apache.kafka", SET, Some("TRACE"))], false).unwrap();
+        loggers.change(&[change("org.apache.kafka", SET, Some("TRACE"))], false, |_| {}).unwrap();
         for name in ["kafka", "org.apache.kafka", "naru", "naru_log::log", "state.change.logger"] {
             assert_eq!(level(name), Some(LogLevel::Trace), "{name}");
         }
@@ -120,8 +127,8 @@ mod tests {
     fn of_changes_one_of_which_is_wrong_none_is_done() {
         let loggers = Loggers::silent();
         let changes = [change("naru", SET, Some("DEBUG")), change("nothing", SET, Some("DEBUG"))];
-        loggers.change(&changes, false).unwrap_err();
-        loggers.change(&changes[..1], true).unwrap();
+        loggers.change(&changes, false, |_| {}).unwrap_err();
+        loggers.change(&changes[..1], true, |_| {}).unwrap();
         assert!(loggers.describe().iter().all(|(_, level)| *level == LogLevel::Info));
     }
 }

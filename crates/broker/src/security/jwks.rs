@@ -91,6 +91,13 @@ pub(crate) struct KeySource {
     is_kept_fresh: AtomicBool,
 }
 
+impl Drop for KeySource {
+    /// Ends what keeps it fresh.
+    fn drop(&mut self) {
+        self.wanted.notify_one();
+    }
+}
+
 impl KeySource {
     /// Whether a token is signed with one of the keys.
     pub(super) fn check(&self, token: &Jwt<'_>) -> Result<(), JwtError> {

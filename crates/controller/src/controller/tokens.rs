@@ -19,6 +19,9 @@ const TOKENS_SINCE: i16 = 14;
 /// Most tokens that one principal may have asked for and that still count. Apache Kafka has no
 /// limit; here nobody who can log in can fill the metadata.
 const TOKENS_PER_REQUESTER_MAX: usize = 1000;
+/// Most renewers of a token, and bytes of a principal's name: a token is one record of the metadata.
+const RENEWERS_MAX: usize = 100;
+const NAME_BYTES_MAX: usize = 1024;
 /// The type of principals that may renew tokens.
 const USER: &str = "User";
 
@@ -49,6 +52,9 @@ pub enum TokenError {
     /// Whoever asks has asked for many already.
     #[error("the principal has asked for as many tokens as there is room for")]
     TooMany,
+    /// It names too many, or somebody at too great length.
+    #[error("a token has at most 100 renewers, and names of at most 1024 bytes")]
+    TooLarge,
     /// Neither its owner nor one of its renewers asks.
     #[error("the token belongs to somebody else")]
     Owner,
@@ -62,7 +68,7 @@ impl TokenError {
             Self::Renewer => ErrorCode::InvalidPrincipalType,
             Self::NotFound => ErrorCode::DelegationTokenNotFound,
             Self::Expired => ErrorCode::DelegationTokenExpired,
-            Self::TooMany => ErrorCode::PolicyViolation,
+            Self::TooMany | Self::TooLarge => ErrorCode::PolicyViolation,
             Self::Owner => ErrorCode::DelegationTokenOwnerMismatch,
         }
     }
@@ -108,12 +114,24 @@ impl Controller {
         if request.renewers.iter().any(|renewer| renewer.principal_type != USER) {
             return refused(TokenError::Renewer);
         }
+        let owner = request.owner_principal_name.iter();
+        let names = request.renewers.iter().map(|one| &one.principal_name).chain(owner);
+        if request.renewers.len() > RENEWERS_MAX
+            || names.map(String::len).any(|bytes| bytes > NAME_BYTES_MAX)
+        {
+            return refused(TokenError::TooLarge);
+        }
+        // Those that have expired count until they are gone: they go now, when there are many.
         let tokens = self.image.delegation_tokens();
-        let of_requester = tokens.filter(|token| {
-            requester.is_called(&token.requester) && !is_token_expired(token, now_ms)
-        });
-        if of_requester.count() >= TOKENS_PER_REQUESTER_MAX {
-            return refused(TokenError::TooMany);
+        let of_requester: Vec<&DelegationTokenRecord> =
+            tokens.filter(|token| requester.is_called(&token.requester)).collect();
+        let mut records = Vec::new();
+        if of_requester.len() >= TOKENS_PER_REQUESTER_MAX {
+            let expired = of_requester.iter().filter(|token| is_token_expired(token, now_ms));
+            records.extend(expired.map(|token| removal(token)));
+            if records.is_empty() {
+                return refused(TokenError::TooMany);
+            }
         }
         let asked = Some(request.max_lifetime_ms).filter(|ms| *ms > 0);
         let max_timestamp =
@@ -129,7 +147,8 @@ impl Controller {
             expiration_timestamp: max_timestamp.min(now_ms.saturating_add(life.renewed_ms)),
             token_id: id,
         };
-        Decision { records: vec![RecordAndVersion::newest(token.clone())], response: Ok(token) }
+        records.push(RecordAndVersion::newest(token.clone()));
+        Decision { records, response: Ok(token) }
     }
 
     /// Decides a RenewDelegationToken request about the token `id`, if one was found: when the

@@ -120,8 +120,9 @@ impl Message for AlterClientQuotasResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.entries {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
         }
     }
 }

@@ -137,6 +137,7 @@ impl Message for ConsumerGroupHeartbeatResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
     }
 }

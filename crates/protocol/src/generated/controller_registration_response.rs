@@ -50,6 +50,7 @@ impl Message for ControllerRegistrationResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
     }
 }

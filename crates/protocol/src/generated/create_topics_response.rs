@@ -207,8 +207,9 @@ impl Message for CreateTopicsResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.topics {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
         }
     }
 }

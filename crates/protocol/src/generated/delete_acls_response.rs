@@ -153,10 +153,11 @@ impl Message for DeleteAclsResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.filter_results {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
             for one in &mut one.matching_acls {
-                explain(one.error_code, &mut one.error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
             }
         }
     }

@@ -182,9 +182,10 @@ impl Message for DescribeProducersResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.topics {
             for one in &mut one.partitions {
-                explain(one.error_code, &mut one.error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
             }
         }
     }

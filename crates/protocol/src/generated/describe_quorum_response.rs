@@ -313,10 +313,11 @@ impl Message for DescribeQuorumResponse {
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_SINCE: i16 = 0;
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
         for one in &mut self.topics {
             for one in &mut one.partitions {
-                explain(one.error_code, &mut one.error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
             }
         }
     }

@@ -188,11 +188,12 @@ impl Message for DescribeShareGroupOffsetsResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.groups {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
             for one in &mut one.topics {
                 for one in &mut one.partitions {
-                    explain(one.error_code, &mut one.error_message);
+                    explain(one.error_code, &mut one.error_message, &mut left);
                 }
             }
         }

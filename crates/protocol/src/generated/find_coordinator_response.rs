@@ -176,9 +176,10 @@ impl Message for FindCoordinatorResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
         for one in &mut self.coordinators {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
         }
     }
 }

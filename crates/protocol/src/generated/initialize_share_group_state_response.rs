@@ -111,9 +111,10 @@ impl Message for InitializeShareGroupStateResponse {
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=0;
     const FLEXIBLE_SINCE: i16 = 0;
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.results {
             for one in &mut one.partitions {
-                explain(one.error_code, &mut one.error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
             }
         }
     }

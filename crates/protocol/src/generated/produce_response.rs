@@ -338,9 +338,10 @@ impl Message for ProduceResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
+        let mut left = EXPLAINED_MAX;
         for one in &mut self.responses {
             for one in &mut one.partition_responses {
-                explain(one.error_code, &mut one.error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
             }
         }
     }

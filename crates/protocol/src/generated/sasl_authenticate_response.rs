@@ -56,6 +56,7 @@ impl Message for SaslAuthenticateResponse {
     const VERSIONS: std::ops::RangeInclusive<i16> = 0..=2;
     const FLEXIBLE_SINCE: i16 = 2;
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
     }
 }

@@ -276,11 +276,12 @@ impl Message for ShareFetchResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
         for one in &mut self.responses {
             for one in &mut one.partitions {
-                explain(one.error_code, &mut one.error_message);
-                explain(one.acknowledge_error_code, &mut one.acknowledge_error_message);
+                explain(one.error_code, &mut one.error_message, &mut left);
+                explain(one.acknowledge_error_code, &mut one.acknowledge_error_message, &mut left);
             }
         }
     }

@@ -96,9 +96,10 @@ impl Message for UpdateFeaturesResponse {
         self.throttle_time_ms = ms;
     }
     fn explain_errors(&mut self) {
-        explain(self.error_code, &mut self.error_message);
+        let mut left = EXPLAINED_MAX;
+        explain(self.error_code, &mut self.error_message, &mut left);
         for one in &mut self.results {
-            explain(one.error_code, &mut one.error_message);
+            explain(one.error_code, &mut one.error_message, &mut left);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{StoreError, utf16};
 use crate::der::{INTEGER, OCTETS, SEQUENCE, algorithm, number, sequence, tagged};
 
 /// Most rounds that are done to make a key: a store cannot make its reader work for ever.
-const ROUNDS_MAX: u32 = 10_000_000;
+const ROUNDS_MAX: u32 = 2_000_000;
 
 /// 1.2.840.113549.1.5.13 and .12
 const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];

@@ -14,7 +14,7 @@ const PAIRS: [(&str, &str); 2] =
 pub fn explain_errors(fields: &[Field], valid: Versions) -> String {
     match body(fields, valid, "self") {
         body if body.is_empty() => body,
-        body => format!("fn explain_errors(&mut self) {{ {body} }}"),
+        body => format!("fn explain_errors(&mut self) {{ let mut left = EXPLAINED_MAX; {body} }}"),
     }
 }
 
@@ -26,7 +26,7 @@ fn body(fields: &[Field], valid: Versions, of: &str) -> String {
     for (code, text) in PAIRS {
         if let (Some(code), Some(text)) = (find(code), find(text)) {
             let (code, text) = (snake(&code.name), snake(&text.name));
-            let _ = write!(out, "explain({of}.{code}, &mut {of}.{text});");
+            let _ = write!(out, "explain({of}.{code}, &mut {of}.{text}, &mut left);");
         }
     }
     let lists = fields.iter().filter(|field| field.ty.starts_with("[]"));

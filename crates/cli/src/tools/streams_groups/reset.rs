@@ -29,11 +29,14 @@ pub(super) async fn reset(p: &Parsed, admin: &Admin, streams: &mut Streams) -> R
             plans.push((name, Plan::new()));
             continue;
         }
-        let plan = match partitions(p, admin, &group, streams).await? {
+        let found = partitions(p, admin, &group, streams).await?;
+        let is_refused = found.is_none();
+        let plan = match found.unwrap_or_default() {
             found if found.is_empty() && !p.has("from-file") => Plan::new(),
             found => plan_for(p, admin, &name, found, &scenarios(), streams).await?,
         };
-        if p.has("execute") {
+        // Who names what is not the group's means another group, perhaps: nothing is deleted.
+        if p.has("execute") && !is_refused {
             execute(admin, &name, &plan).await?;
             delete_topics(p, admin, &group, streams).await?;
         }
@@ -48,13 +51,13 @@ fn scenarios() -> String {
     format!("[{}]", names.join(", "))
 }
 
-/// The partitions that are meant.
+/// The partitions that are meant; `None` if one is not the group's, which is said.
 async fn partitions(
     p: &Parsed,
     admin: &Admin,
     group: &StreamsGroupDescription,
     streams: &mut Streams,
-) -> Result<Vec<TopicPartition>, Failure> {
+) -> Result<Option<Vec<TopicPartition>>, Failure> {
     let committed = admin.group_offsets(&group.group, None).await?;
     let read: Vec<&str> = group
         .subtopologies
@@ -65,7 +68,7 @@ async fn partitions(
     let mut known: Vec<TopicPartition> = committed.into_iter().map(|(one, _)| one).collect();
     if p.has("all-input-topics") {
         known.retain(|partition| read.contains(&&*partition.topic));
-        return Ok(known);
+        return Ok(Some(known));
     }
     if p.has("input-topic") {
         let mut found = Vec::new();
@@ -79,12 +82,12 @@ async fn partitions(
             let name = &group.group;
             let text = format!("One or more topics are not part of the group '{name}'.");
             print_error(&text, streams);
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        return Ok(found);
+        return Ok(Some(found));
     }
     if p.has("from-file") {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let text = "One of the reset scopes should be defined: --all-topics, --topic.";
     Err(Failure::Usage(text.to_owned()))

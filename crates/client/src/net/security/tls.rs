@@ -3,6 +3,7 @@
 //! Stores are PEM, in files or in the settings themselves (KIP-651), or files of Java's types, JKS
 //! and PKCS12.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -166,7 +167,7 @@ fn java_store(
     if !["JKS", "PKCS12"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
         return Err(format!("{store}.type: {kind} is not served; there are JKS, PKCS12 and PEM"));
     }
-    let bytes = std::fs::read(path).map_err(|e| format!("{store}.location {path}: {e}"))?;
+    let bytes = store_file(store, path)?;
     let password = settings(&format!("{store}.password"));
     let key_password = settings("ssl.key.password");
     let read = read_store(&bytes, password.as_deref(), key_password.as_deref());
@@ -217,7 +218,29 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// The text of a store's file.
 fn pem_file(store: &str, path: &str) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{store}.location {path}: {error}"))
+    let bytes = store_file(store, path)?;
+    String::from_utf8(bytes).map_err(|_| format!("{store}.location {path}: it is no text"))
+}
+
+/// Most bytes of a store: the stores of whole systems have some hundred KiB.
+const STORE_BYTES_MAX: u64 = 8 << 20;
+
+/// The bytes of a store's file. Pipes, which never end, and devices are none.
+fn store_file(store: &str, path: &str) -> Result<Vec<u8>, String> {
+    let wrong = |problem: String| format!("{store}.location {path}: {problem}");
+    let about = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("it is no file".to_owned()));
+    }
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let read = file.take(STORE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    match read.map_err(|error| wrong(error.to_string()))? as u64 {
+        size if size > STORE_BYTES_MAX => {
+            Err(wrong(format!("it has more than {STORE_BYTES_MAX} bytes")))
+        }
+        _ => Ok(bytes),
+    }
 }
 
 fn set(settings: Lookup<'_>, name: &str) -> Option<String> {
@@ -291,6 +314,13 @@ mod tests {
             })
         };
         client_config(&lookup).map(drop)
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_store() {
+        let told = store_file("ssl.keystore", "/dev/zero").unwrap_err();
+        assert_eq!(told, "ssl.keystore.location /dev/zero: it is no file");
+        assert!(store_file("ssl.keystore", STORES).unwrap_err().ends_with("it is no file"));
     }
 
     #[test]

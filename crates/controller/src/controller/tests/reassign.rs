@@ -127,7 +127,7 @@ fn what_cannot_be_is_refused_in_kafkas_words() {
     check("x", 0, None, unknown, "Unable to find a topic named x.");
     check("t", 4, None, unknown, "Unable to find partition t:4.");
     let none = ErrorCode::NoReassignmentInProgress;
-    check("t", 0, None, none, "");
+    check("t", 0, None, none, "No partition reassignment is in progress.");
     let invalid = ErrorCode::InvalidReplicaAssignment;
     let empty = "The manual partition assignment includes an empty replica list.";
     check("t", 0, Some(&[]), invalid, empty);

@@ -126,4 +126,17 @@ fn nobody_can_have_more_tokens_that_count_than_there_is_room_for() {
     assert_eq!(make(1001, 0), 1000);
     assert_eq!(make(1, 100), 0, "they count until then");
     assert_eq!(make(1, 101), 1);
+    assert_eq!(cluster.controller.image().delegation_tokens().count(), 1, "the others are gone");
+}
+
+#[test]
+fn a_token_is_a_small_record() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    let mut many = with_renewer("User", "bob");
+    many.renewers = vec![many.renewers[0].clone(); 101];
+    assert_eq!(create(&mut cluster, &many, 0), Err(TokenError::TooLarge));
+    many.renewers.truncate(100);
+    assert!(create(&mut cluster, &many, 0).is_ok());
+    let long = with_renewer("User", &"b".repeat(1025));
+    assert_eq!(create(&mut cluster, &long, 0), Err(TokenError::TooLarge));
 }
