@@ -20,7 +20,9 @@ use crate::process;
 const APACHE: i32 = 1;
 const OURS: i32 = 2;
 /// How often leadership may go to somebody else than the node that it is wanted for.
-const MOVES_MAX: usize = 4;
+const MOVES_MAX: usize = 8;
+/// Longer than metadata.max.idle.interval.ms.
+const MISSED: Duration = Duration::from_millis(1500);
 /// Kafka's wait between two tries of a controller to join the voters.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than the leader parks a follower's fetch: what is appended later goes out in no answer.
@@ -96,6 +98,8 @@ pub(super) fn make_lead(cluster: &mut Cluster, wanted: i32) -> Result<()> {
         for other in others.clone() {
             cluster.stop(other)?;
         }
+        // What they miss: the leader writes at least one NoOpRecord in this time.
+        thread::sleep(MISSED);
         cluster.kill(leader)?;
         for other in others {
             cluster.launch(other)?;
