@@ -613,3 +613,35 @@ proptest! {
         }
     }
 }
+
+/// Zeros in the transaction index of a segment that begins where recovery begins.
+#[test]
+fn a_power_cut_that_leaves_zeros_in_the_index_aborts_nothing() {
+    let write = |producer, records| Step::Write { producer, records };
+    let end = |producer, commit| Step::End { producer, commit };
+    let plain = || Step::Plain;
+    let mut life = Life::new();
+    for step in [
+        end(0, true),
+        write(0, 1),
+        plain(),
+        plain(),
+        plain(),
+        plain(),
+        write(2, 1),
+        write(0, 1),
+        write(0, 1),
+        end(0, true),
+        Step::Stop,
+        plain(),
+        end(2, false),
+        plain(),
+        plain(),
+        Step::PowerCut { seed: 2_346_102_941_655_144_857 },
+        Step::RaiseHighWatermark,
+        Step::RaiseHighWatermark,
+    ] {
+        life.apply(&step);
+        life.check();
+    }
+}

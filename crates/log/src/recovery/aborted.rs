@@ -69,7 +69,10 @@ impl Opening<'_> {
         }
         let Some(from) = doubtful.filter(|from| *from <= log_end) else { return Ok(None) };
         for segment in &found.segments {
-            segment.truncate_aborted(from.max(segment.base))?;
+            // Of a segment that is wholly entered again nothing is kept: zeros in the place of an
+            // entry that was not synced would pass for a marker before `from`.
+            let kept = if segment.base < from { from } else { Offset(0) };
+            segment.truncate_aborted(kept)?;
         }
         Ok(Some(from))
     }
