@@ -55,8 +55,11 @@ def _(story):
     may_break=(
         *LOSS,
         "ended_producers",
+        # Who had committed beyond the new end begins anew before it, and commits that.
         "group-classic.commits_back",
         "group-classic.commits_lost",
+        "group-consumer.commits_back",
+        "group-consumer.commits_lost",
         # What was given is lost with the log, and the share group's start is beyond the new end.
         "share.strange",
         "share.undelivered",
