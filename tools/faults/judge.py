@@ -16,6 +16,7 @@ import json
 import os
 import zlib
 
+import judge_epochs
 import judge_shares
 
 # Each of these must be zero.
@@ -68,8 +69,11 @@ def milliseconds(seconds):
     return int(seconds * 1000)
 
 
-def produced(rows, contents, topic, partitions):
-    """Ledgers of Produce against the topic."""
+def produced(rows, contents, topic, partitions, systems=()):
+    """Ledgers of Produce against the topic. With `systems`, which node ran what, records that their
+    client sent again by itself are counted as `sent_again` (judge_epochs.py), not as doubled."""
+    rows = list(rows)
+    again = judge_epochs.sent_again(rows, systems) if systems else set()
     acks, sent, failed, ended = [], {}, collections.Counter(), set()
     for row in rows:
         if row[0] == "ack":
@@ -99,7 +103,7 @@ def produced(rows, contents, topic, partitions):
         "acknowledged": len(acks),
         "lost": sum((r[1], r[2], r[3]) not in places for r in acks),
         "moved": sum(was_moved(r[4], places.get((r[1], r[2], r[3]))) for r in acks),
-        "doubled": sum(len(offsets) - 1 for offsets in places.values()),
+        "doubled": sum(len(found) - 1 for key, found in places.items() if key not in again),
         "reordered": reordered,
         "strange": strange,
         "ended_producers": len(ended),
@@ -107,6 +111,12 @@ def produced(rows, contents, topic, partitions):
     doubled = [[*key, offsets] for key, offsets in places.items() if len(offsets) > 1]
     if doubled:
         figures["doubled_at"] = doubled[:5]
+    if again:
+        # Twice, not more often: it is sent again once for each epoch that begins.
+        figures["sent_again"] = sum(len(found) - 1 for key, found in places.items() if key in again)
+    gaps = [row for row in rows if row[0] == "gap"]
+    if gaps:
+        figures["gaps"] = [row[1:] for row in gaps]
     if failed:
         figures["refused_sends"] = dict(failed)
     return figures, acks

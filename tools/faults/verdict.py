@@ -1,7 +1,8 @@
 """The judgement alone, over ledgers of workers that somebody else ran: one case per promise.
 
 verdict.py FOLDER BOOTSTRAP TOPIC PARTITIONS BEGIN END PROTOCOL...: groups of these protocols
-read it.
+read it. If the folder has a systems.jsonl, which node ran what, records are not held against the
+brokers that their client sent again by itself because a node of Apache Kafka refused a gap.
 """
 
 import sys
@@ -13,7 +14,9 @@ import judge
 def main(folder, bootstrap, topic, partitions, begin, end, *protocols):
     partitions, begin, end = int(partitions), float(begin), float(end)
     held, unread, errors = contents.read(bootstrap, [topic], partitions)
-    figures, acks = judge.produced(judge.ledger(folder, "producer-*"), held, topic, partitions)
+    systems = list(judge.ledger(folder, "systems"))
+    rows = judge.ledger(folder, "producer-*")
+    figures, acks = judge.produced(rows, held, topic, partitions, systems)
     figures["unread_partitions"] = len(unread)
     figures.update(judge.watched(judge.ledger(folder, "watch"), held))
     passed = failed = 0
@@ -29,8 +32,12 @@ def main(folder, bootstrap, topic, partitions, begin, end, *protocols):
     for promise in judge.PROMISES:
         if promise in figures:
             where = figures.get(f"{promise}_at", "")
-            why = f"{figures[promise]} of {len(acks)} {where}"
+            why = f"{figures[promise]} of {len(acks)} {where} {figures.get('gaps', '')}"
             case(f"nothing is {promise}", figures[promise], why)
+    for gap in figures.get("gaps", ()):
+        print("a gap was refused:", *gap)
+    if "sent_again" in figures:
+        case(f"{figures['sent_again']} records are there twice: Apache Kafka refused a gap", False)
     case("the last reader met no error", errors, errors)
     for protocol in protocols:
         rows = list(judge.ledger(folder, f"group-{protocol}"))

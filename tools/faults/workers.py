@@ -9,6 +9,7 @@ No worker knows which program the broker is. A Group with `protocol: consumer` n
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
@@ -25,6 +26,8 @@ IMPATIENT = {
     "topic.metadata.refresh.interval.ms": 5000,
     "log_level": 0,
 }
+# Which node a line of the client's log is about: the thread [thrd:host:port/node].
+NODE = re.compile(r"\[thrd:[^]]*/(\d+)\]")
 RETRIES = {"retry.backoff.ms": 50, "retry.backoff.max.ms": 500}
 
 
@@ -63,8 +66,9 @@ class Produce(Worker):
 
     ["ack", producer, partition, number, offset, time], ["fail", producer, partition, number, code],
     ["sent", producer, [numbers per partition]]. After a fatal error a new producer goes on.
-    ["epoch", producer, time, why]: the client has begun a new producer epoch, and may send again
-    what is stored already; no broker can tell that from something new.
+    ["gap", producer, time, node, text]: this node has refused a batch because an earlier one is
+    missing. Then the client begins a new producer epoch, ["epoch", producer, time, text], and may
+    send again what is stored already; no broker can tell that from something new.
     """
 
     def run(self):
@@ -74,14 +78,17 @@ class Produce(Worker):
             life += 1
 
     def epochs(self, name):
-        """A logger that puts into the ledger when the client says that it begins a new epoch."""
+        """A logger that puts into the ledger why the client begins a new epoch, and that it does."""
         worker = self
 
         class Epochs(logging.Handler):
             def emit(self, record):
-                text = record.getMessage()
-                if "DRAIN" in text or "fatal" in text.lower():
-                    worker.put("epoch", name, round(time.time(), 4), text[:300])
+                text, now = record.getMessage(), round(time.time(), 4)
+                if "ERRSEQ" in text:
+                    node = NODE.search(text)
+                    worker.put("gap", name, now, int(node[1]) if node else None, text[:500])
+                elif "epoch bump" in text or "fatal" in text.lower():
+                    worker.put("epoch", name, now, text[:300])
 
         logger = logging.getLogger(f"epochs-{name}")
         logger.setLevel(logging.DEBUG)

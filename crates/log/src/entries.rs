@@ -144,11 +144,11 @@ impl<const N: usize> Entries<N> {
 
     /// Writes what is pending; on failure it stays pending.
     pub(crate) fn write(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
-        let at = self.stored * N as u64;
-        let file = Arc::clone(self.file(disk)?);
         if self.pending.is_empty() {
             return Ok(());
         }
+        let at = self.stored * N as u64;
+        let file = Arc::clone(self.file(disk)?);
         let mut parts = [IoSlice::new(&self.pending)];
         file.write_all_at(&mut parts, at).context("write", &self.path)?;
         self.stored = self.count();

@@ -207,6 +207,11 @@ impl Segment {
         } else {
             inner.max = Greatest::Known(greatest);
         }
+        if inner.times.count() == 0 {
+            // A segment that has records is never without a time: whoever looks at the files of
+            // a running Apache Kafka also finds an entry in there, if only its preallocated one.
+            inner.append_time(&*self.disk, self.base);
+        }
         if inner.bytes_since_entry > interval {
             inner.append_offset(self.base, placed.last_offset, placed.position);
             inner.append_time(&*self.disk, self.base);
@@ -225,7 +230,7 @@ impl Segment {
         let inner = self.lock();
         let relative = last_offset.0 - self.base.0;
         inner.offsets.count() >= (config.index_bytes_max / 8).max(1)
-            || inner.times.count() + 1 >= (config.index_bytes_max / 12).max(2)
+            || inner.times.count() + 1 >= (config.index_bytes_max / 12).max(3)
             || i32::try_from(relative).is_err()
     }
 
@@ -464,7 +469,13 @@ impl Segment {
 
     /// Writes the pending index entries.
     pub(crate) fn write_indexes(&self) -> Result<(), StorageError> {
-        self.lock().write(&*self.disk)
+        let mut inner = self.lock();
+        inner.write(&*self.disk)?;
+        if inner.offsets.count() == 0 {
+            // The first time only: a partition that little is written to keeps no file open for it.
+            inner.times.release();
+        }
+        Ok(())
     }
 
     /// Whether index entries wait in memory.

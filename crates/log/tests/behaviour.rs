@@ -330,6 +330,37 @@ fn index_entries_are_in_the_files_of_a_running_log_when_they_were_written_out() 
 }
 
 #[test]
+fn the_time_index_of_a_running_log_has_an_entry_as_soon_as_there_is_a_record() {
+    let temp = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(&disk(), temp.path(), &LogConfig::default(), true);
+    let times = || std::fs::read(temp.path().join("00000000000000000000.timeindex")).unwrap();
+    let entry =
+        |time: i64, relative: u32| [&time.to_be_bytes()[..], &relative.to_be_bytes()[..]].concat();
+    log.write_pending_entries().unwrap();
+    assert!(times().is_empty());
+    append(&mut log, &batch_at(1000, &["a", "b"]));
+    append(&mut log, &batch_at(3000, &["c"]));
+    log.write_pending_entries().unwrap();
+    let first = entry(1001, 1);
+    assert_eq!(times(), first);
+    // What is cut off takes its entry along, and the next record has one again.
+    log.truncate_to(Offset(0), NOW).unwrap();
+    assert!(times().is_empty());
+    append(&mut log, &batch_at(2000, &["a"]));
+    append(&mut log, &batch_at(2500, &["b"]));
+    log.write_pending_entries().unwrap();
+    assert_eq!(times(), entry(2000, 0));
+    log.close().unwrap();
+    assert_eq!(times(), [entry(2000, 0), entry(2500, 1)].concat());
+    // Also after a crash, which takes what is behind the last entry of the other index.
+    let (log, _) = open(&disk(), temp.path(), &LogConfig::default(), false);
+    let found = log.reader().offset_at_time(Timestamp(2200)).unwrap();
+    assert_eq!(found.map(|found| found.offset), Some(Offset(1)));
+    log.close().unwrap();
+    assert_eq!(times(), [entry(2000, 0), entry(2500, 1)].concat());
+}
+
+#[test]
 fn a_full_index_rolls_the_segment() {
     let temp = tempfile::tempdir().unwrap();
     let config = LogConfig { index_bytes_max: 80, index_interval_bytes: 1, ..LogConfig::default() };

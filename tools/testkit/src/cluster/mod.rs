@@ -357,7 +357,8 @@ impl Cluster {
         self.folder.path().join(format!("node-{id}"))
     }
 
-    fn system(&self, id: i32) -> &System {
+    /// What runs as this node.
+    pub fn system(&self, id: i32) -> &System {
         &self.layout.nodes[Self::index(id)].system
     }
 

@@ -3,12 +3,14 @@
 //!
 //! The workers and the judge are those of the fault harness (tools/faults).
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::broker::System;
 use crate::faults;
 use crate::outcome::Outcome;
 use crate::process::{Process, wait_until};
@@ -75,6 +77,15 @@ impl Load {
             others.push(worker("group", &format!("group-{protocol}"), &more)?);
         }
         Ok(Self { folder, producers, others, protocols, began: now() })
+    }
+
+    /// Tells the judge what runs as this node from now on. Where Apache Kafka's nodes lead, a
+    /// client may send records again by itself (`judge_epochs.py`).
+    pub(super) fn note_system(&self, id: i32, system: &System) -> Result<()> {
+        let mut ledger =
+            File::options().create(true).append(true).open(self.folder.join("systems.jsonl"))?;
+        writeln!(ledger, "[\"system\",{id},\"{}\",{}]", system.name(), now())?;
+        Ok(())
     }
 
     /// Waits until every partition was acknowledged after `since`.
