@@ -116,7 +116,7 @@ def produced(rows, contents, topic, partitions, systems=()):
         figures["sent_again"] = sum(len(found) - 1 for key, found in places.items() if key in again)
     gaps = [row for row in rows if row[0] == "gap"]
     if gaps:
-        figures["gaps"] = [row[1:] for row in gaps]
+        figures["gaps"] = [[*row[1:4], row[5]] for row in gaps]
     if failed:
         figures["refused_sends"] = dict(failed)
     return figures, acks

@@ -10,9 +10,6 @@ Apache Kafka does not, so where its nodes lead, records may be there twice.
 
 import collections
 
-# How long after the gap what is sent again may take to be acknowledged.
-SENT_AGAIN_WITHIN = 30
-
 
 def system_of(systems, node, time):
     """What ran as this node at that time, by rows ["system", node, name, time]."""
@@ -21,20 +18,21 @@ def system_of(systems, node, time):
 
 
 def sent_again(rows, systems):
-    """{(producer, partition, number)} of the records that may be there twice: those that were not
-    acknowledged when Apache Kafka refused a gap. None of a producer that any other node refused one.
+    """{(producer, partition, number)} of the records that may be there twice: those that had been
+    sent and were not acknowledged when Apache Kafka refused a gap. None of a producer that any
+    other node refused one.
     """
     gaps, others = collections.defaultdict(list), set()
     for row in rows:
         if row[0] == "gap":
-            _, producer, time, node = row[:4]
-            gaps[producer].append(time)
+            _, producer, time, node, sent = row[:5]
+            gaps[producer].append((time, sent))
             if system_of(systems, node, time) != "apache":
                 others.add(producer)
     again = set()
     for row in rows:
         if row[0] == "ack" and row[1] not in others:
             _, producer, partition, number, _, time = row
-            if any(gap < time <= gap + SENT_AGAIN_WITHIN for gap in gaps[producer]):
+            if any(gap < time and number < sent[partition] for gap, sent in gaps[producer]):
                 again.add((producer, partition, number))
     return again

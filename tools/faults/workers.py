@@ -66,9 +66,10 @@ class Produce(Worker):
 
     ["ack", producer, partition, number, offset, time], ["fail", producer, partition, number, code],
     ["sent", producer, [numbers per partition]]. After a fatal error a new producer goes on.
-    ["gap", producer, time, node, text]: this node has refused a batch because an earlier one is
-    missing. Then the client begins a new producer epoch, ["epoch", producer, time, text], and may
-    send again what is stored already; no broker can tell that from something new.
+    ["gap", producer, time, node, [numbers sent until then per partition], text]: this node has
+    refused a batch because an earlier one is missing. Then the client begins a new producer epoch,
+    ["epoch", producer, time, text], and may send again what is stored already; no broker can tell
+    that from something new.
     """
 
     def run(self):
@@ -77,8 +78,8 @@ class Produce(Worker):
             self.one_life(f"{self.config['name']}-{life}")
             life += 1
 
-    def epochs(self, name):
-        """A logger that puts into the ledger why the client begins a new epoch, and that it does."""
+    def epochs(self, name, numbers):
+        """A logger that puts into the ledger why the client begins a new epoch, and when."""
         worker = self
 
         class Epochs(logging.Handler):
@@ -86,7 +87,8 @@ class Produce(Worker):
                 text, now = record.getMessage(), round(time.time(), 4)
                 if "ERRSEQ" in text:
                     node = NODE.search(text)
-                    worker.put("gap", name, now, int(node[1]) if node else None, text[:500])
+                    node = int(node[1]) if node else None
+                    worker.put("gap", name, now, node, list(numbers), text[:500])
                 elif "epoch bump" in text or "fatal" in text.lower():
                     worker.put("epoch", name, now, text[:300])
 
@@ -100,6 +102,7 @@ class Produce(Worker):
         config, fatal = self.config, []
         parts, rate = config["partitions"], config["rate"]
         acks = config.get("acks", "all")
+        numbers = [0] * parts
 
         def delivered(error, message):
             _, partition, number = message.value().split(b"|", 3)[:3]
@@ -115,7 +118,7 @@ class Produce(Worker):
                 **{
                     "debug": "eos",
                     "log_level": 7,
-                    "logger": self.epochs(name),
+                    "logger": self.epochs(name, numbers),
                     "acks": acks,
                     "enable.idempotence": acks == "all",
                     "linger.ms": 5,
@@ -128,7 +131,7 @@ class Produce(Worker):
             )
         )
         padding = b"." * max(0, config.get("size", 100) - 40)
-        numbers, sent, began = [0] * parts, 0, time.time()
+        sent, began = 0, time.time()
         while not self.stop() and not fatal:
             due = int((time.time() - began) * rate)
             while sent < due:
