@@ -36,7 +36,7 @@ def main(folder, bootstrap, topic, partitions, begin, end, *protocols):
             case(f"nothing is {promise}", figures[promise], why)
     for gap in figures.get("gaps", ()):
         print("a gap was refused:", *gap)
-    if "sent_again" in figures:
+    if figures.get("sent_again"):
         case(f"{figures['sent_again']} records are there twice: Apache Kafka refused a gap", False)
     case("the last reader met no error", errors, errors)
     for protocol in protocols:
