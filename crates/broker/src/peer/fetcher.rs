@@ -292,6 +292,12 @@ impl Fetcher {
 
     /// Waits a while for the partitions that store what they got: together they make one request.
     async fn wait_until_stored(&mut self, stored: &mut mpsc::UnboundedReceiver<PartitionKey>) {
+        // What went offline will never have stored it: nobody waits for that, now or again.
+        let is_gone = |key: &PartitionKey| {
+            self.following.get(key).is_none_or(|following| following.partition.is_offline())
+        };
+        let gone: Vec<PartitionKey> = self.storing.iter().copied().filter(is_gone).collect();
+        gone.into_iter().for_each(|key| self.forget(key));
         let until = Instant::now() + STORE_WAIT_MAX;
         while !self.storing.is_empty() {
             match tokio::time::timeout_at(until, stored.recv()).await {
