@@ -18,6 +18,8 @@ use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use super::files::Folder;
 use crate::node::now;
 
+/// Largest batch of the metadata log, as in Kafka.
+pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Bytes read at once.
 const READ_CHUNK: usize = 4 << 20;
 
@@ -71,6 +73,19 @@ impl JournalError {
         Self { is_full: super::files::is_full(error), ..Self::storage(error) }
     }
 
+    fn too_large(bytes: usize) -> Self {
+        let reason = format!(
+            "one decision takes {bytes} bytes, more than a batch of the metadata log may have \
+             ({BATCH_BYTES_MAX}): ask for less at once"
+        );
+        Self { code: ErrorCode::RecordListTooLarge, is_full: false, reason }
+    }
+
+    /// Whether records were refused because they are too large for one batch.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.code == ErrorCode::RecordListTooLarge
+    }
+
     fn stopped() -> Self {
         let reason = "the node has stopped".to_owned();
         Self { code: ErrorCode::NotController, is_full: false, reason }
@@ -117,7 +132,8 @@ impl Journal {
         BatchPlace { base_offset: self.reader.log_end().0, epoch, timestamp: now() }
     }
 
-    /// Appends metadata records as one batch, not synced yet. Where it lies.
+    /// Appends metadata records as one batch, not synced yet. Where it lies. A batch that is too
+    /// large is refused, and nothing is written.
     pub(super) fn append_records(
         &mut self,
         epoch: i32,
@@ -125,6 +141,9 @@ impl Journal {
     ) -> Result<BatchPlace> {
         let place = self.place(epoch);
         let batch = metadata_batch(place, records).map_err(storage)?;
+        if batch.len() > BATCH_BYTES_MAX {
+            return Err(JournalError::too_large(batch.len()));
+        }
         self.append(&batch, epoch)?;
         Ok(place)
     }
@@ -440,6 +459,7 @@ impl LogView for Journal {
 #[cfg(test)]
 mod tests {
     use naru_log::{Disk, LogConfig, OpenOptions, OsDisk};
+    use naru_protocol::messages::config_record::ConfigRecord;
 
     use super::*;
 
@@ -498,6 +518,23 @@ mod tests {
         assert_eq!(left(&journal), (30, vec![30]));
         journal.delete_old(keep(Some(0), Some(0)), ages(1_000_000)).unwrap();
         assert_eq!(left(&journal), (30, vec![30]));
+    }
+
+    #[test]
+    fn a_decision_that_is_too_large_for_a_batch_is_refused_and_the_log_goes_on() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut journal = open(&temp.path().join("__cluster_metadata-0"), None);
+        let config = |value: String| {
+            RecordAndVersion::newest(ConfigRecord { value: Some(value), ..ConfigRecord::default() })
+        };
+        let (large, small) = (config("v".repeat(1 << 20)), config("v".to_owned()));
+        let refused = journal.append_records(1, &vec![large.clone(); 8]).unwrap_err();
+        assert!(refused.is_too_large());
+        assert!(!refused.is_full);
+        assert!(refused.to_string().contains("ask for less at once"), "{refused}");
+        assert_eq!(journal.reader.log_end().0, 0);
+        assert_eq!(journal.append_records(1, &vec![large; 7]).unwrap().base_offset, 0);
+        assert_eq!(journal.append_records(1, &[small]).unwrap().base_offset, 7);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use naru_protocol::metadata::MetadataRecord;
 
 use super::driver::{Clock, Driver, DriverParts, DriverSettings};
 use super::files::{Folder, replace};
-use super::journal::{Item, Journal, Retention};
+use super::journal::{BATCH_BYTES_MAX, Item, Journal, Retention};
 use super::transport::Transport;
 use super::{MetadataHost, Shared};
 use crate::node::{StartError, millis, now};
@@ -32,8 +32,6 @@ use crate::storage::{Identity, METADATA_FOLDER, Storage};
 
 /// Kafka's file with the records of a fresh cluster, in the metadata directory.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
-/// Largest batch of the metadata log, as in Kafka.
-const BATCH_BYTES_MAX: usize = 8 << 20;
 /// What is verified of the log's end even after a clean stop.
 const TAIL_BYTES: u64 = 64 << 20;
 /// How long a parked fetch of metadata waits, as in Kafka.

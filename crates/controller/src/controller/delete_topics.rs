@@ -9,7 +9,7 @@ use naru_protocol::messages::remove_topic_record::RemoveTopicRecord;
 use naru_quotas::MutationQuota;
 
 use super::{Controller, TopicError};
-use crate::records::{Decision, RecordAndVersion};
+use crate::records::{Decision, RECORDS_PER_REQUEST_MAX, RecordAndVersion};
 
 impl Controller {
     /// Decides a DeleteTopics request; `delete.topic.enable` is the handler's to check.
@@ -75,7 +75,13 @@ impl Controller {
             }
         }
         let mut records = Vec::new();
-        for (id, name, _) in found.into_values().filter(|(_, _, twice)| !twice) {
+        found.retain(|_, (_, _, twice)| !*twice);
+        let too_many = found.len() > RECORDS_PER_REQUEST_MAX;
+        for (id, name, _) in found.into_values() {
+            if too_many {
+                responses.push(result(Some(name), id, Some(&TopicError::TooManyRecords)));
+                continue;
+            }
             let partitions = self.image.topic_by_id(id).map_or(0, |topic| topic.partitions.len());
             if !quota.admit(partitions) {
                 responses.push(result(Some(name), id, Some(&TopicError::QuotaExceeded)));

@@ -1,8 +1,8 @@
 //! What the loop does while this node is the active controller: decide, write, answer when it is
 //! committed.
 
-use naru_controller::RecordAndVersion;
 use naru_controller::raft::{Event, LogView as _};
+use naru_controller::{RECORDS_PER_REQUEST_MAX, RecordAndVersion};
 use naru_model::ErrorCode;
 
 use super::super::journal::JournalError;
@@ -48,6 +48,9 @@ impl Driver {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
         }
+        if written.as_ref().is_err_and(JournalError::is_too_large) {
+            return Ok(()); // It was refused, and nothing is written.
+        }
         self.mind_full(written, false)
     }
 
@@ -71,8 +74,26 @@ impl Driver {
         &mut self,
         records: &[RecordAndVersion],
     ) -> Result<(), JournalError> {
-        let written = self.write(records);
+        let mut written = Ok(());
+        for batch in records.chunks(RECORDS_PER_REQUEST_MAX) {
+            written = written.and_then(|()| self.write_divided(batch));
+        }
         self.mind_full(written, false)
+    }
+
+    /// Nobody asked for these as one: what is too large for one batch goes in several.
+    fn write_divided(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
+        if self.active.is_none() {
+            return Ok(()); // Writing can end this leadership.
+        }
+        match self.write_batch(records) {
+            Err(error) if error.is_too_large() && records.len() > 1 => {
+                let (first, second) = records.split_at(records.len() / 2);
+                self.write_divided(first)?;
+                self.write_divided(second)
+            }
+            written => written,
+        }
     }
 
     /// Keeps an answer back until everything that is in the log now is committed.
@@ -90,10 +111,20 @@ impl Driver {
     }
 
     /// Appends records that the active controller has decided, and replays them into its state.
+    /// What a client asks for is one batch (`RECORDS_PER_REQUEST_MAX`), or refused; what the
+    /// controller decides by itself may be more, which is written one batch after another, as in
+    /// Kafka.
     pub(super) fn write(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
-        if records.is_empty() {
-            return Ok(());
+        for batch in records.chunks(RECORDS_PER_REQUEST_MAX) {
+            self.write_batch(batch)?;
+            if self.active.is_none() {
+                break; // Writing can end this leadership.
+            }
         }
+        Ok(())
+    }
+
+    fn write_batch(&mut self, records: &[RecordAndVersion]) -> Result<(), JournalError> {
         let epoch = self.quorum.epoch();
         let place = self.journal.append_records(epoch, records)?;
         if let Some(active) = &mut self.active {

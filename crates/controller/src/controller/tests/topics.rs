@@ -5,6 +5,7 @@ use naru_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
 };
 use naru_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use naru_protocol::messages::delete_topics_response::DeletableTopicResult;
 use naru_quotas::MutationQuota;
 
 use super::*;
@@ -69,6 +70,29 @@ fn too_many_partitions_refuse_the_whole_request() {
     let results = cluster.create(&request(vec![topic("a", 6000, 3), topic("b", 6000, 1)]));
     assert!(results.iter().all(|r| r.error_code == ErrorCode::PolicyViolation.code()));
     assert_eq!(cluster.controller.image().topic_count(), 0);
+}
+
+#[test]
+fn more_topics_than_a_request_may_delete_are_all_refused() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    let names: Vec<String> = (0..10_001).map(|at| format!("t{at}")).collect();
+    for names in names.chunks(4_000) {
+        let topics = names.iter().map(|name| topic(name, 1, 1)).collect();
+        assert!(cluster.create(&request(topics)).iter().all(|made| made.error_code == 0));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let decide = |names: &[&str]| {
+        cluster.controller.decide_delete_topics(&by_name(names), &mut MutationQuota::unlimited())
+    };
+    let refused = decide(&names);
+    assert!(refused.records.is_empty());
+    let many = "Unable to perform excessively large batch operation.";
+    let is_refused = |told: &DeletableTopicResult| {
+        told.error_code == ErrorCode::PolicyViolation.code()
+            && told.error_message.as_deref() == Some(many)
+    };
+    assert!(refused.response.responses.iter().all(is_refused));
+    assert_eq!(decide(&names[1..]).records.len(), 10_000);
 }
 
 #[test]
