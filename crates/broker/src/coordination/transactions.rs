@@ -1,6 +1,6 @@
 //! Transaction shards in their shell: their markers are written everywhere, then they are told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use naru_controller::topic_name::TRANSACTION_STATE;
 use naru_coordinators::{Markers, TransactionShard, TxnCommand};
@@ -32,8 +32,9 @@ impl Hosted for TransactionShard {
         node.background().spawn(async move {
             // A shard that was read again has its markers written anew. Those of before, sent once
             // more after that, would end the producer's next transaction.
-            let coordinator_epoch = || host.upgrade().and_then(|host| host.leads_in(load));
-            if !write_markers(&asked, &markers, coordinator_epoch).await {
+            let leader = Weak::clone(&host);
+            let coordinator_epoch = move || leader.upgrade().and_then(|host| host.leads_in(load));
+            if !write_markers(&asked, &markers, Arc::new(coordinator_epoch)).await {
                 return;
             }
             if let Some(host) = host.upgrade() {

@@ -11,12 +11,14 @@ use naru_model::ErrorCode;
 use naru_protocol::Request;
 use tokio::sync::Mutex;
 
+use super::marker_queue::MarkerQueues;
 use crate::node::Node;
 
 /// What is kept between requests: one connection a broker.
 #[derive(Debug)]
 pub(crate) struct BrokerLinks {
     options: ConnectionOptions,
+    markers: MarkerQueues,
     slots: std::sync::Mutex<HashMap<i32, Arc<Mutex<Slot>>>>,
 }
 
@@ -26,7 +28,12 @@ type Slot = Option<(String, Arc<Connection>)>;
 
 impl BrokerLinks {
     pub(crate) fn new(options: ConnectionOptions) -> Self {
-        Self { options, slots: std::sync::Mutex::default() }
+        Self { options, markers: MarkerQueues::default(), slots: std::sync::Mutex::default() }
+    }
+
+    /// Markers that wait for requests.
+    pub(super) fn markers(&self) -> &MarkerQueues {
+        &self.markers
     }
 
     /// Asks a broker, once; NETWORK_EXCEPTION if it cannot be reached or does not answer.

@@ -10,9 +10,9 @@ use naru_model::{ErrorCode, TopicPartition};
 use naru_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic, WriteTxnMarkersRequest,
 };
-use naru_protocol::messages::write_txn_markers_response::WriteTxnMarkersResponse;
 use tokio::task::JoinSet;
 
+use super::marker_queue::{self, CoordinatorEpoch, Written};
 use crate::api;
 use crate::node::Node;
 
@@ -25,18 +25,20 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const UNKNOWN_MAX: u32 = 8;
 
 /// Writes `markers` everywhere; false if that is no longer this coordinator's business.
-/// `coordinator_epoch` is none when the coordinator has moved away.
 pub(crate) async fn write_markers(
     node: &Arc<Node>,
     markers: &Markers,
-    coordinator_epoch: impl Fn() -> Option<i32>,
+    coordinator_epoch: CoordinatorEpoch,
 ) -> bool {
     let mut left = markers.partitions.clone();
     let mut pause = RETRY;
     let mut stop = node.stopping();
     for attempt in 0_u32.. {
-        let Some(epoch) = coordinator_epoch() else { return false };
-        match try_once(node, markers, epoch, &mut left, attempt >= UNKNOWN_MAX).await {
+        if coordinator_epoch().is_none() {
+            return false;
+        }
+        let drop_unknown = attempt >= UNKNOWN_MAX;
+        match try_once(node, markers, &coordinator_epoch, &mut left, drop_unknown).await {
             Ok(()) if left.is_empty() => return true,
             Ok(()) => {}
             Err(error) => {
@@ -58,7 +60,7 @@ pub(crate) async fn write_markers(
 async fn try_once(
     node: &Arc<Node>,
     markers: &Markers,
-    coordinator_epoch: i32,
+    coordinator_epoch: &CoordinatorEpoch,
     left: &mut BTreeSet<TopicPartition>,
     drop_unknown: bool,
 ) -> Result<(), ErrorCode> {
@@ -73,30 +75,29 @@ async fn try_once(
     });
     let mut asked = JoinSet::new();
     for (leader, partitions) in by_leader {
-        let request = request(markers, coordinator_epoch, &partitions);
-        let node = Arc::clone(node);
+        let mut marker = marker(markers, &partitions);
+        let (node, epoch) = (Arc::clone(node), Arc::clone(coordinator_epoch));
         asked.spawn(async move {
-            if leader == node.id() {
-                Ok(api::txn_markers::write_markers(&node, request).await)
-            } else {
-                node.brokers().call(&node, leader, &request).await
+            if leader != node.id() {
+                return marker_queue::send(&node, leader, marker, epoch).await;
             }
+            marker.coordinator_epoch = epoch()?;
+            let request = WriteTxnMarkersRequest { markers: vec![marker] };
+            let response = api::txn_markers::write_markers(&node, request).await;
+            Some(response.markers.into_iter().flat_map(|marker| marker.topics).collect())
         });
     }
     while let Some(answer) = asked.join_next().await {
         // Who did not answer is asked again, or another leader is.
-        if let Ok(Ok(response)) = answer {
-            take_written(&response, left)?;
+        if let Ok(Some(written)) = answer {
+            take_written(&written, left)?;
         }
     }
     Ok(())
 }
 
-fn request(
-    markers: &Markers,
-    coordinator_epoch: i32,
-    partitions: &[TopicPartition],
-) -> WriteTxnMarkersRequest {
+/// One transaction's marker for some partitions, without the coordinator's epoch.
+fn marker(markers: &Markers, partitions: &[TopicPartition]) -> WritableTxnMarker {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
     for one in partitions {
         topics.entry(&one.topic).or_default().push(one.partition);
@@ -105,24 +106,19 @@ fn request(
         name: name.to_owned(),
         partition_indexes,
     });
-    WriteTxnMarkersRequest {
-        markers: vec![WritableTxnMarker {
-            producer_id: markers.producer.id.0,
-            producer_epoch: markers.producer.epoch.0,
-            transaction_result: markers.commit,
-            topics: topics.collect(),
-            coordinator_epoch,
-            transaction_version: i8::try_from(markers.version.0).unwrap_or(i8::MAX),
-        }],
+    WritableTxnMarker {
+        producer_id: markers.producer.id.0,
+        producer_epoch: markers.producer.epoch.0,
+        transaction_result: markers.commit,
+        topics: topics.collect(),
+        transaction_version: i8::try_from(markers.version.0).unwrap_or(i8::MAX),
+        ..Default::default()
     }
 }
 
 /// An error if a newer coordinator or producer has taken over.
-fn take_written(
-    response: &WriteTxnMarkersResponse,
-    left: &mut BTreeSet<TopicPartition>,
-) -> Result<(), ErrorCode> {
-    for topic in response.markers.iter().flat_map(|marker| &marker.topics) {
+fn take_written(written: &Written, left: &mut BTreeSet<TopicPartition>) -> Result<(), ErrorCode> {
+    for topic in written {
         for partition in &topic.partitions {
             match ErrorCode::from_code(partition.error_code) {
                 ErrorCode::None => {
