@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use naru_model::config::ShareOffsetReset;
 use naru_model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
@@ -13,6 +14,9 @@ use super::limits;
 use crate::node::{Node, millis};
 use crate::partition::Partition;
 use crate::peer::{ShareKey, StoredState, read_state};
+
+/// How long who asks for a share partition whose state is lost waits for that answer.
+const STATE_LOST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Result of acknowledgements that are to be stored.
 pub(crate) type Stored = Result<(), AckRefusal>;
@@ -112,7 +116,19 @@ impl SharedPartition {
             match read_state(&asked, &loading.key, loading.leader_epoch.0).await {
                 Ok(stored) => loading.loaded(&asked, &stored),
                 Err(error) => {
-                    tracing::warn!(share = %loading.name(), %error, "cannot be loaded");
+                    let share = loading.name();
+                    if error == ErrorCode::InvalidRequest {
+                        tracing::warn!(
+                            %share,
+                            "the share coordinator has no state, but the group has begun: \
+                             __share_group_state was lost. Stop the group's members, then say where \
+                             they go on: kafka-share-groups --reset-offsets"
+                        );
+                        // Members ask again at once.
+                        tokio::time::sleep(STATE_LOST_PAUSE).await;
+                    } else {
+                        tracing::warn!(%share, %error, "cannot be loaded");
+                    }
                     loading.end(refusal(error));
                     asked.share().forget(&loading);
                 }
@@ -327,7 +343,8 @@ fn first_offset(log: &Partition, reset: ShareOffsetReset, now: Timestamp) -> Off
     }
 }
 
-/// What a client is told of an error of the share coordinator.
+/// What a client is told of an error of the share coordinator. As in Kafka, but that one that is
+/// not reached is told as what it is to a client, not as UNKNOWN_SERVER_ERROR.
 pub(super) fn refusal(error: ErrorCode) -> ErrorCode {
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else says nothing to a client")]
     match error {
@@ -342,5 +359,30 @@ pub(super) fn refusal(error: ErrorCode) -> ErrorCode {
             ErrorCode::NotLeaderOrFollower
         }
         _ => ErrorCode::UnknownServerError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_share_coordinator_refuses_is_told_as_by_kafka() {
+        use ErrorCode as E;
+        for (refused, told) in [
+            (E::NotCoordinator, E::CoordinatorNotAvailable),
+            (E::CoordinatorNotAvailable, E::CoordinatorNotAvailable),
+            (E::CoordinatorLoadInProgress, E::CoordinatorNotAvailable),
+            (E::GroupIdNotFound, E::GroupIdNotFound),
+            (E::UnknownTopicOrPartition, E::UnknownTopicOrPartition),
+            (E::FencedLeaderEpoch, E::NotLeaderOrFollower),
+            (E::FencedStateEpoch, E::NotLeaderOrFollower),
+            (E::InvalidRequest, E::UnknownServerError),
+            (E::UnsupportedVersion, E::UnknownServerError),
+            // Kafka: UNKNOWN_SERVER_ERROR.
+            (E::NetworkException, E::CoordinatorNotAvailable),
+        ] {
+            assert_eq!(refusal(refused), told, "{refused}");
+        }
     }
 }
