@@ -137,25 +137,6 @@ impl GroupShard {
         }
     }
 
-    /// Takes in what was taken back too early: the log has it after all. Members that are there
-    /// again have their sessions.
-    pub(crate) fn redo<G: GroupKind>(
-        &mut self,
-        now: Timestamp,
-        id: &Arc<str>,
-        fact: G::Fact,
-        out: &mut Outcome,
-    ) {
-        if !G::is_tombstone(&fact) && !G::all(self).contains_key(id) {
-            self.displace_classic(now, id, ErrorCode::RebalanceInProgress, out);
-        }
-        let member = G::member_of(&fact).cloned();
-        self.replay_group::<G>(id, fact);
-        if let Some(member) = member {
-            G::restart_timers(self, now, id, &member);
-        }
-    }
-
     /// The log is read: sessions begin.
     pub(crate) fn load_groups<G: GroupKind>(&mut self, now: Timestamp) {
         let ids = |(id, group): (&Arc<str>, &G)| (Arc::clone(id), group.member_ids());

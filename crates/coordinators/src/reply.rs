@@ -188,11 +188,14 @@ pub struct Outcome<R = Reply, E = Infallible> {
     pub writes: Vec<Write>,
     /// What else is to be done.
     pub effects: Vec<E>,
+    /// What the shard had taken back is stored after all, so that it is not what the log says: it
+    /// is to be unloaded, and read again when all its writes are settled.
+    pub in_doubt: bool,
 }
 
 impl<R, E> Default for Outcome<R, E> {
     fn default() -> Self {
-        Self { replies: Vec::new(), writes: Vec::new(), effects: Vec::new() }
+        Self { replies: Vec::new(), writes: Vec::new(), effects: Vec::new(), in_doubt: false }
     }
 }
 

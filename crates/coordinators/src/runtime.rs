@@ -77,6 +77,10 @@ pub trait Shard {
     /// that waits for nobody has none to move.
     fn postpone(&mut self, _by_ms: i64) {}
 
+    /// Somebody has set the clock forward, or back if negative: what waits does not notice, so
+    /// deadlines move by as much. What is stored keeps the time it was given.
+    fn clock_was_set(&mut self, by_ms: i64);
+
     /// Gives the partition up: whatever waits is told to look for the coordinator again. The
     /// shard is empty afterwards.
     fn unload(&mut self) -> Outcome<Self::Reply, Self::Effect>;

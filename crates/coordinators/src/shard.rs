@@ -110,6 +110,10 @@ impl Shard for GroupShard {
                 return Ok(Replayed::Skipped);
             }
             Fact::Group { group, value: Some(value) } => {
+                // Only the last of two lives that overtook each other counts.
+                self.consumers.remove(&group);
+                self.streams.remove(&group);
+                self.shares.remove(&group);
                 let loaded = ClassicGroup::from_record(Arc::clone(&group), value);
                 self.groups.insert(group, loaded);
             }
@@ -165,9 +169,9 @@ impl Shard for GroupShard {
         let mut out = Outcome::default();
         let Some(write) = self.writes.take(id) else { return out };
         match (result, write.undo) {
-            (Ok(()), _) => {
-                self.apply_as(now, write.kind, write.facts, (write.undone, &mut out));
-            }
+            // What has been decided since may contradict it.
+            (Ok(()), _) if write.undone => out.in_doubt = true,
+            (Ok(()), _) => self.apply_as(write.kind, write.facts),
             (Err(error), Some(undo)) => {
                 for later in self.writes.undo_after(id, undo.group()) {
                     self.take_back(now, later, error, &mut out);
@@ -227,6 +231,11 @@ impl Shard for GroupShard {
 
     fn postpone(&mut self, by_ms: i64) {
         self.timers.postpone(by_ms);
+    }
+
+    fn clock_was_set(&mut self, by_ms: i64) {
+        self.timers.move_by(by_ms);
+        self.loaded_at = self.loaded_at.map(|at| Timestamp(at.0.saturating_add(by_ms)));
     }
 
     fn unload(&mut self) -> Outcome {

@@ -39,6 +39,12 @@ pub(crate) enum Timer {
     ShareSession { group: Arc<str>, member: Arc<str> },
 }
 
+/// Whether so much time has passed since something was stored. What was stored in the future was
+/// so by a clock that has been set back since: nobody waits until it comes.
+pub(crate) fn has_passed(since: i64, now: Timestamp, milliseconds: i64) -> bool {
+    !(0..milliseconds).contains(&now.0.saturating_sub(since))
+}
+
 #[derive(Debug)]
 struct Deadline {
     at: Timestamp,
@@ -103,6 +109,16 @@ impl Timers {
         }
     }
 
+    /// Moves every deadline, earlier or later, because the clock was set.
+    pub(crate) fn move_by(&mut self, by_ms: i64) {
+        self.queue.clear();
+        for (timer, deadline) in &mut self.deadlines {
+            deadline.at = Timestamp(deadline.at.0.saturating_add(by_ms));
+            deadline.queued = deadline.at;
+            self.queue.insert((deadline.at, timer.clone()));
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.deadlines.clear();
         self.queue.clear();
@@ -156,6 +172,22 @@ mod tests {
         assert_eq!(timers.pop_due(Timestamp(110)), Some(session("a")));
         timers.set(session("b"), Timestamp(111));
         assert_eq!(timers.pop_due(Timestamp(111)), Some(session("b")));
+        assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn deadlines_that_move_with_the_clock_come_after_the_same_time() {
+        let mut timers = Timers::default();
+        timers.set(session("a"), Timestamp(10));
+        timers.set(session("b"), Timestamp(20));
+        timers.set(session("b"), Timestamp(30));
+        timers.move_by(-1_000);
+        assert_eq!(timers.next(), Some(Timestamp(-990)));
+        assert_eq!(timers.pop_due(Timestamp(-971)), Some(session("a")));
+        assert_eq!(timers.pop_due(Timestamp(-971)), None);
+        timers.move_by(5_000);
+        assert_eq!(timers.pop_due(Timestamp(4_029)), None);
+        assert_eq!(timers.pop_due(Timestamp(4_030)), Some(session("b")));
         assert_eq!(timers.len(), 0);
     }
 

@@ -16,7 +16,6 @@ use naru_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 
-use crate::consumer::ConsumerGroup;
 use crate::error::GroupError;
 use crate::group::ClassicGroup;
 use crate::offset_api::GroupRef;
@@ -24,9 +23,7 @@ use crate::offsets::{Commit, OffsetAndMetadata};
 use crate::records::Fact;
 use crate::reply::{Outcome, Reply, ReplyToken};
 use crate::shard::GroupShard;
-use crate::share::ShareGroup;
 use crate::state::GroupState;
-use crate::streams::StreamsGroup;
 use crate::transactions::Identity;
 use crate::writes::{Completion, Marker, WriteKind};
 
@@ -212,31 +209,10 @@ impl GroupShard {
         self.step(now, out).write_as(WriteKind::Marker(marker), Vec::new(), completion);
     }
 
-    /// Takes in what a committed batch says; `undone` if that has been taken back before.
-    pub(crate) fn apply_as(
-        &mut self,
-        now: Timestamp,
-        kind: WriteKind,
-        facts: Vec<Fact>,
-        (undone, out): (bool, &mut Outcome),
-    ) {
+    /// Takes in what a committed batch says.
+    pub(crate) fn apply_as(&mut self, kind: WriteKind, facts: Vec<Fact>) {
         match kind {
-            WriteKind::Plain => {
-                for fact in facts {
-                    match fact {
-                        Fact::Consumer { group, fact } if undone => {
-                            self.redo::<ConsumerGroup>(now, &group, fact, out);
-                        }
-                        Fact::Streams { group, fact } if undone => {
-                            self.redo::<StreamsGroup>(now, &group, fact, out);
-                        }
-                        Fact::Share { group, fact } if undone => {
-                            self.redo::<ShareGroup>(now, &group, fact, out);
-                        }
-                        fact => self.apply(fact),
-                    }
-                }
-            }
+            WriteKind::Plain => facts.into_iter().for_each(|fact| self.apply(fact)),
             WriteKind::Transactional(producer) => {
                 facts.into_iter().for_each(|fact| self.apply_pending(producer.id, fact));
             }

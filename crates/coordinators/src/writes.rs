@@ -99,7 +99,8 @@ pub(crate) struct InFlight {
     pub(crate) completion: Completion,
     /// Takes back what is part of the state already.
     pub(crate) undo: Option<Undo>,
-    /// It has been taken back because an earlier batch could not be stored.
+    /// It has been taken back because an earlier batch could not be stored; if it is stored after
+    /// all, the shard is in doubt.
     pub(crate) undone: bool,
     /// Answers that tell what this batch says, of requests that wrote nothing themselves.
     pub(crate) behind: Vec<(ReplyToken, Reply)>,
@@ -155,6 +156,10 @@ impl Writes {
                 write.undone = true;
                 undo.extend(write.undo.take());
             }
+            // A classic group that came of what is taken back goes with it.
+            let is_of_classic =
+                |fact: &Fact| matches!(fact, Fact::Group { group: of, .. } if **of == *group);
+            write.undone |= write.facts.iter().any(is_of_classic);
         }
         undo
     }

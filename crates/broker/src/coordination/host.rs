@@ -17,7 +17,8 @@ use naru_records::{
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::node::{Node, millis};
+use super::clock::ShardClock;
+use crate::node::{self, Node, millis};
 use crate::partition::{Appended, Partition, Stored, TxnMarker};
 
 /// Requests that may wait in one shard; more are told to come back.
@@ -91,6 +92,7 @@ struct Pending {
 #[derive(Debug)]
 struct Core<S: Hosted> {
     shard: S,
+    clock: ShardClock,
     loaded: Result<(), ErrorCode>,
     waiting: HashMap<ReplyToken, oneshot::Sender<S::Reply>>,
     last_token: u64,
@@ -118,6 +120,7 @@ impl<S: Hosted> ShardHost<S> {
             this: Weak::clone(this),
             core: Mutex::new(Core {
                 shard,
+                clock: ShardClock::new(),
                 loaded: Err(ErrorCode::CoordinatorLoadInProgress),
                 waiting: HashMap::new(),
                 last_token: 0,
@@ -186,7 +189,7 @@ impl<S: Hosted> ShardHost<S> {
                     core.shard.reconfigure_from(&metadata, &host.partition);
                     core.shard.prepare(&metadata);
                     // Sessions begin now: loading may have taken long.
-                    let now = metadata.now();
+                    let now = core.now();
                     let outcome = core.shard.on_loaded(now);
                     host.carry_out(&mut core, now, outcome);
                 }
@@ -264,8 +267,8 @@ impl<S: Hosted> ShardHost<S> {
 
     /// Gives the shard up: whoever waits is told to look for the coordinator again.
     pub(super) fn unload(&self) {
-        let Ok(now) = self.now() else { return };
         let mut core = self.core();
+        let now = core.now();
         core.loaded = Err(ErrorCode::NotCoordinator);
         let outcome = core.shard.unload();
         self.carry_out(&mut core, now, outcome);
@@ -280,10 +283,9 @@ impl<S: Hosted> ShardHost<S> {
 
     /// Tells the shard something, as soon as it is loaded; nobody waits for an answer.
     pub(super) fn tell(&self, command: S::Command) {
-        let Ok(now) = self.now() else { return };
         let mut core = self.core();
         match core.loaded {
-            Ok(()) => self.hand_over(&mut core, now, command, Verification::NotNeeded, None),
+            Ok(()) => self.hand_over(&mut core, command, Verification::NotNeeded, None),
             Err(ErrorCode::CoordinatorLoadInProgress) => {
                 if core.told_early.len() < TOLD_EARLY_MAX {
                     core.told_early.push(command);
@@ -295,10 +297,9 @@ impl<S: Hosted> ShardHost<S> {
 
     /// Tells the shard what came of something it wanted, unless it was read again since `load`.
     pub(super) fn tell_in(&self, load: Load, command: S::Command) {
-        let Ok(now) = self.now() else { return };
         let mut core = self.core();
         if core.loaded.is_ok() && core.load == load {
-            self.hand_over(&mut core, now, command, Verification::NotNeeded, None);
+            self.hand_over(&mut core, command, Verification::NotNeeded, None);
         }
     }
 
@@ -309,8 +310,7 @@ impl<S: Hosted> ShardHost<S> {
         producer: Identity,
         bumps_epochs: bool,
     ) -> Result<Option<VerificationGuard>, ErrorCode> {
-        let stamp = stamp(producer);
-        self.partition.begin_verification(stamp, bumps_epochs, self.now()?)
+        self.partition.begin_verification(stamp(producer), bumps_epochs, node::now())
     }
 
     /// Hands a command to the shard; the answer comes through the channel.
@@ -327,24 +327,22 @@ impl<S: Hosted> ShardHost<S> {
         command: S::Command,
         verification: Verification,
     ) -> Result<oneshot::Receiver<S::Reply>, ErrorCode> {
-        let now = self.now()?;
         let contact = self.check_contact();
         let mut core = self.core();
-        core.keep_time(now, contact.is_ok());
+        core.keep_time(contact.is_ok());
         contact?;
         core.loaded?;
         if core.waiting.len() >= WAITING_MAX {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let (sender, receiver) = oneshot::channel();
-        self.hand_over(&mut core, now, command, verification, Some(sender));
+        self.hand_over(&mut core, command, verification, Some(sender));
         Ok(receiver)
     }
 
     fn hand_over(
         &self,
         core: &mut Core<S>,
-        now: Timestamp,
         command: S::Command,
         verification: Verification,
         waiting: Option<oneshot::Sender<S::Reply>>,
@@ -354,6 +352,7 @@ impl<S: Hosted> ShardHost<S> {
         if let Some(sender) = waiting {
             core.waiting.insert(token, sender);
         }
+        let now = core.now();
         let deadline = core.shard.next_deadline();
         let outcome = core.shard.handle(now, token, command);
         self.carry_out_verified(core, now, outcome, verification);
@@ -380,10 +379,6 @@ impl<S: Hosted> ShardHost<S> {
         } else {
             Err(ErrorCode::NotCoordinator)
         }
-    }
-
-    fn now(&self) -> Result<Timestamp, ErrorCode> {
-        self.node.upgrade().map(|node| node.now()).ok_or(ErrorCode::CoordinatorNotAvailable)
     }
 
     /// Does what a step of the shard asks for, and what follows from it.
@@ -415,6 +410,27 @@ impl<S: Hosted> ShardHost<S> {
                 if let (Some(this), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
                     S::carry_out(&this, &node, effect, core.load);
                 }
+            }
+            if outcome.in_doubt && core.loaded.is_ok() {
+                outcomes.push(self.give_up_in_doubt(core));
+            }
+        }
+        self.read_again_when_settled(core);
+    }
+
+    /// The shard may differ from the log, and is read again when all its writes are settled.
+    fn give_up_in_doubt(&self, core: &mut Core<S>) -> Outcome<S::Reply, S::Effect> {
+        tracing::warn!(partition = %self.partition.name(), "read again: a write is in doubt");
+        core.loaded = Err(ErrorCode::CoordinatorLoadInProgress);
+        core.reloads = true;
+        core.shard.unload()
+    }
+
+    fn read_again_when_settled(&self, core: &mut Core<S>) {
+        if core.reloads && core.unsettled == 0 {
+            core.reloads = false;
+            if let (Some(host), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
+                Self::load(&host, &node);
             }
         }
     }
@@ -485,17 +501,16 @@ impl<S: Hosted> ShardHost<S> {
         while let Some(Pending { id, stored }) = results.recv().await {
             let result = stored.await.unwrap_or(Err(ErrorCode::NotCoordinator));
             let Some(host) = host.upgrade() else { return };
-            let Ok(now) = host.now() else { return };
-            host.settle(now, id, result);
+            host.settle(id, result);
             host.timer_moved.notify_one();
         }
     }
 
     /// Does what is due, if anybody could have been heard of; whether that was so.
-    fn tick(&self, now: Timestamp) -> bool {
+    fn tick(&self) -> bool {
         let contact = self.check_contact().is_ok();
         let mut core = self.core();
-        core.keep_time(now, contact);
+        let now = core.keep_time(contact);
         if contact {
             let outcome = core.shard.tick(now);
             self.carry_out(&mut core, now, outcome);
@@ -506,43 +521,35 @@ impl<S: Hosted> ShardHost<S> {
     /// Tells the shard what became of a write. One that was given up on may be kept or lost: the
     /// shard that took it back would differ from the log until the next one reads it. So the
     /// shard is given up, and made anew of what the log has and the quorum of replicas keeps.
-    fn settle(&self, now: Timestamp, id: WriteId, result: Result<(), ErrorCode>) {
+    fn settle(&self, id: WriteId, result: Result<(), ErrorCode>) {
         let mut core = self.core();
+        let now = core.now();
         core.unsettled -= 1;
-        if core.loaded.is_ok() && result == Err(ErrorCode::NotLeaderOrFollower) {
-            tracing::warn!(partition = %self.partition.name(), "read again: a write is in doubt");
-            core.loaded = Err(ErrorCode::CoordinatorLoadInProgress);
-            core.reloads = true;
-            let outcome = core.shard.unload();
-            self.carry_out(&mut core, now, outcome);
-        } else if core.loaded.is_ok() {
-            let outcome = core.shard.on_written(now, id, result);
-            self.carry_out(&mut core, now, outcome);
-        }
-        if core.reloads && core.unsettled == 0 {
-            core.reloads = false;
-            drop(core);
-            if let (Some(host), Some(node)) = (self.this.upgrade(), self.node.upgrade()) {
-                Self::load(&host, &node);
-            }
-        }
+        let outcome = if core.loaded.is_err() {
+            Outcome::default()
+        } else if result == Err(ErrorCode::NotLeaderOrFollower) {
+            self.give_up_in_doubt(&mut core)
+        } else {
+            core.shard.on_written(now, id, result)
+        };
+        self.carry_out(&mut core, now, outcome);
     }
 
     /// Ticks the shard whenever its next deadline has come, as long as the node lives and has it.
     async fn run_timer(host: Arc<Self>, load: Load) {
         /// How long a shard without deadlines sleeps at most.
         const IDLE: Duration = Duration::from_secs(60);
-        while let Ok(now) = host.now() {
-            let deadline = {
-                let core = host.core();
+        while host.node.strong_count() > 0 {
+            let (now, deadline) = {
+                let mut core = host.core();
                 if core.loaded.is_err() || core.load != load {
                     return;
                 }
-                core.shard.next_deadline()
+                (core.now(), core.shard.next_deadline())
             };
             let wait = deadline.map_or(IDLE, |deadline| millis(deadline.0 - now.0).min(IDLE));
             if wait.is_zero() {
-                if host.tick(now) {
+                if host.tick() {
                     // A deadline that a tick cannot clear must not keep the thread.
                     tokio::task::yield_now().await;
                 } else {
@@ -559,8 +566,20 @@ impl<S: Hosted> ShardHost<S> {
 }
 
 impl<S: Hosted> Core<S> {
-    /// While nobody is answered nobody can be late: deadlines move by as much.
-    fn keep_time(&mut self, now: Timestamp, contact: bool) {
+    /// The time. What waits does not notice that the clock was set.
+    fn now(&mut self) -> Timestamp {
+        let (now, step_ms) = self.clock.look();
+        if step_ms != 0 {
+            tracing::info!(step_ms, "the clock was set: deadlines of a coordinator move along");
+            self.shard.clock_was_set(step_ms);
+            self.away_since = self.away_since.map(|at| Timestamp(at.0.saturating_add(step_ms)));
+        }
+        now
+    }
+
+    /// While nobody is answered nobody can be late: deadlines move by as much. The time.
+    fn keep_time(&mut self, contact: bool) -> Timestamp {
+        let now = self.now();
         match self.away_since {
             None if !contact => self.away_since = Some(now),
             Some(since) if contact => {
@@ -569,6 +588,7 @@ impl<S: Hosted> Core<S> {
             }
             _ => {}
         }
+        now
     }
 }
 

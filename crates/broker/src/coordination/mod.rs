@@ -6,6 +6,7 @@
 //! id, appends what the shard writes, gives it back the result, wakes its timers, hands answers to
 //! who waits, and has markers written.
 
+mod clock;
 mod groups;
 mod host;
 mod internal_topics;

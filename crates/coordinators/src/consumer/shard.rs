@@ -290,7 +290,9 @@ impl GroupShard {
             return;
         }
         let last = group.patterns_resolved_at();
-        let age = last.map_or(i64::MAX, |last| now.get().saturating_sub(last));
+        // Patterns that are resolved in the future were so by a clock that was set back since.
+        let age = last.map(|last| now.get().saturating_sub(last)).filter(|age| *age >= 0);
+        let age = age.unwrap_or(i64::MAX);
         let interval_ms = i64::from(self.config.consumer.regex_refresh_interval_ms);
         let wanted = group.pattern_count() != group.resolved_count()
             || group.new_topics_since_resolved

@@ -12,6 +12,7 @@ use super::hash::TopicHashes;
 use super::member::ConsumerMember;
 use super::topics::Topics;
 use crate::config::{ConsumerSettings, GroupConfig};
+use crate::timers::has_passed;
 
 /// A change of a consumer group in the making.
 pub(super) type Change<'g> = crate::change::Change<'g, ConsumerGroup>;
@@ -49,9 +50,7 @@ impl Scope<'_> {
     pub(super) fn assign_if_due(&self, change: &mut Change<'_>) {
         let last = change.group.target_epoch();
         let interval_ms = i64::from(self.settings.assignment_interval_ms);
-        let is_due = last.timestamp == 0
-            || interval_ms == 0
-            || self.now.get() - last.timestamp >= interval_ms;
+        let is_due = last.timestamp == 0 || has_passed(last.timestamp, self.now, interval_ms);
         if change.group.epoch() > last.epoch && is_due {
             self.assign(change);
         }

@@ -11,6 +11,7 @@ use naru_model::{Timestamp, Uuid};
 use super::facts::{NamedPartitions, ShareFact, StatePartitions};
 use super::group::ShareGroup;
 use super::target::{Scope, ShareChange};
+use crate::timers::has_passed;
 
 /// State that the shell is to have begun; the shard is told what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +93,7 @@ impl Scope<'_> {
 
     fn is_recent(&self, at: Option<Timestamp>) -> bool {
         let retry_ms = i64::from(self.config.initialize_retry_interval_ms);
-        // A clock that was set back makes nothing recent.
-        at.is_some_and(|at| (0..retry_ms).contains(&(self.now.get() - at.get())))
+        at.is_some_and(|at| !has_passed(at.get(), self.now, retry_ms))
     }
 
     /// Whether share coordinators may be beginning a topic's state now.

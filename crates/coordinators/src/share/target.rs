@@ -12,6 +12,7 @@ use super::group::ShareGroup;
 use super::member::ShareProgress;
 use crate::change::Change;
 use crate::consumer::{GroupEpoch, Partitions, TargetEpoch, TopicHashes, Topics};
+use crate::timers::has_passed;
 
 pub(super) type ShareChange<'g> = Change<'g, ShareGroup>;
 
@@ -60,9 +61,7 @@ impl Scope<'_> {
     pub(super) fn assign_if_due(&self, change: &mut ShareChange<'_>) {
         let last = change.group.target_epoch();
         let interval_ms = i64::from(self.settings.assignment_interval_ms);
-        let is_due = last.timestamp == 0
-            || interval_ms == 0
-            || self.now.get() - last.timestamp >= interval_ms;
+        let is_due = last.timestamp == 0 || has_passed(last.timestamp, self.now, interval_ms);
         if change.group.epoch() <= last.epoch || !is_due {
             return;
         }

@@ -18,6 +18,7 @@ use crate::consumer::{NoTopics, Topics};
 use crate::error::{ReplayError, append_error};
 use crate::reply::{Outcome, ReplyToken};
 use crate::runtime::{Replayed, Shard};
+use crate::timers::has_passed;
 use crate::writes::{Write, WriteId, WriteKind};
 
 type ShareOutcome = Outcome<ShareReply, Prune>;
@@ -285,8 +286,7 @@ impl ShareShard {
         }
         let interval_ms = self.config.cold_snapshot_interval_ms;
         // A record's time may be any.
-        let is_old =
-            |known: &Tracked| now.get().saturating_sub(known.now.written.get()) >= interval_ms;
+        let is_old = |known: &Tracked| has_passed(known.now.written.get(), now, interval_ms);
         let cold = self.partitions.iter().filter(|(_, known)| is_old(known));
         let mut cold: Vec<(SharePartition, ShareStateFact)> =
             cold.map(|(one, known)| (one.clone(), known.snapshot(now))).collect();
@@ -501,6 +501,12 @@ impl Shard for ShareShard {
         }
         self.set_deadlines(now);
         out
+    }
+
+    fn clock_was_set(&mut self, by_ms: i64) {
+        for due in [&mut self.prune_due, &mut self.snapshot_due].into_iter().flatten() {
+            *due = Timestamp(due.0.saturating_add(by_ms));
+        }
     }
 
     fn unload(&mut self) -> ShareOutcome {

@@ -14,6 +14,7 @@ use super::tasks::Assignment;
 use crate::change::Change;
 use crate::config::{GroupConfig, StreamsSettings};
 use crate::consumer::{TopicHashes, Topics};
+use crate::timers::has_passed;
 
 /// What deciding looks at besides the group.
 pub(super) struct Scope<'a> {
@@ -48,9 +49,7 @@ impl Scope<'_> {
             return None;
         }
         let interval_ms = i64::from(self.settings.assignment_interval_ms);
-        let is_due = last.timestamp == 0
-            || interval_ms == 0
-            || self.now.get() >= last.timestamp.saturating_add(interval_ms);
+        let is_due = last.timestamp == 0 || has_passed(last.timestamp, self.now, interval_ms);
         if !is_due {
             return Some(Status::AssignmentDelayed(INTERVAL));
         }

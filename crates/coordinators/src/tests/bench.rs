@@ -73,9 +73,30 @@ impl Bench {
             self.in_flight.push_back(write);
         }
         self.shard.check_invariants();
+        if outcome.in_doubt {
+            self.read_again();
+        }
         if self.auto_commit {
             self.settle(Ok(()));
         }
+    }
+
+    /// What is in flight is stored, then the shard is what the log says.
+    fn read_again(&mut self) {
+        let topics = std::sync::Arc::clone(&self.shard.topics);
+        let outcome = self.shard.unload();
+        self.run(outcome);
+        self.log.extend(self.in_flight.drain(..).flat_map(|write| write.records));
+        self.shard = self.replayed();
+        self.shard.on_metadata(topics, &[], true);
+        let outcome = self.shard.on_loaded(self.now);
+        self.run(outcome);
+    }
+
+    /// Somebody sets the clock; no time passes.
+    pub(super) fn set_clock(&mut self, by_ms: i64) {
+        self.now = Timestamp(self.now.get() + by_ms);
+        self.shard.clock_was_set(by_ms);
     }
 
     /// Ends the oldest append; `false` if there is none.

@@ -63,7 +63,9 @@ impl Client {
                         .collect();
                 }
             }
-            ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => self.reborn(),
+            ErrorCode::FencedMemberEpoch
+            | ErrorCode::UnknownMemberId
+            | ErrorCode::GroupIdNotFound => self.reborn(),
             _ => {} // It asks again.
         }
     }

@@ -68,6 +68,16 @@ struct Transaction {
     via: Option<ConnectionId>,
     /// Another connection that has asked for its end once.
     asked_via: Option<ConnectionId>,
+    /// By how much the clock was set since the transaction began: its producer's time goes on as
+    /// before.
+    clock_set_ms: i64,
+}
+
+impl Transaction {
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        let now = Timestamp(now.0.saturating_sub(self.clock_set_ms));
+        self.known.as_ref().is_some_and(|known| known.is_overdue(now))
+    }
 }
 
 #[derive(Debug)]
@@ -340,7 +350,11 @@ impl TransactionShard {
         answer: Option<(ReplyToken, TxnReply)>,
         out: &mut TxnOutcome,
     ) {
-        self.transactions.entry(Arc::clone(id)).or_default().is_moving = true;
+        let one = self.transactions.entry(Arc::clone(id)).or_default();
+        one.is_moving = true;
+        if one.known.as_ref().is_none_or(|known| known.started != next.started) {
+            one.clock_set_ms = 0;
+        }
         self.set_deadlines(now);
         self.write(now, vec![(Arc::clone(id), Some(next))], answer, out);
     }
@@ -369,8 +383,10 @@ impl TransactionShard {
         };
         let is_prepared = next.state.is_prepared();
         let goes_on = next.state == TransactionState::Ongoing;
-        let via = self.transactions.get(&id).and_then(|one| one.via).filter(|_| goes_on);
-        let one = Transaction { known: Some(next), via, ..Transaction::default() };
+        let before = self.transactions.get(&id);
+        let via = before.and_then(|one| one.via).filter(|_| goes_on);
+        let clock_set_ms = before.map_or(0, |one| one.clock_set_ms);
+        let one = Transaction { known: Some(next), via, clock_set_ms, ..Transaction::default() };
         self.transactions.insert(Arc::clone(&id), one);
         if is_prepared {
             self.go_on(now, &id, out);
@@ -423,7 +439,7 @@ impl TransactionShard {
     }
 
     fn abort_overdue(&mut self, now: Timestamp, out: &mut TxnOutcome) {
-        for id in self.idle(|_, known| known.is_overdue(now)) {
+        for id in self.idle(|one, _| one.is_overdue(now)) {
             if let Some(known) = self.known(&id) {
                 let next = known.fenced(self.config.version, now);
                 self.change(now, &id, next, None, out);
@@ -513,6 +529,11 @@ impl Shard for TransactionShard {
         if !self.transactions.is_empty() {
             self.set_deadlines(now);
         }
+        for one in self.transactions.values_mut() {
+            // What began in the future did so by a clock that was set back since.
+            let started = one.known.as_ref().and_then(|known| known.started);
+            one.clock_set_ms = started.map_or(0, |at| now.0.saturating_sub(at.0).min(0));
+        }
         for id in self.idle(|_, known| known.state.is_prepared()) {
             self.go_on(now, &id, &mut out);
         }
@@ -575,6 +596,16 @@ impl Shard for TransactionShard {
     fn postpone(&mut self, by_ms: i64) {
         for due in [&mut self.abort_due, &mut self.retry_due].into_iter().flatten() {
             *due = after(*due, by_ms.max(0));
+        }
+    }
+
+    fn clock_was_set(&mut self, by_ms: i64) {
+        let dues = [&mut self.abort_due, &mut self.expiry_due, &mut self.retry_due];
+        for due in dues.into_iter().flatten() {
+            *due = Timestamp(due.0.saturating_add(by_ms));
+        }
+        for one in self.transactions.values_mut() {
+            one.clock_set_ms = one.clock_set_ms.saturating_add(by_ms);
         }
     }
 

@@ -31,7 +31,7 @@ fn cooperative(member_id: &str, owned: &[i32]) -> JoinGroupRequest {
     JoinGroupRequest { protocols, ..join_request(member_id) }
 }
 
-fn assignment(partitions: &[i32]) -> Bytes {
+pub(super) fn assignment(partitions: &[i32]) -> Bytes {
     let mut writer = Writer::default();
     writer.i16(1);
     let assigned_partitions =
@@ -40,7 +40,7 @@ fn assignment(partitions: &[i32]) -> Bytes {
     writer.into_bytes().into()
 }
 
-fn read(assignment: &Bytes) -> Vec<i32> {
+pub(super) fn read(assignment: &Bytes) -> Vec<i32> {
     let mut reader = Reader::new(assignment);
     let version = reader.i16().expect("a version");
     let read = ConsumerProtocolAssignment::read(&mut reader, version).expect("an assignment");
@@ -201,6 +201,65 @@ fn a_member_that_was_taken_back_too_early_has_a_session() {
     world.bench.auto_commit = true;
     world.bench.advance(60_000);
     assert_eq!(members(&world), 0);
+}
+
+#[test]
+fn a_downgrade_that_was_taken_back_too_early_is_whole_after_it_is_read_again() {
+    let mut world = World::new(&[("t", 4), ("u", 1)]);
+    let (old, _) = classic(&mut world);
+    let mut new = Client::named("new", &["t"]);
+    assert_eq!(world.beat(&mut new), ErrorCode::None);
+    world.bench.auto_commit = false;
+    // The consumer wants more, then goes, which makes the group classic. The first is lost, and
+    // takes the second with it for all the shard knows.
+    new.topics = Some(vec!["t".into(), "u".into()]);
+    let lost = world.send(new.request());
+    let leave = ConsumerGroupHeartbeatRequest { member_epoch: -1, ..new.request() };
+    let left = world.send(leave);
+    assert!(world.bench.shard.group_state(GROUP).is_some());
+    assert!(world.bench.settle_one(Err(ErrorCode::NotEnoughReplicas)));
+    assert_ne!(world.answer(lost).error_code, 0);
+    assert!(world.bench.shard.consumers.contains_key(GROUP));
+    assert!(world.bench.settle_one(Ok(())));
+    assert_eq!(world.answer(left).error_code, 0);
+    world.bench.auto_commit = true;
+
+    assert_eq!(world.state(), None);
+    let (state, generation) = world.bench.state();
+    assert_eq!(state, GroupState::Stable);
+    assert_eq!(world.bench.heartbeat(&old, generation), ErrorCode::None);
+    let settled = |shard: &crate::GroupShard| shard.settled_state().1;
+    assert_eq!(settled(&world.bench.replayed()), settled(&world.bench.shard));
+    // Its session runs.
+    world.bench.advance(60_000);
+    assert_eq!(world.bench.state().0, GroupState::Empty);
+}
+
+#[test]
+fn a_clock_that_is_set_keeps_sessions_and_assignments_going() {
+    for by_ms in [-7_200_000, 7_200_000] {
+        let mut world = World::new(&[("t", 4)]);
+        world.bench.now = naru_model::Timestamp(10_000_000);
+        let (old, generation) = classic(&mut world);
+        world.bench.advance(5_000);
+        world.bench.set_clock(by_ms);
+        world.bench.advance(4_000);
+        assert_eq!(world.bench.heartbeat(&old, generation), ErrorCode::None, "{by_ms}");
+        world.bench.advance(11_000);
+        assert_eq!(world.bench.state().0, GroupState::Empty, "{by_ms}");
+
+        let mut members = [Client::named("a", &["t"]), Client::named("b", &["t"])];
+        world.converge(&mut members[..1]);
+        world.bench.set_clock(by_ms);
+        // A second member needs a new assignment, however old the last one seems.
+        world.converge(&mut members);
+        assert_eq!(members[1].owned.len(), 2, "{by_ms}");
+        world.bench.set_clock(-by_ms);
+        world.bench.advance(43_000);
+        assert_eq!(world.beat(&mut members[0]), ErrorCode::None, "{by_ms}");
+        world.bench.advance(3_000);
+        assert_eq!(world.bench.shard.consumers[GROUP].len(), 1, "{by_ms}");
+    }
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod joining;
 mod migration;
+mod mixed;
 mod properties;
 pub(in crate::tests) mod world;

@@ -128,7 +128,9 @@ impl Client {
                     self.owned = all.collect();
                 }
             }
-            ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId => {
+            ErrorCode::FencedMemberEpoch
+            | ErrorCode::UnknownMemberId
+            | ErrorCode::GroupIdNotFound => {
                 self.joined = false;
                 self.epoch = 0;
                 self.owned.clear();

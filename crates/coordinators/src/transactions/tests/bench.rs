@@ -71,6 +71,12 @@ impl Bench {
         }
     }
 
+    /// Somebody sets the clock; no time passes.
+    pub(super) fn set_clock(&mut self, by_ms: i64) {
+        self.now = Timestamp(self.now.0 + by_ms);
+        self.shard.clock_was_set(by_ms);
+    }
+
     /// Ends the oldest append; `false` if there is none.
     pub(super) fn settle_one(&mut self, result: Result<(), ErrorCode>) -> bool {
         let Some(write) = self.in_flight.pop_front() else { return false };

@@ -138,6 +138,45 @@ fn no_marker_is_asked_for_before_the_decision_is_in_the_log() {
 }
 
 #[test]
+fn a_clock_that_is_set_neither_ends_a_transaction_nor_lets_it_live_on() {
+    for by_ms in [-7_200_000, 7_200_000] {
+        let mut bench = Bench::new();
+        bench.now = naru_model::Timestamp(10_000_000);
+        let producer = bench.init();
+        bench.add(producer, V2, 0).unwrap();
+        bench.advance(30_000);
+        bench.set_clock(by_ms);
+        bench.advance(20_000);
+        assert_eq!(bench.state(), Some(TransactionState::Ongoing), "{by_ms}");
+        bench.add(producer, V2, 1).unwrap();
+        bench.advance(25_000);
+        assert_eq!(bench.state(), Some(TransactionState::PrepareAbort), "{by_ms}");
+        // The next one has its own time.
+        bench.write_markers();
+        let producer = bench.init();
+        bench.add(producer, V2, 0).unwrap();
+        bench.advance(55_000);
+        assert_eq!(bench.state(), Some(TransactionState::Ongoing), "{by_ms}");
+        bench.advance(20_000);
+        assert_eq!(bench.state(), Some(TransactionState::PrepareAbort), "{by_ms}");
+    }
+}
+
+#[test]
+fn a_transaction_that_began_in_the_future_is_bounded_after_a_reload() {
+    let mut bench = Bench::new();
+    bench.now = naru_model::Timestamp(10_000_000);
+    let producer = bench.init();
+    bench.add(producer, V2, 0).unwrap();
+    bench.now = naru_model::Timestamp(1_000_000);
+    bench.crash();
+    bench.advance(55_000);
+    assert_eq!(bench.state(), Some(TransactionState::Ongoing));
+    bench.advance(20_000);
+    assert_eq!(bench.state(), Some(TransactionState::PrepareAbort));
+}
+
+#[test]
 fn a_completion_that_cannot_be_written_is_tried_again() {
     let mut bench = Bench::new();
     let producer = bench.init();
