@@ -16,7 +16,7 @@ use crate::partition::Partition;
 use crate::peer::{ShareKey, StoredState, read_state};
 
 /// How long who asks for a share partition whose state is lost waits for that answer.
-const STATE_LOST_PAUSE: Duration = Duration::from_millis(500);
+const STATE_LOST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Result of acknowledgements that are to be stored.
 pub(crate) type Stored = Result<(), AckRefusal>;
