@@ -6,6 +6,7 @@
 
 mod accept;
 mod connection;
+mod hosts;
 mod input;
 mod outgoing;
 mod output;
@@ -15,6 +16,7 @@ mod tls;
 
 pub(crate) use accept::{Bound, NetworkThreads, bind};
 pub(crate) use connection::{Answer, Refusal};
+pub(crate) use hosts::{Hosts, resolve};
 pub(crate) use outgoing::{FileRange, Outgoing};
 pub(crate) use places::{ConnectionLimits, ConnectionRegistry};
 pub(crate) use registry::{ConnectionInfo, Door, Software};

@@ -9,6 +9,7 @@ mod dirs;
 mod error;
 mod fitness;
 mod join;
+mod later;
 mod moves;
 mod open;
 mod react;
@@ -43,7 +44,7 @@ pub use summary::{ListenerSummary, Summary};
 
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
-use crate::listener::ConnectionRegistry;
+use crate::listener::{ConnectionRegistry, Hosts};
 use crate::logging::Loggers;
 use crate::metadata::MetadataHost;
 use crate::metrics::{NodeMetrics, TopicMetrics};
@@ -74,6 +75,8 @@ pub(crate) struct Node {
     fetch_sessions: FetchSessions,
     share: ShareGroups,
     connections: Arc<ConnectionRegistry>,
+    /// Where the hosts are that limits on connections name.
+    hosts: Hosts,
     quotas: Quotas,
     telemetry: Telemetry,
     metrics: Arc<NodeMetrics>,
@@ -95,6 +98,7 @@ pub(crate) struct Node {
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
     /// Partitions whose logs could not be opened, as on a full disk.
     not_opened: Mutex<BTreeSet<(Uuid, i32)>>,
+    later: later::Later,
 }
 
 impl Node {

@@ -22,8 +22,7 @@ pub(super) fn open_known_partitions(
     node.set_throttles();
     node.cordon();
     node.cleaner().configure(node);
-    node.reload_security();
-    node.limit_connections();
+    node.begin_security();
     node.adopt_quotas(image);
     node.telemetry().adopt(image);
     let read = |which| -> Result<OffsetCheckpoint, StorageError> {
@@ -71,7 +70,9 @@ pub(super) fn open_known_partitions(
     let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
     let mut recovery = Recovery::default();
     let mut partitions = Vec::new();
-    for (((topic, index, state), log), wanted) in places.into_iter().zip(opened).zip(&logs) {
+    for (((topic, index, state), log), wanted) in
+        places.into_iter().zip(opened).zip(&logs)
+    {
         let mut log = log.map_err(|source| StartError::Log {
             path: wanted.partition.to_string().into(),
             source,

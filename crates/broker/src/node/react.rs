@@ -8,13 +8,11 @@ use std::sync::{Arc, PoisonError};
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_log::Health;
-use naru_model::config::{Props, ReplicationThrottle, SocketConfig};
+use naru_model::config::{Props, ReplicationThrottle};
 use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
-use super::start::connection_limits;
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
-use crate::quotas::address_rates;
 use crate::security::KeySource;
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
@@ -209,7 +207,7 @@ impl Node {
         })
     }
 
-    fn reconfigure(&self, image: &MetadataImage, delta: &MetadataDelta) {
+    fn reconfigure(self: &Arc<Self>, image: &MetadataImage, delta: &MetadataDelta) {
         let (mut every, mut subscriptions) = (false, false);
         for ConfigResource { kind, name } in &delta.configs_changed {
             match kind {
@@ -232,19 +230,12 @@ impl Node {
         }
     }
 
-    /// Takes over what is set of listeners' security on this broker or on all.
-    pub(super) fn reload_security(&self) {
-        let own = self.layers(|layers| layers.broker.clone());
-        self.security.reload(&self.props_with(&own), &self.config);
-        self.keep_keys_fresh();
-    }
-
     /// Whether listeners' security could be as it is once `own` is set on this broker.
     pub(crate) fn check_security(&self, own: &Props) -> Result<(), String> {
         self.security.check(&self.props_with(own), &self.config)
     }
 
-    fn props_with(&self, own: &Props) -> Props {
+    pub(super) fn props_with(&self, own: &Props) -> Props {
         let mut props = self.layers(|layers| {
             let mut props = layers.file.clone();
             props.extend(layers.cluster.clone());
@@ -261,20 +252,10 @@ impl Node {
         }
     }
 
-    /// Takes over how many connections there may be.
-    pub(super) fn limit_connections(&self) {
-        match self.layers(SocketConfig::resolve) {
-            Ok(sockets) => self.connections().limit(connection_limits(&sockets, &self.config)),
-            Err(error) => tracing::error!(%error, "connections are limited as they were"),
-        }
-    }
-
     /// Takes over what clients may use.
-    pub(super) fn adopt_quotas(&self, image: &MetadataImage) {
-        let limits = image.quota_limits();
-        let rates = address_rates(&limits);
-        self.connections().limit_addresses(rates.into_iter().collect(), limits.default_ip());
-        self.quotas().adopt(limits);
+    pub(super) fn adopt_quotas(self: &Arc<Self>, image: &MetadataImage) {
+        self.quotas().adopt(image.quota_limits());
+        self.limit_connections();
     }
 
     /// Takes over the limits of replication that are set on this broker or on all.

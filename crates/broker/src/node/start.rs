@@ -3,7 +3,6 @@
 //! Addresses are bound first, so that a port in use is told before a long recovery; clients that
 //! connect meanwhile wait in the kernel's queue.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,13 +15,16 @@ use naru_model::config::{BrokerConfig, Endpoint, Loaded, SecurityProtocol, Socke
 use tokio::sync::watch;
 
 use super::join::Patience;
+use super::later::Later;
 use super::{
     Cleaner, ListenerSummary, Moves, Node, StartError, Summary, chores, cleaner, join, millis, now,
 };
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
 use crate::http::{self, HttpThread};
-use crate::listener::{Bound, ConnectionLimits, ConnectionRegistry, NetworkThreads, bind};
+use crate::listener::{
+    Bound, ConnectionLimits, ConnectionRegistry, Hosts, NetworkThreads, bind, resolve,
+};
 use crate::logging::Loggers;
 use crate::metadata::MetadataHost;
 use crate::metrics::NodeMetrics;
@@ -106,13 +108,17 @@ pub fn start(
     let (stop, _) = watch::channel(false);
     let (replication, proposals) =
         Replication::new(config.node_id.0, config.replication.lag_time_max_ms);
+    // What the file says counts from the first connection on.
+    let hosts = Hosts::default();
+    let limited = config.sockets.max_connections_per_ip_overrides.keys();
+    hosts.look_up(&Hosts::names(limited.map(String::as_str)), || {});
     let node = Arc::new(Node {
         partitions: PartitionTable::default(),
         coordination: Coordination::default(),
         fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
         share: ShareGroups::new(&config.groups.share_partitions),
         connections: ConnectionRegistry::new(
-            connection_limits(&config.sockets, &config),
+            connection_limits(&config.sockets, &config, &hosts),
             client_windows(&config.quotas),
         ),
         quotas: Quotas::new(&config.quotas),
@@ -131,6 +137,8 @@ pub fn start(
         ready: OnceLock::new(),
         producer_ids: tokio::sync::Mutex::default(),
         not_opened: Mutex::default(),
+        later: Later::default(),
+        hosts,
         link: LinkState::new(link_options(&config, &links), lifecycle_max(&config)),
         brokers: BrokerLinks::new(ConnectionOptions {
             security: Arc::clone(&links.to_brokers),
@@ -306,18 +314,6 @@ fn bind_one(endpoint: &Endpoint, is_controller: bool) -> Result<Bound, StartErro
     bind(&endpoint.name, is_controller, resolved).map_err(&failed)
 }
 
-/// The address to listen on: an empty host is every address, a name its first one, IPv4 before
-/// IPv6 as clients that are told `localhost` try it.
-fn resolve(host: &str, port: u16) -> std::io::Result<SocketAddr> {
-    if host.is_empty() {
-        return Ok(SocketAddr::from(([0, 0, 0, 0], port)));
-    }
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let all: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    let first = all.iter().find(|address| address.is_ipv4()).or_else(|| all.first());
-    first.copied().ok_or_else(|| std::io::ErrorKind::AddrNotAvailable.into())
-}
-
 /// The HTTP listener is a convenience: if it cannot open, that is said and the node starts.
 fn bind_http(config: &BrokerConfig) -> (Option<std::net::TcpListener>, Option<String>) {
     let Some((host, port)) = &config.http_listener else { return (None, None) };
@@ -342,11 +338,13 @@ fn link_options(config: &BrokerConfig, links: &Links) -> ConnectionOptions {
     }
 }
 
-pub(super) fn connection_limits(sockets: &SocketConfig, config: &BrokerConfig) -> ConnectionLimits {
-    let overrides = sockets.max_connections_per_ip_overrides.iter().filter_map(|(host, max)| {
-        let address = resolve(host, 0).ok()?;
-        Some((address.ip(), *max))
-    });
+pub(super) fn connection_limits(
+    sockets: &SocketConfig,
+    config: &BrokerConfig,
+    hosts: &Hosts,
+) -> ConnectionLimits {
+    let overrides = sockets.max_connections_per_ip_overrides.iter();
+    let overrides = overrides.filter_map(|(host, max)| Some((hosts.address(host)?, *max)));
     ConnectionLimits {
         total: sockets.max_connections,
         per_ip: sockets.max_connections_per_ip,

@@ -7,7 +7,6 @@
 
 mod metered;
 
-use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -210,19 +209,6 @@ pub(crate) struct Fetched {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
 fn whole(bytes: f64) -> usize {
     bytes.clamp(1.0, f64::from(i32::MAX)) as usize
-}
-
-/// How many connections a second may come from single addresses. Looks names up: blocks.
-pub(crate) fn address_rates(limits: &Limits) -> Vec<(IpAddr, f64)> {
-    let mut rates = Vec::new();
-    for (host, rate) in limits.ips() {
-        let found = (host, 0).to_socket_addrs().ok().and_then(|mut all| all.next());
-        match found {
-            Some(address) => rates.push((address.ip().to_canonical(), rate)),
-            None => tracing::warn!(host, "nobody knows this host any more: it is not limited"),
-        }
-    }
-    rates
 }
 
 #[cfg(test)]

@@ -66,14 +66,26 @@ impl Security {
         Ok(Self { authorizer, listeners, links, tokens, keys })
     }
 
-    /// Takes the settings of all listeners anew. What is wrong leaves everything as it was.
+    /// Takes the settings of all listeners as the cluster's metadata has them when the node starts:
+    /// nobody has seen others of this process.
+    pub(crate) fn begin(&self, props: &Props, config: &BrokerConfig) {
+        self.take(read_listeners(props, config, &self.keys));
+    }
+
+    /// Takes the settings of all listeners anew, if they may follow those in force: who sets them
+    /// at a controller is not asked before. What is wrong leaves everything as it was. Reads
+    /// files.
     pub(crate) fn reload(&self, props: &Props, config: &BrokerConfig) {
-        match read_listeners(props, config, &self.keys) {
+        self.take(self.successors(props, config));
+    }
+
+    fn take(&self, listeners: Result<Listeners, String>) {
+        match listeners {
             Ok(listeners) => {
                 *self.listeners.write().unwrap_or_else(PoisonError::into_inner) =
                     Arc::new(listeners);
             }
-            Err(error) => tracing::error!("security settings stay as they were: {error}"),
+            Err(error) => tracing::error!("listeners' security stays as it was: {error}"),
         }
     }
 
@@ -84,6 +96,10 @@ impl Security {
     /// # Errors
     /// What is wrong.
     pub(crate) fn check(&self, props: &Props, config: &BrokerConfig) -> Result<(), String> {
+        self.successors(props, config).map(drop)
+    }
+
+    fn successors(&self, props: &Props, config: &BrokerConfig) -> Result<Listeners, String> {
         let next = read_listeners(props, config, &self.keys)?;
         let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
         for (name, next) in &next {
@@ -93,7 +109,7 @@ impl Security {
                     .map_err(|text| format!("listener {name}: {text}"))?;
             }
         }
-        Ok(())
+        Ok(next)
     }
 
     /// How this node's own connections are secured.

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -132,6 +132,8 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     }
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
+    let changed = change_at_controller(stage.folder, &tools, broker.controller_port(), &tls);
+    outcome.add_result("a certificate set at the controller counts if it is one to follow", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
     Ok(())
 }
@@ -179,6 +181,31 @@ fn change_certificate(folder: &Path, tools: &Java<'_>, admin: &str, tls: &str) -
     let said = set(&folder.join("stranger.pem"))?;
     ensure!(said.contains("DistinguishedName does not match"), "{said}");
     ensure!(serial(tls)? == after, "a refused certificate is shown");
+    Ok(())
+}
+
+/// The same at the controller, which does not read it: who uses it judges.
+fn change_at_controller(folder: &Path, tools: &Java<'_>, port: u16, tls: &str) -> Result<()> {
+    let set = |keystore: &str| {
+        let keystore = folder.join(keystore);
+        let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
+        let mut command = java(tools.libs, "100m");
+        command.arg("kafka.admin.ConfigCommand").arg("--bootstrap-controller");
+        command.arg(format!("127.0.0.1:{port}")).args(["--alter", "--add-config", &config]);
+        let said = run_to_end(command.args(["--entity-type", "brokers", "--entity-name", "1"]))?;
+        ensure!(said.contains("Completed updating config for broker 1."), "{said}");
+        Ok(())
+    };
+    let before = serial(tls)?;
+    set("stranger.pem")?;
+    ensure!(serial(tls)? == before, "another server's certificate is shown");
+    issue(folder, "server", 9)?;
+    set("server.pem")?;
+    let until = Instant::now() + Duration::from_secs(20);
+    while serial(tls)? == before {
+        ensure!(Instant::now() < until, "still {before}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     Ok(())
 }
 
