@@ -11,7 +11,7 @@ use naru_controller::image::{ConfigResource, ResourceType};
 use naru_controller::topic_name;
 use naru_model::ErrorCode;
 use naru_model::config::{ConfigChange, ConfigOp, ConfigSource, Described};
-use naru_protocol::messages::alter_configs_request::AlterConfigsRequest;
+use naru_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use naru_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use naru_protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
@@ -21,13 +21,14 @@ use naru_protocol::messages::describe_configs_response::{
     DescribeConfigsSynonym,
 };
 use naru_protocol::messages::incremental_alter_configs_request::{
-    AlterableConfig, IncrementalAlterConfigsRequest,
+    self, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use naru_protocol::messages::incremental_alter_configs_response::{
     self, IncrementalAlterConfigsResponse,
 };
 
-use super::{INVALID_REQUEST, loggers, own_configs};
+use super::own_configs::{self, Named, Wanted};
+use super::{INVALID_REQUEST, loggers};
 use crate::dispatch::{RequestContext, ask};
 use crate::security::{Operation, Resource};
 
@@ -91,16 +92,16 @@ fn entries(
         Some(ResourceType::Broker) if name.is_empty() => {
             Ok(node.layers(|layers| layers.describe_cluster_default()))
         }
-        Some(ResourceType::Broker) => match name.parse::<i32>() {
-            Ok(id) if id == node.id() => Ok(node.layers(|layers| layers.describe_broker())),
-            Ok(_) => {
+        Some(ResourceType::Broker) => match Named::by(name, node.id()) {
+            Named::This => Ok(node.layers(|layers| layers.describe_broker())),
+            Named::Other(_) => {
                 let id = node.id();
                 let text = format!(
                     "Unexpected broker id, expected {id} or empty string, but received {name}"
                 );
                 refuse(ErrorCode::InvalidRequest, text)
             }
-            Err(_) => refuse(
+            Named::NoNumber => refuse(
                 ErrorCode::InvalidRequest,
                 format!("Broker id must be an integer, but it is: {name}"),
             ),
@@ -231,19 +232,49 @@ fn refuse_here<R>(
     (left, refused)
 }
 
+/// What a broker has to say of changes to configurations before the controller is asked.
+struct Judged<R> {
+    /// What the controller is asked.
+    left: Vec<R>,
+    refused: Vec<RefusedHere>,
+    /// Whether it is asked to change how this broker's listeners find out who somebody is.
+    is_about_security: bool,
+}
+
+async fn judge<R>(
+    context: &RequestContext,
+    resources: Vec<R>,
+    key: impl Fn(&R) -> (i8, &str),
+    wanted: impl Fn(&R) -> Option<Wanted>,
+) -> Judged<R> {
+    let id = context.node.id();
+    let is_own = |one: &&R| {
+        let (kind, name) = key(one);
+        is_own_broker(id, kind, name)
+    };
+    let wanted = resources.iter().find(is_own).and_then(wanted);
+    let is_about_security = wanted.as_ref().is_some_and(Wanted::is_about_security);
+    let own = match wanted {
+        Some(wanted) => own_configs::objection(context, wanted).await,
+        None => None,
+    };
+    let (left, refused) = refuse_here(id, resources, key, own.as_deref());
+    Judged { left, refused, is_about_security: is_about_security && own.is_none() }
+}
+
 fn is_own_broker(node_id: i32, resource_type: i8, name: &str) -> bool {
-    resource_type == ResourceType::Broker.id() && name.parse() == Ok(node_id)
+    resource_type == ResourceType::Broker.id() && Named::by(name, node_id) == Named::This
 }
 
 fn objection(node_id: i32, resource_type: i8, name: &str) -> Option<String> {
     match ResourceType::from_id(resource_type) {
         None => Some(format!("Unknown resource type {resource_type}")),
-        Some(ResourceType::Broker) if !name.is_empty() => match name.parse::<i32>() {
-            Err(_) => Some(format!("Node id must be an integer, but it is: {name}")),
-            Ok(id) if id != node_id => {
+        Some(ResourceType::Broker) if !name.is_empty() => match Named::by(name, node_id) {
+            Named::NoNumber => Some(format!("Node id must be an integer, but it is: {name}")),
+            Named::Other(_) => {
                 Some(format!("Unexpected broker id, expected {node_id}, but received {name}"))
             }
-            Ok(_) => None,
+            Named::This => None,
         },
         Some(_) => None,
     }
@@ -254,22 +285,14 @@ pub(crate) async fn alter(
     mut request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let node = Arc::clone(&context.node);
-    let mut resources = request.resources.iter();
-    let own = resources.find(|one| is_own_broker(node.id(), one.resource_type, &one.resource_name));
-    let own = match own {
-        Some(own) => {
-            let set = own.configs.iter();
-            let all = set.map(|one| (one.name.clone(), one.value.clone().unwrap_or_default()));
-            own_configs::objection_to_all(&context, all.collect()).await
-        }
-        None => None,
+    let all = |one: &AlterConfigsResource| {
+        let set = one.configs.iter();
+        let set = set.map(|one| (one.name.clone(), one.value.clone().unwrap_or_default()));
+        Some(Wanted::All(set.collect()))
     };
-    let (left, refused) = refuse_here(
-        node.id(),
-        request.resources,
-        |resource| (resource.resource_type, &resource.resource_name),
-        own.as_deref(),
-    );
+    let Judged { left, refused, is_about_security } =
+        judge(&context, request.resources, |one| (one.resource_type, &one.resource_name), all)
+            .await;
     request.resources = left;
     // Levels are changed one by one only.
     let logger = ResourceType::BrokerLogger.id();
@@ -283,6 +306,9 @@ pub(crate) async fn alter(
         .chain(refused)
         .collect();
     let mut response = ask(&node, &context, request).await;
+    if is_about_security {
+        node.security_settled().await;
+    }
     response.responses.extend(refused.into_iter().map(|refused| {
         alter_configs_response::AlterConfigsResourceResponse {
             error_code: ErrorCode::InvalidRequest.code(),
@@ -299,24 +325,23 @@ pub(crate) async fn alter_incrementally(
     mut request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let node = Arc::clone(&context.node);
-    let mut resources = request.resources.iter();
-    let own = resources.find(|one| is_own_broker(node.id(), one.resource_type, &one.resource_name));
     let change = |one: &AlterableConfig| {
         let op = ConfigOp::from_code(one.config_operation)?;
         Some(ConfigChange { name: one.name.clone(), op, value: one.value.clone() })
     };
-    let changes: Option<Vec<ConfigChange>> =
-        own.and_then(|own| own.configs.iter().map(change).collect());
-    let own = match changes {
-        Some(changes) => own_configs::objection(&context, changes).await,
-        None => None,
+    let changes = |one: &incremental_alter_configs_request::AlterConfigsResource| {
+        let changes: Option<Vec<ConfigChange>> = one.configs.iter().map(change).collect();
+        changes.map(Wanted::Changes)
     };
-    let (left, refused) = refuse_here(
-        node.id(),
+    let Judged { left, refused, is_about_security } = judge(
+        &context,
         request.resources,
-        |resource| (resource.resource_type, &resource.resource_name),
-        own.as_deref(),
-    );
+        |one: &incremental_alter_configs_request::AlterConfigsResource| {
+            (one.resource_type, one.resource_name.as_str())
+        },
+        changes,
+    )
+    .await;
     request.resources = left;
     let (answering, validate_only) = (loggers::As::Broker, request.validate_only);
     let changed = loggers::change_in(&context, answering, &mut request.resources, validate_only);
@@ -326,6 +351,9 @@ pub(crate) async fn alter_incrementally(
     } else {
         ask(&node, &context, request).await
     };
+    if is_about_security {
+        node.security_settled().await;
+    }
     response.responses.extend(changed);
     response.responses.extend(refused.into_iter().map(|refused| {
         incremental_alter_configs_response::AlterConfigsResourceResponse {

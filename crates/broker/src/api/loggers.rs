@@ -10,6 +10,7 @@ use naru_protocol::messages::incremental_alter_configs_request::AlterConfigsReso
 use naru_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 
 use super::configs::may_not;
+use super::own_configs::Named;
 use crate::dispatch::RequestContext;
 use crate::logging::{Change, LogLevel, LoggerError, check_request};
 use crate::node::Node;
@@ -21,12 +22,12 @@ pub(crate) fn described(node: &Node, name: &str) -> Result<Vec<Described>, Strin
     if name.is_empty() {
         return Err("Broker id must not be empty".to_owned());
     }
-    match name.parse::<i32>() {
-        Ok(id) if id == own => {}
-        Ok(_) => {
+    match Named::by(name, own) {
+        Named::This => {}
+        Named::Other(_) => {
             return Err(format!("Unexpected broker id, expected {own} but received {name}"));
         }
-        Err(_) => return Err(format!("Broker id must be an integer, but it is: {name}")),
+        Named::NoNumber => return Err(format!("Broker id must be an integer, but it is: {name}")),
     }
     let entry = |(name, level): (&str, LogLevel)| Described {
         name: name.to_owned(),
@@ -109,10 +110,10 @@ fn change(
         return Err((error, told.then(|| text.to_owned())));
     }
     let own = context.node.id();
-    match name.parse::<i32>() {
-        Ok(id) if id == own => {}
-        Ok(asked) => return Err(refuse(LoggerError::OtherNode { own, asked })),
-        Err(_) => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
+    match Named::by(name, own) {
+        Named::This => {}
+        Named::Other(asked) => return Err(refuse(LoggerError::OtherNode { own, asked })),
+        Named::NoNumber => return Err(refuse(LoggerError::NodeNotANumber(name.clone()))),
     }
     let (who, host) = (&context.connection.principal, &context.connection.host);
     let note = |about: &str| {

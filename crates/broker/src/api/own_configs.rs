@@ -11,22 +11,55 @@ use crate::dispatch::RequestContext;
 use crate::node::Node;
 use crate::security::{Operation, Resource};
 
-/// What is wrong with these changes to this broker's own configurations, if it is one of that.
-pub(super) async fn objection(
-    context: &RequestContext,
-    changes: Vec<ConfigChange>,
-) -> Option<String> {
-    let before = context.node.layers(|layers| layers.broker.clone());
-    let after = alter(AlterTarget::Broker, &before, &changes).ok()?;
-    // A file that is named again is read again.
-    let named = changes.into_iter().map(|change| change.name).collect();
-    objection_to(context, named, after).await
+/// Which node a resource's name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    This,
+    Other(i32),
+    NoNumber,
 }
 
-/// The same of all that is to be set, instead of what was.
-pub(super) async fn objection_to_all(context: &RequestContext, after: Props) -> Option<String> {
+impl Named {
+    pub(super) fn by(name: &str, own: i32) -> Self {
+        match name.parse() {
+            Ok(id) if id == own => Self::This,
+            Ok(id) => Self::Other(id),
+            Err(_) => Self::NoNumber,
+        }
+    }
+}
+
+/// What is to be set on a broker.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// Changes to what is set.
+    Changes(Vec<ConfigChange>),
+    /// All that is to be set, instead of what was.
+    All(Props),
+}
+
+impl Wanted {
+    /// Whether it may change how listeners find out who somebody is.
+    pub(super) fn is_about_security(&self) -> bool {
+        match self {
+            Self::Changes(changes) => changes.iter().any(|change| is_security(&change.name)),
+            // What it does not name is no longer set.
+            Self::All(_) => true,
+        }
+    }
+}
+
+/// What is wrong with this for this broker's own configurations.
+pub(super) async fn objection(context: &RequestContext, wanted: Wanted) -> Option<String> {
     let before = context.node.layers(|layers| layers.broker.clone());
-    let named = before.keys().chain(after.keys()).cloned().collect();
+    let (named, after) = match wanted {
+        Wanted::Changes(changes) => {
+            let after = alter(AlterTarget::Broker, &before, &changes).ok()?;
+            // A file that is named again is read again.
+            (changes.into_iter().map(|change| change.name).collect(), after)
+        }
+        Wanted::All(after) => (before.keys().chain(after.keys()).cloned().collect(), after),
+    };
     objection_to(context, named, after).await
 }
 
@@ -46,6 +79,11 @@ async fn objection_to(
     judged.await.ok().flatten()
 }
 
+/// Whether a setting says how listeners find out who somebody is.
+fn is_security(key: &str) -> bool {
+    key.contains("ssl.") || key.contains("sasl.")
+}
+
 fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
     let cordoned = named.iter().find_map(|key| {
         let cordoning = Cordoning::of_change(key, after.get(key).map(String::as_str))?;
@@ -54,7 +92,7 @@ fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
     if let Some(error) = cordoned {
         return Some(error.to_string());
     }
-    if !named.iter().any(|key| key.contains("ssl.") || key.contains("sasl.")) {
+    if !named.iter().any(|key| is_security(key)) {
         return None;
     }
     let refused = node.check_security(after).err()?;
