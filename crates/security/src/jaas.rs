@@ -13,18 +13,19 @@ pub struct JaasEntry {
     options: BTreeMap<String, String>,
 }
 
-/// A text that is no JAAS configuration.
+/// A text that is no JAAS configuration. No part of it is shown: what is taken for a name may be
+/// what follows a quote in a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JaasError {
     /// There is nothing, or not enough.
     #[error("a login module, a control flag and a semicolon are expected")]
     Incomplete,
     /// The flag is not one of the four.
-    #[error("{0} is no control flag: required, requisite, sufficient or optional")]
-    Flag(String),
-    /// An option without a value.
-    #[error("the option {0} has no value; write {0}=\"...\"")]
-    Option(String),
+    #[error("the second word is no control flag: required, requisite, sufficient or optional")]
+    Flag,
+    /// An option without a value: the first, the second and so on.
+    #[error("option {0} has no value; write NAME=\"...\", and a backslash before a quote in it")]
+    Option(usize),
     /// A quote without its end.
     #[error("a quote is not closed")]
     Quote,
@@ -54,17 +55,17 @@ impl JaasEntry {
         };
         let flags = ["required", "requisite", "sufficient", "optional"];
         if !flags.iter().any(|known| known.eq_ignore_ascii_case(&flag)) {
-            return Err(JaasError::Flag(flag));
+            return Err(JaasError::Flag);
         }
         let mut options = BTreeMap::new();
-        loop {
+        for number in 1_usize.. {
             match tokens.next() {
                 Some(Token::End) => break,
                 Some(Token::Word(name)) => match (tokens.next(), tokens.next()) {
                     (Some(Token::Equals), Some(Token::Word(value))) => {
                         options.insert(name, value);
                     }
-                    _ => return Err(JaasError::Option(name)),
+                    _ => return Err(JaasError::Option(number)),
                 },
                 Some(Token::Equals) | None => return Err(JaasError::Incomplete),
             }
@@ -155,6 +156,9 @@ mod tests {
             assert!(JaasEntry::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(JaasEntry::parse("M required a=\"b"), Err(JaasError::Quote));
+        assert_eq!(JaasEntry::parse("M secret;"), Err(JaasError::Flag));
+        let torn = "M required username=a password=se cret;";
+        assert_eq!(JaasEntry::parse(torn), Err(JaasError::Option(3)));
         assert_eq!(JaasEntry::parse("M required; N required;"), Err(JaasError::MoreThanOne));
     }
 }

@@ -1,6 +1,7 @@
 //! `kafka-configs` for topics, brokers, groups and the other things that have configurations.
 
 mod entity;
+mod hidden;
 mod pairs;
 mod quotas;
 mod scram;
@@ -128,7 +129,7 @@ fn start(args: &[String], streams: &mut Streams) -> Result<i32, Ended> {
             Ok(1)
         }
         Err(Failure::Cluster(error)) => {
-            let line = args.join(" ");
+            let line = hidden::shown(args);
             streams.error(format!("Error while executing config command with args '{line}'"));
             let call = if p.has("alter") { "incrementalAlterConfigs" } else { "describeConfigs" };
             let words = format!("{}: {}", class(&error), admin_words(&error, call));

@@ -7,7 +7,7 @@ use std::io::Read as _;
 
 use naru_client::Admin;
 use naru_client::admin::{ScramChange, ScramUser};
-use naru_security::sasl::ScramHash;
+use naru_security::sasl::{ITERATIONS_MAX, ScramHash};
 
 use super::Failure;
 use super::entity::Entity;
@@ -86,7 +86,9 @@ fn line((user, mechanisms): &ScramUser) -> String {
 /// `[iterations=N,]password=...`, which goes on to its end whatever it has in it.
 fn parse(hash: ScramHash, value: &str) -> Result<(u32, &str), String> {
     let (name, java) = names(hash);
-    let invalid = || format!("Invalid credential property {java}={value}");
+    // Unlike Kafka's tool, without the value: the password is in it.
+    let invalid =
+        || format!("Invalid credential property {java}: write [iterations=8192,password=...]");
     let (iterations, rest) = match value.strip_prefix("iterations=") {
         Some(rest) => {
             let (number, rest) = rest.split_once(',').ok_or_else(invalid)?;
@@ -105,6 +107,12 @@ fn parse(hash: ScramHash, value: &str) -> Result<(u32, &str), String> {
     if iterations < min {
         return Err(format!(
             "Iterations {iterations} is less than the minimum {min} required for {name}"
+        ));
+    }
+    // The broker would say so, but only after all of them have been gone through here.
+    if iterations > ITERATIONS_MAX {
+        return Err(format!(
+            "Too many iterations: {iterations} is more than the maximum {ITERATIONS_MAX} for {name}"
         ));
     }
     Ok((iterations.unsigned_abs(), password))
@@ -129,12 +137,12 @@ mod tests {
         let read = |text| parse(ScramHash::Sha512, text);
         assert_eq!(read("iterations=8192,password=a,b=c"), Ok((8192, "a,b=c")));
         assert_eq!(read("password=x"), Ok((4096, "x")));
+        assert_eq!(read("iterations=16384,password=x"), Ok((16384, "x")));
         assert_eq!(read("iterations=-1,password=x"), Ok((4096, "x")));
         for (text, words) in [
-            ("pass=x", "Invalid credential property SCRAM_SHA_512=pass=x"),
             (
-                "iterations=abc,password=x",
-                "Invalid credential property SCRAM_SHA_512=iterations=abc,password=x",
+                "iterations=16385,password=x",
+                "Too many iterations: 16385 is more than the maximum 16384 for SCRAM-SHA-512",
             ),
             (
                 "iterations=10,password=x",
@@ -142,6 +150,15 @@ mod tests {
             ),
         ] {
             assert_eq!(read(text), Err(words.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_malformed_credential_shows_no_password() {
+        for text in ["pass=x7y", "x7y", "iterations=abc,password=x7y", "iterations=x7y"] {
+            let words = parse(ScramHash::Sha512, text).unwrap_err();
+            assert!(words.starts_with("Invalid credential property SCRAM_SHA_512:"), "{words}");
+            assert!(!words.contains("x7y"), "{words}");
         }
     }
 

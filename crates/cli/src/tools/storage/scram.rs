@@ -16,10 +16,10 @@ use super::random_uuid;
 /// The record of one argument.
 pub(super) fn scram_record(text: &str) -> Result<RecordAndVersion, String> {
     let malformed = || {
-        format!(
-            "Invalid argument to --add-scram: {text}. Write, for example, \
-             SCRAM-SHA-256=[name=alice,password=secret]"
-        )
+        // Without what it was: a password is in it.
+        "Invalid argument to --add-scram. Write, for example, \
+         SCRAM-SHA-256=[name=alice,password=secret]"
+            .to_owned()
     };
     let (mechanism, fields) = text.split_once("=[").ok_or_else(malformed)?;
     let fields = fields.trim_end().strip_suffix(']').ok_or_else(malformed)?;
@@ -36,8 +36,9 @@ pub(super) fn scram_record(text: &str) -> Result<RecordAndVersion, String> {
         named.insert(name.trim(), unquoted(value.trim()));
     }
     let known = ["name", "password", "salt", "saltedpassword", "iterations"];
-    if let Some(other) = named.keys().find(|name| !known.contains(name)) {
-        return Err(format!("{other} is no part of --add-scram; there are {}", known.join(", ")));
+    if named.keys().any(|name| !known.contains(name)) {
+        // Not which: a password with a comma goes on behind it.
+        return Err(format!("--add-scram has no other parts than {}", known.join(", ")));
     }
     let name = named.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or("You must supply 'name' to add-scram")?;
@@ -116,6 +117,21 @@ mod tests {
             "SCRAM-SHA-256=[name=a,password=b,colour=c]",
         ] {
             assert!(scram_record(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_no_password() {
+        for bad in [
+            "SCRAM-SHA-256=[name=a,password=x7y",
+            "SCRAM-SHA-256=[name=a,password=b,x7y]",
+            "SCRAM-SHA-256=[name=a,password=b,x7y=c]",
+            "SCRAM-SHA-256=[name=a,salt=x7y,password=b]",
+            "SCRAM-SHA-256=[name=a,password=x7y,iterations=16385]",
+            "name=a,password=x7y",
+        ] {
+            let words = scram_record(bad).unwrap_err();
+            assert!(!words.contains("x7y"), "{words}");
         }
     }
 }
