@@ -92,6 +92,8 @@ enum Waited {
     Answer(Box<FetchResponse>),
     /// Others must not wait for it any longer.
     Interrupted,
+    /// It was not sent: there was other news while the leader was connected to.
+    Outdated,
     Failed(ConnectionError),
     Stop,
 }
@@ -142,6 +144,8 @@ impl Fetcher {
                     self.connection = None;
                     self.plan.restart_session(true);
                 }
+                // A request of its own tells the leader all of it.
+                Waited::Outdated => self.plan.restart_session(true),
                 Waited::Failed(error) => {
                     self.failed(&error);
                     if !self.pause(&mut news, &mut stored).await {
@@ -315,9 +319,16 @@ impl Fetcher {
         stored: &mut mpsc::UnboundedReceiver<PartitionKey>,
     ) -> Waited {
         let request = self.request(request);
-        let mut connection = match self.connect().await {
-            Ok(connection) => connection,
-            Err(error) => return Waited::Failed(error),
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match self.connect(news, stored).await {
+                Ok((connection, false)) => connection,
+                Ok((connection, true)) => {
+                    self.connection = Some(connection);
+                    return Waited::Outdated;
+                }
+                Err(waited) => return waited,
+            },
         };
         if let Err(error) = connection.send(&request, FETCH_VERSION).await {
             return Waited::Failed(error);
@@ -367,23 +378,35 @@ impl Fetcher {
         Duration::from_millis(ms).min(wait + ANSWER_MAX)
     }
 
-    async fn connect(&mut self) -> Result<Connection, ConnectionError> {
-        if let Some(connection) = self.connection.take() {
-            return Ok(connection);
+    /// Connects to the leader, hearing news meanwhile; whether there was any that changes what is
+    /// to be asked.
+    async fn connect(
+        &mut self,
+        news: &mut mpsc::UnboundedReceiver<News>,
+        stored: &mut mpsc::UnboundedReceiver<PartitionKey>,
+    ) -> Result<(Connection, bool), Waited> {
+        let connecting = connection_to(Arc::clone(&self.node), self.source, self.client_id.clone());
+        tokio::pin!(connecting);
+        let mut is_outdated = false;
+        loop {
+            tokio::select! {
+                biased;
+                one = news.recv() => match one {
+                    Some(one) => {
+                        self.hear(one);
+                        is_outdated = true;
+                    }
+                    None => return Err(Waited::Stop),
+                },
+                Some(key) = stored.recv() => is_outdated |= self.has_stored(key),
+                connected = &mut connecting => {
+                    return match connected {
+                        Ok(connection) => Ok((connection, is_outdated)),
+                        Err(error) => Err(Waited::Failed(error)),
+                    };
+                }
+            }
         }
-        let image = self.node.image();
-        let config = self.node.config();
-        let endpoint =
-            image.broker(self.source.0).and_then(|b| b.endpoint(&config.listeners.inter_broker));
-        let Some(endpoint) = endpoint else {
-            return Err(std::io::Error::other("its address is not known").into());
-        };
-        let setup = u64::try_from(config.cluster.connection_setup_timeout_ms).unwrap_or(10_000);
-        let buffer = config.replication.socket_receive_buffer_bytes;
-        let within = Duration::from_millis(setup);
-        let security = &self.node.security().links().to_brokers;
-        let (host, port, client_id) = (&endpoint.host, endpoint.port, self.client_id.clone());
-        Connection::open(host, port, client_id, buffer, within, security).await
     }
 
     fn request(&self, plan: &FetchRequestPlan) -> FetchRequest {
@@ -455,6 +478,24 @@ impl Fetcher {
             self.find_range(out_of_range).await;
         }
     }
+}
+
+async fn connection_to(
+    node: Arc<Node>,
+    leader: BrokerId,
+    client_id: String,
+) -> Result<Connection, ConnectionError> {
+    let image = node.image();
+    let config = node.config();
+    let endpoint = image.broker(leader.0).and_then(|b| b.endpoint(&config.listeners.inter_broker));
+    let Some(endpoint) = endpoint else {
+        return Err(std::io::Error::other("its address is not known").into());
+    };
+    let setup = u64::try_from(config.cluster.connection_setup_timeout_ms).unwrap_or(10_000);
+    let buffer = config.replication.socket_receive_buffer_bytes;
+    let within = Duration::from_millis(setup);
+    let security = &node.security().links().to_brokers;
+    Connection::open(&endpoint.host, endpoint.port, client_id, buffer, within, security).await
 }
 
 fn key(topic: Uuid, partition: i32) -> PartitionKey {
