@@ -26,6 +26,7 @@ use super::lookup;
 use crate::dispatch::{RequestContext, decode};
 use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
 use crate::listener::{Answer, FileRange, Outgoing};
+use crate::node::Node;
 use crate::partition::{Feed, Partition, PartitionRead, ReadAs};
 use crate::security::{Operation, Resource};
 
@@ -69,6 +70,8 @@ pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
 struct Fetch {
     context: RequestContext,
     session: Option<(Arc<Mutex<Session>>, bool)>,
+    /// The session that it has begun, until an answer tells of it.
+    begun: Begun,
     targets: Vec<FetchTarget>,
     bytes_max: usize,
     bytes_min: usize,
@@ -79,6 +82,24 @@ struct Fetch {
     feed: Option<Arc<Feed>>,
     /// The consumer's rack, if it should read from a replica there.
     rack: Option<String>,
+}
+
+/// A session that nobody knows of yet: it ends with a request that is given up before its answer
+/// is made, as by a follower that has more to ask.
+struct Begun(Option<(Arc<Node>, i32)>);
+
+impl Begun {
+    fn tell(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some((node, id)) = &self.0 {
+            node.fetch_sessions().forget(*id);
+        }
+    }
 }
 
 /// What the sender may read.
@@ -123,6 +144,10 @@ impl Fetch {
         let forgotten = forgotten(request, by_id);
         let new_id = i32::try_from(node.random() >> 97).unwrap_or(1).max(1);
         let plan = node.fetch_sessions().plan(ask, &named, &forgotten, node.now(), new_id);
+        let begun = match &plan {
+            Ok(SessionPlan::Session { full: true, .. }) => Some((Arc::clone(node), new_id)),
+            _ => None,
+        };
         let (session, feed, targets) = match plan {
             Ok(SessionPlan::Sessionless) => (None, None, named),
             Ok(SessionPlan::Session { session, full }) => {
@@ -174,6 +199,7 @@ impl Fetch {
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
             session,
+            begun: Begun(begun),
             targets,
             feed,
             bytes_max: size(request.max_bytes).min(node_max),
@@ -360,19 +386,14 @@ impl Fetch {
     /// What the client is told that has fetched too much: to ask again later.
     fn throttled(&self, throttle_ms: u32) -> Outgoing {
         let mut response = FetchResponse::default();
-        match &self.session {
-            // Nobody is told of it.
-            Some((session, true)) => {
-                let id = lock(session).id();
-                self.context.node.fetch_sessions().forget(id);
-            }
-            Some((session, false)) => response.session_id = lock(session).id(),
-            None => {}
+        // Nobody is told of one that begins.
+        if let Some((session, false)) = &self.session {
+            response.session_id = lock(session).id();
         }
         self.context.finish(response, throttle_ms)
     }
 
-    fn answer(&self, attempt: Attempt) -> Outgoing {
+    fn answer(&mut self, attempt: Attempt) -> Outgoing {
         let mut throttle_ms = 0;
         if let ReadAs::Consumer { .. } = self.read_as {
             let (node, who) = (&self.context.node, self.context.who());
@@ -385,6 +406,7 @@ impl Fetch {
                 throttle_ms = throttle_ms.max(metered.throttle_ms());
             }
         }
+        self.begun.tell();
         let mut response = FetchResponse {
             throttle_time_ms: i32::try_from(throttle_ms).unwrap_or(i32::MAX),
             ..FetchResponse::default()

@@ -16,6 +16,10 @@ pub(crate) use session::{FetchTarget, Session, TopicKey, Wanted};
 /// A session unused for this long may lose its place (Kafka: two minutes).
 const EVICTION_AGE_MS: i64 = 120_000;
 
+/// A follower's session that has not gone on for this long may lose its place to another's: its
+/// first answer has not reached the follower, who would go on at once.
+const FIRST_ANSWER_MAX_MS: i64 = 30_000;
+
 /// Session epoch that asks for a full fetch and no session.
 const FINAL_EPOCH: i32 = -1;
 /// Session epoch that asks for a new session.
@@ -52,6 +56,8 @@ struct Cached {
     session: Arc<Mutex<Session>>,
     last_used: Timestamp,
     of_follower: bool,
+    /// Whether whoever began it knows of it: it was asked for again.
+    goes_on: bool,
 }
 
 impl FetchSessions {
@@ -103,6 +109,7 @@ impl FetchSessions {
         let emptied = session.len() == 0;
         drop(session);
         cached.last_used = now;
+        cached.goes_on = true;
         if emptied {
             cache.remove(&ask.id);
             return Ok(SessionPlan::Sessionless);
@@ -123,6 +130,10 @@ impl FetchSessions {
             match oldest.map(|(id, cached)| (*id, cached.of_follower, cached.last_used)) {
                 Some((id, _, used)) if now.0 - used.0 > EVICTION_AGE_MS => cache.remove(&id),
                 Some((id, false, _)) if ask.of_follower => cache.remove(&id),
+                Some(_) if ask.of_follower => match never_gone_on(cache, now) {
+                    Some(id) => cache.remove(&id),
+                    None => return SessionPlan::Sessionless,
+                },
                 _ => return SessionPlan::Sessionless,
             };
         }
@@ -133,10 +144,23 @@ impl FetchSessions {
         let session = Arc::new(Mutex::new(session));
         cache.insert(
             new_id,
-            Cached { session: Arc::clone(&session), last_used: now, of_follower: ask.of_follower },
+            Cached {
+                session: Arc::clone(&session),
+                last_used: now,
+                of_follower: ask.of_follower,
+                goes_on: false,
+            },
         );
         SessionPlan::Session { session, full: true }
     }
+}
+
+/// The oldest session that nobody has gone on with for too long.
+fn never_gone_on(cache: &HashMap<i32, Cached>, now: Timestamp) -> Option<i32> {
+    let is_lost = |(_, cached): &(&i32, &Cached)| {
+        !cached.goes_on && now.0 - cached.last_used.0 > FIRST_ANSWER_MAX_MS
+    };
+    cache.iter().filter(is_lost).min_by_key(|(_, cached)| cached.last_used).map(|(id, _)| *id)
 }
 
 pub(crate) fn lock(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {

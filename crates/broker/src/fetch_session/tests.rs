@@ -72,6 +72,27 @@ fn a_full_cache_gives_places_of_unused_sessions_only() {
 }
 
 #[test]
+fn a_followers_session_that_never_goes_on_makes_place_for_another_followers() {
+    let sessions = FetchSessions::new(2);
+    let begin = |id, now| {
+        let ask = SessionAsk { of_follower: true, ..ask(0, 0) };
+        sessions.plan(ask, &[target(0, 0)], &[], now, id).unwrap()
+    };
+    begin(5, NOW);
+    begin(6, NOW);
+    let goes_on = SessionAsk { of_follower: true, ..ask(5, 1) };
+    sessions.plan(goes_on, &[], &[], NOW, 9).unwrap();
+    let soon = Timestamp(NOW.0 + FIRST_ANSWER_MAX_MS);
+    assert!(matches!(begin(7, soon), SessionPlan::Sessionless), "its answer may be on its way");
+    let later = Timestamp(soon.0 + 1);
+    assert!(matches!(open(&sessions, 7, later), SessionPlan::Sessionless), "a consumer's");
+    assert!(matches!(begin(7, later), SessionPlan::Session { .. }));
+    let lost = sessions.plan(SessionAsk { of_follower: true, ..ask(6, 1) }, &[], &[], later, 9);
+    assert_eq!(lost.unwrap_err(), ErrorCode::FetchSessionIdNotFound);
+    assert!(matches!(begin(8, later), SessionPlan::Sessionless), "the one that goes on stays");
+}
+
+#[test]
 fn an_incremental_answer_names_only_what_is_new() {
     let sessions = FetchSessions::new(1);
     let SessionPlan::Session { session, .. } = open(&sessions, 5, NOW) else {
