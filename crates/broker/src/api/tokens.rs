@@ -4,6 +4,8 @@
 //! v2 flexible · v3 of 38 and 41: tokens for somebody else. What changes tokens the controller
 //! decides; here it is checked how whoever asks is connected, which the controller cannot see.
 
+use std::collections::HashSet;
+
 use naru_controller::controller::{is_owner_or_renewer, token_owner};
 use naru_model::ErrorCode;
 use naru_model::config::SecurityProtocol;
@@ -145,16 +147,13 @@ pub(crate) fn describe(
     if !context.node.security().tokens().are_served() {
         return refused(ErrorCode::DelegationTokenAuthDisabled);
     }
-    let owners: Option<Vec<Principal>> = request.owners.as_ref().map(|owners| {
-        let principal =
-            |kind: &str, name: &str| Principal { kind: kind.to_owned(), ..Principal::user(name) };
-        owners.iter().map(|one| principal(&one.principal_type, &one.principal_name)).collect()
+    let owners: Option<HashSet<(&str, &str)>> = request.owners.as_ref().map(|owners| {
+        let parts = owners.iter();
+        parts.map(|one| (one.principal_type.as_str(), one.principal_name.as_str())).collect()
     });
     let image = context.node.image();
     let is_asked_for = |token: &&DelegationTokenRecord| {
-        owners
-            .as_ref()
-            .is_none_or(|owners| owners.iter().any(|owner| is_owner_or_renewer(token, owner)))
+        owners.as_ref().is_none_or(|owners| is_of_any(token, owners))
     };
     let may_be_seen = |token: &&DelegationTokenRecord| {
         is_owner_or_renewer(token, &context.connection.principal)
@@ -164,6 +163,12 @@ pub(crate) fn describe(
     let tokens = image.delegation_tokens().filter(is_asked_for).filter(may_be_seen);
     let described = tokens.map(|token| described(context, token)).collect();
     DescribeDelegationTokenResponse { tokens: described, ..Default::default() }
+}
+
+/// Whether a token belongs to one of them, or may be renewed by one: each is a type and a name.
+fn is_of_any(token: &DelegationTokenRecord, people: &HashSet<(&str, &str)>) -> bool {
+    let is_one = |text: &str| text.split_once(':').is_some_and(|who| people.contains(&who));
+    is_one(&token.owner) || token.renewers.iter().any(|renewer| is_one(renewer))
 }
 
 fn described(context: &RequestContext, token: &DelegationTokenRecord) -> DescribedDelegationToken {
@@ -189,5 +194,23 @@ fn described(context: &RequestContext, token: &DelegationTokenRecord) -> Describ
         token_id: token.token_id.clone(),
         hmac: hmac.unwrap_or_default().into(),
         renewers: renewers.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_by_its_owner_and_by_who_may_renew_it() {
+        let token = DelegationTokenRecord {
+            owner: "User:CN=a:b".to_owned(),
+            renewers: vec!["User:r".to_owned()],
+            ..Default::default()
+        };
+        let is_found = |who| is_of_any(&token, &HashSet::from([("User", "nobody"), who]));
+        assert!(is_found(("User", "CN=a:b")) && is_found(("User", "r")));
+        assert!(!is_found(("Group", "r")) && !is_found(("User:CN=a", "b")));
+        assert!(!is_of_any(&token, &HashSet::new()));
     }
 }
