@@ -26,5 +26,5 @@ mod wire;
 mod writer;
 
 pub use reader::{DecodeError, Reader};
-pub use wire::{Message, Records, Request, Wire};
+pub use wire::{EXPLAINED_MAX, Message, Records, Request, Wire};
 pub use writer::{External, Writer};

@@ -60,12 +60,15 @@ pub trait Request: Message {
 
 /// Most errors of an answer that are given a text: there are as many as a request has parts, and a
 /// text takes more room than what was asked.
-pub(crate) const EXPLAINED_MAX: usize = 1000;
+pub const EXPLAINED_MAX: usize = 1000;
 
-/// Gives an error a text if it has none, one of those that are `left`.
+/// Gives an error a text if it has none and is one of those that are `left`.
 pub(crate) fn explain(code: i16, text: &mut Option<String>, left: &mut usize) {
-    if code != 0 && *left > 0 && text.as_deref().is_none_or(str::is_empty) {
-        *left -= 1;
+    if code == 0 || *left == 0 {
+        return;
+    }
+    *left -= 1;
+    if text.as_deref().is_none_or(str::is_empty) {
         *text = Some(ErrorCode::from_code(code).explanation().to_owned());
     }
 }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use naru_controller::topic_name::is_internal;
 use naru_log::Verification;
 use naru_model::{ErrorCode, Uuid};
-use naru_protocol::Records;
 use naru_protocol::messages::produce_request::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
@@ -19,6 +18,7 @@ use naru_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
     ProduceResponse, TopicProduceResponse,
 };
+use naru_protocol::{EXPLAINED_MAX, Records};
 use naru_quotas::Kind;
 use naru_records::{BatchHeader, Compression};
 use tokio::sync::oneshot;
@@ -154,16 +154,19 @@ fn name_leaders(context: &RequestContext, response: &mut ProduceResponse) {
     }
 }
 
-/// Says what is wrong wherever nothing has been said yet.
+/// Says what is wrong wherever nothing has been said yet, of as many errors as answers explain.
 fn explain(context: &RequestContext, response: &mut ProduceResponse, asked: Asked) {
     if context.version < TEXTS_SINCE {
         return;
     }
+    let mut left = EXPLAINED_MAX;
     for topic in &mut response.responses {
-        let is_silent = |one: &&mut PartitionProduceResponse| {
-            one.error_code != 0 && one.error_message.is_none()
-        };
-        for data in topic.partition_responses.iter_mut().filter(is_silent) {
+        let is_error = |one: &&mut PartitionProduceResponse| one.error_code != 0;
+        for data in topic.partition_responses.iter_mut().filter(is_error).take(left) {
+            left -= 1;
+            if data.error_message.is_some() {
+                continue;
+            }
             let name = match topic.name.as_str() {
                 "" => topic.topic_id.to_string(),
                 name => name.to_owned(),
