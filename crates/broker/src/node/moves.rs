@@ -369,7 +369,8 @@ impl Node {
             self.remove_later(folders, 0);
             return;
         };
-        let moved = self.partition(&topic, key.1, opened, Some(mark));
+        let settings = self.partition_settings(&topic.name);
+        let moved = self.partition(&topic, key.1, settings, opened, Some(mark));
         // The copy lacks what the old log lacked.
         moved.take_over_lost(lost);
         self.partitions().insert(vec![Arc::clone(&moved)]);

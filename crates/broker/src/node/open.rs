@@ -41,7 +41,7 @@ pub(super) fn open_known_partitions(
     let mut places = Vec::new();
     let mut logs = Vec::new();
     for topic in image.topics() {
-        let config = node.partition_settings(&topic.name).log.clone();
+        let settings = node.partition_settings(&topic.name);
         for (&index, partition) in topic.partitions.iter() {
             let is_here = partition.replicas.contains(&node.id());
             if !is_here || node.lies_in_unopened(partition) {
@@ -50,13 +50,13 @@ pub(super) fn open_known_partitions(
             let name = TopicPartition::new(&*topic.name, index);
             logs.push(LogToOpen {
                 topic_id: topic.id,
-                config: config.clone(),
+                config: settings.log.clone(),
                 recovery_point: points.get(&name).copied(),
                 log_start: starts.get(&name).copied(),
                 clean,
                 partition: name,
             });
-            places.push((topic, index, partition));
+            places.push((topic, index, Arc::clone(&settings), partition));
         }
     }
     node.storage().set_strays_aside(|name, id| {
@@ -70,7 +70,7 @@ pub(super) fn open_known_partitions(
     let opened = open_all(node.storage(), &logs, threads, node.now(), progress);
     let mut recovery = Recovery::default();
     let mut partitions = Vec::new();
-    for (((topic, index, state), log), wanted) in
+    for (((topic, index, settings, state), log), wanted) in
         places.into_iter().zip(opened).zip(&logs)
     {
         let mut log = log.map_err(|source| StartError::Log {
@@ -83,7 +83,7 @@ pub(super) fn open_known_partitions(
         }
         let mark = marks.get(&wanted.partition).copied();
         let lost = log.recovery.lost;
-        let partition = node.partition(topic, index, log, mark);
+        let partition = node.partition(topic, index, settings, log, mark);
         lost.into_iter().for_each(|lost| partition.note_lost(lost));
         if log_is_gone(state) && missing.contains(&wanted.partition) {
             partition.note_wiped();

@@ -1,7 +1,7 @@
 //! What the node does when metadata changes: open and close partitions, take over settings, tell
 //! the coordinators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
@@ -12,7 +12,7 @@ use naru_model::config::{Props, ReplicationThrottle};
 use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
 use super::{Node, millis};
-use crate::partition::{Partition, PartitionParts, RoleChange, partition_state};
+use crate::partition::{Partition, PartitionParts, PartitionSettings, RoleChange, partition_state};
 use crate::security::KeySource;
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
@@ -110,12 +110,17 @@ impl Node {
         if wanted.is_empty() {
             return;
         }
+        // Partitions of a topic have the same ones.
+        let mut settings: HashMap<Uuid, Arc<PartitionSettings>> = HashMap::new();
+        for (topic, ..) in wanted {
+            settings.entry(topic.id).or_insert_with(|| self.partition_settings(&topic.name));
+        }
         let logs: Vec<LogToOpen> = wanted
             .iter()
             .map(|(topic, index, _)| LogToOpen {
                 partition: TopicPartition::new(&*topic.name, *index),
                 topic_id: topic.id,
-                config: self.partition_settings(&topic.name).log.clone(),
+                config: settings[&topic.id].log.clone(),
                 recovery_point: None,
                 log_start: None,
                 clean: false,
@@ -126,7 +131,10 @@ impl Node {
         let mut not_opened = BTreeSet::new();
         for ((topic, index, state), result) in wanted.iter().zip(opened) {
             match result {
-                Ok(log) => partitions.push((self.partition(topic, *index, log, None), state)),
+                Ok(log) => {
+                    let settings = Arc::clone(&settings[&topic.id]);
+                    partitions.push((self.partition(topic, *index, settings, log, None), state));
+                }
                 Err(error) => {
                     tracing::error!("{}-{index} cannot be opened yet: {error}", topic.name);
                     not_opened.insert((topic.id, *index));
@@ -192,6 +200,7 @@ impl Node {
         &self,
         topic: &TopicImage,
         index: i32,
+        settings: Arc<PartitionSettings>,
         opened: OpenedLog,
         high_watermark: Option<Offset>,
     ) -> Arc<Partition> {
@@ -201,7 +210,7 @@ impl Node {
             index,
             dir: opened.dir,
             log: opened.log,
-            settings: self.partition_settings(&topic.name),
+            settings,
             services: self.partition_services(&topic.name),
             high_watermark,
         })

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod health;
+mod places;
 mod recover;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ pub(crate) use recover::{LogToOpen, OpenedLog, open_all};
 
 use crate::node::StartError;
 use crate::partition::Partition;
+use places::Places;
 
 /// Name of the folder of the metadata log, which is no partition of a topic.
 pub(crate) const METADATA_FOLDER: &str = "__cluster_metadata-0";
@@ -36,7 +38,7 @@ pub(crate) struct Storage {
     /// Directories that could not be opened.
     unopened: Vec<PathBuf>,
     /// Where each partition's log was found when the directories were opened.
-    found: Mutex<HashMap<TopicPartition, PathBuf>>,
+    found: Mutex<Places>,
     /// Folders of the same names as those, of other topics: one of each is of the past.
     namesakes: Mutex<Vec<(TopicPartition, PathBuf)>>,
     /// Copies of partitions that were moving when the node stopped.
@@ -138,13 +140,13 @@ impl Storage {
 
     /// Whether the partition's folder was there.
     pub(crate) fn knows(&self, partition: &TopicPartition) -> bool {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(partition)
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains(partition)
     }
 
     /// Sets aside the folders that no partition of this broker belongs to: it was deleted or moved
     /// away while the node was down. Nothing is deleted that metadata does not say to delete.
     pub(crate) fn set_strays_aside(&self, is_here: impl Fn(&TopicPartition, Uuid) -> bool) {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).all();
         let namesakes =
             std::mem::take(&mut *self.namesakes.lock().unwrap_or_else(PoisonError::into_inner));
         for (partition, path) in found.into_iter().chain(namesakes) {
@@ -154,8 +156,8 @@ impl Storage {
                 Ok(id) => {
                     let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
                     // Without an id nothing is known of it.
-                    if id.is_some() {
-                        found.entry(partition).or_insert(path);
+                    if id.is_some() && !found.contains(&partition) {
+                        found.insert(partition, path);
                     }
                     continue;
                 }
@@ -242,9 +244,7 @@ impl Storage {
     /// this broker as a replica wants it here.
     fn emptiest(&self) -> &LogDir {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let count =
-            |dir: &&LogDir| found.values().filter(|p| p.parent() == Some(dir.path())).count();
-        let rank = |dir: &&LogDir| (self.is_cordoned(dir), count(dir));
+        let rank = |dir: &&LogDir| (self.is_cordoned(dir), found.count(dir.path()));
         self.usable().min_by_key(rank).unwrap_or(&self.dirs[0])
     }
 
@@ -261,9 +261,9 @@ impl Storage {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
             let here: Vec<_> = partitions
                 .iter()
-                .filter(|name| found.get(*name).and_then(|p| p.parent()) == Some(dir.path()))
+                .filter(|name| found.get(name).and_then(|p| p.parent()) == Some(dir.path()))
                 .collect();
-            here.iter().for_each(|name| drop(found.remove(*name)));
+            here.iter().for_each(|name| found.remove(name));
             drop(found);
             for name in &here {
                 match dir.rename_for_deletion(name, unique()) {
