@@ -87,6 +87,12 @@ pub(super) fn bounded(
     Ok(BoundedSetting { value, min: least, max: most })
 }
 
+/// A number that a group sets for itself. What is none, which the check at the change keeps out,
+/// counts as not set.
+pub(super) fn own_number(group: &Props, name: &str) -> Option<i32> {
+    group.get(name)?.trim().parse().ok()
+}
+
 /// What one consumer group sets for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConsumerGroupOwn {
@@ -99,10 +105,9 @@ pub struct ConsumerGroupOwn {
 }
 
 impl ConsumerGroupOwn {
-    /// Reads a group's configuration. What is no number, which the check at the change keeps out,
-    /// counts as not set.
+    /// Reads a group's configuration.
     pub fn of(group: &Props) -> Self {
-        let number = |name: &str| group.get(name).and_then(|text| text.trim().parse().ok());
+        let number = |name: &str| own_number(group, name);
         Self {
             session_timeout_ms: number("consumer.session.timeout.ms"),
             heartbeat_interval_ms: number("consumer.heartbeat.interval.ms"),

@@ -1,7 +1,7 @@
 //! The settings of share groups and of their coordinators (KIP-932).
 
 use super::ConfigError;
-use super::consumer_groups::{BoundedSetting, bounded};
+use super::consumer_groups::{BoundedSetting, bounded, own_number};
 use super::layers::{Layers, Props, Reader};
 
 /// `group.share.*` as far as the group coordinator goes by it.
@@ -66,10 +66,9 @@ pub struct ShareGroupOwn {
 }
 
 impl ShareGroupOwn {
-    /// Reads a group's configuration. What is no number, which the check at the change keeps out,
-    /// counts as not set.
+    /// Reads a group's configuration.
     pub fn of(group: &Props) -> Self {
-        let number = |name: &str| group.get(name).and_then(|text| text.trim().parse().ok());
+        let number = |name: &str| own_number(group, name);
         Self {
             session_timeout_ms: number("share.session.timeout.ms"),
             heartbeat_interval_ms: number("share.heartbeat.interval.ms"),

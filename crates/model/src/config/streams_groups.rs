@@ -1,7 +1,7 @@
 //! The settings of groups of the streams protocol (KIP-1071).
 
 use super::ConfigError;
-use super::consumer_groups::{BoundedSetting, bounded};
+use super::consumer_groups::{BoundedSetting, bounded, own_number};
 use super::layers::{Layers, Props, Reader};
 
 /// `group.streams.*`
@@ -79,10 +79,9 @@ pub struct StreamsGroupOwn {
 }
 
 impl StreamsGroupOwn {
-    /// Reads a group's configuration. What is no number, which the check at the change keeps out,
-    /// counts as not set.
+    /// Reads a group's configuration.
     pub fn of(group: &Props) -> Self {
-        let number = |name: &str| group.get(name).and_then(|text| text.trim().parse().ok());
+        let number = |name: &str| own_number(group, name);
         Self {
             session_timeout_ms: number("streams.session.timeout.ms"),
             heartbeat_interval_ms: number("streams.heartbeat.interval.ms"),
