@@ -9,6 +9,10 @@ use tokio::time::timeout;
 use super::bootstrap::{client_config, command_config};
 use super::common::{Ended, Face, block_on, finish};
 use super::console_consumer::{About, Formatter, formatter, interrupted};
+use super::console_options::{
+    COMMAND_PROPERTY, CONSUMER_PROPERTY, FORMATTER, FORMATTER_CONFIG, KEY_DESERIALIZER,
+    MAX_MESSAGES, PROPERTY, SYSTEST_EVENTS, VALUE_DESERIALIZER,
+};
 use super::console_producer::split_pair;
 use crate::options::{BOOTSTRAP, COMMAND_CONFIG, HELP, Parsed, Row, Takes, VERSION, row};
 use crate::text::{Level, Streams, exception, log_line};
@@ -25,14 +29,10 @@ static ROWS: &[Row] = &[
     row("group", Takes::Text("group"), "The share group (console-share-consumer)."),
     row("release", Takes::Nothing, "Gives each record back when it has been shown."),
     row("reject", Takes::Nothing, "Has nobody get a record again that has been shown."),
-    row("max-messages", Takes::Int("number"), "Ends after so many records."),
+    MAX_MESSAGES,
     row("timeout-ms", Takes::Int("ms"), "Ends when no record has come for so long."),
     row("reject-message-on-error", Takes::Nothing, "Rejects a record that cannot be shown."),
-    row(
-        "formatter",
-        Takes::Text("class"),
-        "How records are shown; Kafka's class names are understood.",
-    ),
+    FORMATTER,
     row(
         "formatter-property",
         Takes::Text("k=v"),
@@ -40,18 +40,14 @@ static ROWS: &[Row] = &[
          print.headers, print.key, print.value, key.separator, line.separator, headers.separator, \
          null.literal.",
     ),
-    row(
-        "formatter-config",
-        Takes::Text("file"),
-        "A properties file with settings of the formatter.",
-    ),
-    row("property", Takes::Text("k=v"), "The older name of --formatter-property."),
-    row("command-property", Takes::Text("k=v"), "A setting of the consumer."),
-    row("consumer-property", Takes::Text("k=v"), "The older name of --command-property."),
+    FORMATTER_CONFIG,
+    PROPERTY,
+    COMMAND_PROPERTY,
+    CONSUMER_PROPERTY,
     row("consumer-config", Takes::Text("file"), "The older name of --command-config."),
-    row("key-deserializer", Takes::Text("class"), "How keys are read."),
-    row("value-deserializer", Takes::Text("class"), "How values are read."),
-    row("enable-systest-events", Takes::Nothing, "Accepted; system tests of Kafka use it."),
+    KEY_DESERIALIZER,
+    VALUE_DESERIALIZER,
+    SYSTEST_EVENTS,
 ];
 
 const FACE: Face = Face {

@@ -10,6 +10,10 @@ use tokio::time::timeout;
 
 use super::bootstrap::{client_config, command_config};
 use super::common::{Ended, Face, block_on, finish};
+use super::console_options::{
+    COMMAND_PROPERTY, CONSUMER_PROPERTY, FORMATTER, FORMATTER_CONFIG, KEY_DESERIALIZER,
+    MAX_MESSAGES, PROPERTY, SYSTEST_EVENTS, VALUE_DESERIALIZER,
+};
 use super::console_producer::split_pair;
 use super::filter::TopicFilter;
 use crate::options::{
@@ -37,15 +41,11 @@ static ROWS: &[Row] = &[
         "With --partition: earliest, latest or a number (latest).",
     ),
     row("from-beginning", Takes::Nothing, "Begins with the oldest record if nothing is committed."),
-    row("max-messages", Takes::Int("number"), "Ends after so many records."),
+    MAX_MESSAGES,
     row("timeout-ms", Takes::Long("ms"), "Ends when no record has come for so long."),
     row("skip-message-on-error", Takes::Nothing, "Goes on after a record that cannot be shown."),
     row("isolation-level", Takes::Text("level"), "read_committed or read_uncommitted."),
-    row(
-        "formatter",
-        Takes::Text("class"),
-        "How records are shown; Kafka's class names are understood.",
-    ),
+    FORMATTER,
     row(
         "formatter-property",
         Takes::Text("k=v"),
@@ -53,18 +53,14 @@ static ROWS: &[Row] = &[
          print.headers, print.key, print.value, key.separator, line.separator, headers.separator, \
          null.literal.",
     ),
-    row(
-        "formatter-config",
-        Takes::Text("file"),
-        "A properties file with settings of the formatter.",
-    ),
-    row("property", Takes::Text("k=v"), "The older name of --formatter-property."),
-    row("command-property", Takes::Text("k=v"), "A setting of the consumer."),
-    row("consumer-property", Takes::Text("k=v"), "The older name of --command-property."),
+    FORMATTER_CONFIG,
+    PROPERTY,
+    COMMAND_PROPERTY,
+    CONSUMER_PROPERTY,
     row("consumer.config", Takes::Text("file"), "The older name of --command-config."),
-    row("key-deserializer", Takes::Text("class"), "How keys are read."),
-    row("value-deserializer", Takes::Text("class"), "How values are read."),
-    row("enable-systest-events", Takes::Nothing, "Accepted; system tests of Kafka use it."),
+    KEY_DESERIALIZER,
+    VALUE_DESERIALIZER,
+    SYSTEST_EVENTS,
     old("whitelist", Takes::Text("regex"), Old::Same("include")),
     old("new-consumer", Takes::Nothing, Old::Nothing),
     old("old-consumer", Takes::Nothing, Old::Nothing),

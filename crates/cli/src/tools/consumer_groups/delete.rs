@@ -58,27 +58,48 @@ pub(super) async fn offsets(
             },
         }
     }
-    let mut top = None;
-    match admin.delete_group_offsets(group, &wanted).await {
+    let top = forget(admin, group, wanted, &mut outcomes).await;
+    tell_all(group, top.as_ref(), outcomes, streams);
+    Ok(())
+}
+
+/// Has a group forget its offsets of these partitions; the first error, if there is one.
+pub(in crate::tools) async fn forget(
+    admin: &Admin,
+    group: &str,
+    partitions: Vec<TopicPartition>,
+    outcomes: &mut Vec<(TopicPartition, Option<Error>)>,
+) -> Option<Error> {
+    let mut first = None;
+    match admin.delete_group_offsets(group, &partitions).await {
         Ok(answers) => {
             for (partition, outcome) in answers {
                 let error = outcome.err();
-                top = top.or_else(|| error.clone());
+                first = first.or_else(|| error.clone());
                 outcomes.push((partition, error));
             }
         }
         Err(error) => {
-            outcomes.extend(wanted.into_iter().map(|p| (p, Some(error.clone()))));
-            top = Some(error);
+            outcomes.extend(partitions.into_iter().map(|p| (p, Some(error.clone()))));
+            first = Some(error);
         }
     }
-    tell(group, top.as_ref(), streams);
-    outcomes.sort_by_key(|(partition, _)| format!("{}{}", partition.topic, partition.partition));
-    streams.text(layout(&outcomes));
-    Ok(())
+    first
 }
 
-pub(in crate::tools) fn tell(group: &str, top: Option<&Error>, streams: &mut Streams) {
+/// Says what became of it, in all and of each partition.
+pub(in crate::tools) fn tell_all(
+    group: &str,
+    top: Option<&Error>,
+    mut outcomes: Vec<(TopicPartition, Option<Error>)>,
+    streams: &mut Streams,
+) {
+    tell(group, top, streams);
+    outcomes.sort_by_key(|(partition, _)| format!("{}{}", partition.topic, partition.partition));
+    streams.text(layout(&outcomes));
+}
+
+fn tell(group: &str, top: Option<&Error>, streams: &mut Streams) {
     let Some(error) = top else {
         streams.line(format!("Request succeeded for deleting offsets from group {group}."));
         return;
@@ -98,7 +119,7 @@ pub(in crate::tools) fn tell(group: &str, top: Option<&Error>, streams: &mut Str
     }
 }
 
-pub(in crate::tools) fn layout(outcomes: &[(TopicPartition, Option<Error>)]) -> String {
+fn layout(outcomes: &[(TopicPartition, Option<Error>)]) -> String {
     let width = outcomes.iter().map(|(p, _)| p.topic.len()).max().unwrap_or(0).max(15);
     let mut text = format!("\n{:width$} {:10} {:15}", "TOPIC", "PARTITION", "STATUS");
     for (partition, error) in outcomes {

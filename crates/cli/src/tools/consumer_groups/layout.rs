@@ -23,7 +23,8 @@ pub(super) fn tell_state(group: &str, state: &str, rows: usize, streams: &mut St
     state != "Dead" && rows > 0
 }
 
-fn widest<'a>(least: usize, cells: impl Iterator<Item = &'a str>) -> usize {
+/// As wide as the widest cell.
+pub(in crate::tools) fn widest<'a>(least: usize, cells: impl Iterator<Item = &'a str>) -> usize {
     cells.map(str::len).max().unwrap_or(0).max(least)
 }
 

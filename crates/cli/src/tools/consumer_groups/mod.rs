@@ -2,7 +2,7 @@
 
 mod collect;
 pub(super) mod delete;
-mod layout;
+pub(super) mod layout;
 mod list;
 pub(super) mod reset;
 pub(super) mod resolve;
@@ -13,6 +13,10 @@ use naru_client::{Admin, Error};
 use naru_coordinators::validate_pattern;
 
 use super::common::{Ended, Face, admin_words, block_on, finish};
+use super::groups_options::{
+    ALL_GROUPS, DELETE, DRY_RUN, EXECUTE, GROUP, LIST, MEMBERS, STATE, TO_DATETIME, TO_EARLIEST,
+    TO_LATEST, TO_OFFSET, TOPIC, VERBOSE,
+};
 use crate::options::{
     BOOTSTRAP, COMMAND_CONFIG, HELP, Old, Parsed, Row, Takes, VERSION, ZOOKEEPER, old, row,
 };
@@ -26,42 +30,34 @@ static ROWS: &[Row] = &[
     COMMAND_CONFIG,
     HELP,
     VERSION,
-    row("list", Takes::Nothing, "Shows the groups."),
+    LIST,
     row("describe", Takes::Nothing, "Shows committed offsets and lag, or members, or state."),
-    row("delete", Takes::Nothing, "Deletes groups without members."),
+    DELETE,
     row("reset-offsets", Takes::Nothing, "Sets committed offsets of a group without members."),
     row("delete-offsets", Takes::Nothing, "Forgets committed offsets."),
     row("validate-regex", Takes::Text("regex"), "Says whether a regular expression is valid."),
-    row("group", Takes::Text("group"), "The group; may be repeated."),
-    row("all-groups", Takes::Nothing, "Every group."),
-    row(
-        "topic",
-        Takes::Text("topic[:0,1]"),
-        "A topic, or some of its partitions; may be repeated.",
-    ),
+    GROUP,
+    ALL_GROUPS,
+    TOPIC,
     row("all-topics", Takes::Nothing, "Every topic the group has committed offsets for."),
-    row("members", Takes::Nothing, "With --describe: the members."),
+    MEMBERS,
     row("offsets", Takes::Nothing, "With --describe: committed offsets and lag, as without it."),
-    row(
-        "state",
-        Takes::Maybe("states"),
-        "With --describe: the state; with --list: states, or only groups in some.",
-    ),
+    STATE,
     row(
         "type",
         Takes::Maybe("types"),
         "With --list: types, or only groups of some: classic, consumer.",
     ),
-    row("verbose", Takes::Nothing, "Shows more."),
+    VERBOSE,
     row("timeout", Takes::Long("ms"), "How long a call may take (5000)."),
-    row("dry-run", Takes::Nothing, "Only shows what would be set."),
-    row("execute", Takes::Nothing, "Sets it."),
+    DRY_RUN,
+    EXECUTE,
     row("export", Takes::Nothing, "Shows it as topic,partition,offset."),
-    row("to-offset", Takes::Long("offset"), "To this offset."),
-    row("to-earliest", Takes::Nothing, "To the oldest record."),
-    row("to-latest", Takes::Nothing, "To what comes next."),
+    TO_OFFSET,
+    TO_EARLIEST,
+    TO_LATEST,
     row("to-current", Takes::Nothing, "To what is committed."),
-    row("to-datetime", Takes::Text("YYYY-MM-DDThh:mm:ss.sss"), "To the first record from then on."),
+    TO_DATETIME,
     row("by-duration", Takes::Text("PnDTnHnMnS"), "To the first record since so long ago."),
     row("shift-by", Takes::Long("number"), "So many further, or back with a minus."),
     row("from-file", Takes::Text("file"), "To what a file of lines topic,partition,offset says."),

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use naru_client::TopicPartition;
 use naru_client::admin::{GroupDescription, GroupListing, ShareOffset};
 
+use crate::tools::consumer_groups::layout::widest;
+
 /// One partition and where the group stands in it.
 pub(super) type Row = (TopicPartition, Option<ShareOffset>);
 
 /// Groups with their states.
-pub(super) fn list(groups: &[GroupListing]) -> String {
+pub(in crate::tools) fn list(groups: &[GroupListing]) -> String {
     let width = widest(15, groups.iter().map(|group| group.group.as_str()));
     let mut text = format!("{:width$} STATE\n", "GROUP");
     for group in groups {
@@ -147,10 +149,6 @@ fn assignment(partitions: &[TopicPartition]) -> String {
         format!("{topic}:{}", indexes.join(","))
     };
     topics.into_iter().map(one).collect::<Vec<_>>().join(";")
-}
-
-fn widest<'a>(least: usize, cells: impl Iterator<Item = &'a str>) -> usize {
-    cells.map(str::len).max().unwrap_or(0).max(least)
 }
 
 #[cfg(test)]

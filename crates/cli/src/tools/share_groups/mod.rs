@@ -1,6 +1,6 @@
 //! `kafka-share-groups`.
 
-mod layout;
+pub(super) mod layout;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +13,10 @@ use super::common::{Ended, Face, admin_words, block_on, finish};
 use super::consumer_groups::Failure;
 use super::consumer_groups::reset::{Plan, layout as plan_layout, look_up};
 use super::consumer_groups::resolve::{parse_partitions, partitions_of};
+use super::groups_options::{
+    ALL_GROUPS, DELETE, DRY_RUN, EXECUTE, GROUP, LIST, MEMBERS, STATE, TO_DATETIME, TO_EARLIEST,
+    TO_LATEST, TOPIC, VERBOSE,
+};
 use crate::options::{BOOTSTRAP, COMMAND_CONFIG, HELP, Parsed, Row, Takes, VERSION, row};
 use crate::text::time::parse_datetime;
 use crate::text::{Streams, class, exception, java_grown_order, message};
@@ -25,33 +29,25 @@ static ROWS: &[Row] = &[
     COMMAND_CONFIG,
     HELP,
     VERSION,
-    row("list", Takes::Nothing, "Shows the groups."),
+    LIST,
     row("describe", Takes::Nothing, "Shows where a group stands, its members, or its state."),
-    row("delete", Takes::Nothing, "Deletes groups without members."),
+    DELETE,
     row("reset-offsets", Takes::Nothing, "Has a group without members begin elsewhere."),
     row("delete-offsets", Takes::Nothing, "Has a group without members forget topics."),
-    row("group", Takes::Text("group"), "The group; may be repeated."),
-    row("all-groups", Takes::Nothing, "Every group."),
-    row(
-        "topic",
-        Takes::Text("topic[:0,1]"),
-        "A topic, or some of its partitions; may be repeated.",
-    ),
+    GROUP,
+    ALL_GROUPS,
+    TOPIC,
     row("all-topics", Takes::Nothing, "Every topic the group has begun to read."),
-    row("members", Takes::Nothing, "With --describe: the members."),
+    MEMBERS,
     row("offsets", Takes::Nothing, "With --describe: start offsets and lag, as without it."),
-    row(
-        "state",
-        Takes::Maybe("states"),
-        "With --describe: the state; with --list: states, or only groups in some.",
-    ),
-    row("verbose", Takes::Nothing, "Shows more."),
+    STATE,
+    VERBOSE,
     row("timeout", Takes::Long("ms"), "How long a call may take (30000)."),
-    row("dry-run", Takes::Nothing, "Only shows what would be set."),
-    row("execute", Takes::Nothing, "Sets it."),
-    row("to-earliest", Takes::Nothing, "To the oldest record."),
-    row("to-latest", Takes::Nothing, "To what comes next."),
-    row("to-datetime", Takes::Text("YYYY-MM-DDThh:mm:ss.sss"), "To the first record from then on."),
+    DRY_RUN,
+    EXECUTE,
+    TO_EARLIEST,
+    TO_LATEST,
+    TO_DATETIME,
 ];
 
 const FACE: Face = Face {

@@ -9,7 +9,7 @@ use super::{FACE, print_error, streams_groups, wanted};
 use crate::options::Parsed;
 use crate::text::{Streams, exception};
 use crate::tools::consumer_groups::Failure;
-use crate::tools::consumer_groups::delete::{layout, tell};
+use crate::tools::consumer_groups::delete::{forget, tell_all};
 use crate::tools::consumer_groups::resolve::{parse_partitions, partitions_of};
 
 pub(super) async fn groups(
@@ -191,25 +191,11 @@ pub(super) async fn offsets(
             }
         }
     }
-    let mut top = None;
-    if !named.is_empty() {
-        match admin.delete_group_offsets(group, &named).await {
-            Ok(answers) => {
-                for (partition, outcome) in answers {
-                    let error = outcome.err();
-                    top = top.or_else(|| error.clone());
-                    outcomes.push((partition, error));
-                }
-            }
-            Err(error) => {
-                outcomes.extend(named.into_iter().map(|p| (p, Some(error.clone()))));
-                top = Some(error);
-            }
-        }
-    }
-    tell(group, top.as_ref(), streams);
-    outcomes.sort_by_key(|(partition, _)| format!("{}{}", partition.topic, partition.partition));
-    streams.text(layout(&outcomes));
+    let top = match named.is_empty() {
+        true => None,
+        false => forget(admin, group, named, &mut outcomes).await,
+    };
+    tell_all(group, top.as_ref(), outcomes, streams);
     Ok(())
 }
 

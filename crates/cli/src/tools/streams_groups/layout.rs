@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use naru_client::TopicPartition;
-use naru_client::admin::{GroupListing, StreamsGroupDescription, StreamsMember};
+use naru_client::admin::{StreamsGroupDescription, StreamsMember};
 
+use crate::tools::consumer_groups::layout::widest;
 use crate::tools::consumer_groups::reset::Plan;
 
 /// A partition that the group reads.
@@ -15,17 +16,6 @@ pub(super) struct OffsetRow {
     pub(super) leader_epoch: Option<i32>,
     pub(super) start: i64,
     pub(super) end: i64,
-}
-
-/// Groups with their states.
-pub(super) fn list(groups: &[GroupListing]) -> String {
-    let width = widest(15, groups.iter().map(|group| group.group.as_str()));
-    let mut text = format!("{:width$} STATE\n", "GROUP");
-    for group in groups {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:width$} {}", group.group, group.state);
-    }
-    text
 }
 
 /// Where a group stands.
@@ -169,10 +159,6 @@ pub(super) fn plans(plans: &[(String, Plan)]) -> String {
     }
     text.push('\n');
     text
-}
-
-fn widest<'a>(least: usize, cells: impl Iterator<Item = &'a str>) -> usize {
-    cells.map(str::len).max().unwrap_or(0).max(least)
 }
 
 #[cfg(test)]

@@ -12,6 +12,11 @@ use naru_client::{Admin, Isolation};
 
 use super::common::{Ended, Face, admin_words, block_on, finish};
 use super::consumer_groups::Failure;
+use super::groups_options::{
+    ALL_GROUPS, DELETE, DRY_RUN, EXECUTE, GROUP, LIST, STATE, TO_DATETIME, TO_EARLIEST, TO_LATEST,
+    TO_OFFSET,
+};
+use super::share_groups::layout::list as list_layout;
 use crate::options::{BOOTSTRAP, COMMAND_CONFIG, HELP, Parsed, Row, Takes, VERSION, row};
 use crate::text::{Streams, class, java_grown_order, java_partition_order};
 use layout::OffsetRow;
@@ -23,13 +28,13 @@ static ROWS: &[Row] = &[
     COMMAND_CONFIG,
     HELP,
     VERSION,
-    row("list", Takes::Nothing, "Shows the groups."),
+    LIST,
     row("describe", Takes::Nothing, "Shows where a group stands, its members, or its state."),
-    row("delete", Takes::Nothing, "Deletes groups without members."),
+    DELETE,
     row("reset-offsets", Takes::Nothing, "Has a group without members begin elsewhere."),
     row("delete-offsets", Takes::Nothing, "Has a group without members forget input topics."),
-    row("group", Takes::Text("group"), "The group; may be repeated."),
-    row("all-groups", Takes::Nothing, "Every group."),
+    GROUP,
+    ALL_GROUPS,
     row(
         "input-topic",
         Takes::Text("topic[:0,1]"),
@@ -38,22 +43,18 @@ static ROWS: &[Row] = &[
     row("all-input-topics", Takes::Nothing, "Every topic that the topology reads."),
     row("members", Takes::Nothing, "With --describe: the members and their tasks."),
     row("offsets", Takes::Nothing, "With --describe: offsets and lag, as without it."),
-    row(
-        "state",
-        Takes::Maybe("states"),
-        "With --describe: the state; with --list: states, or only groups in some.",
-    ),
+    STATE,
     row("verbose", Takes::Nothing, "With --describe: shows more."),
     row("timeout", Takes::Long("ms"), "How long a call may take (30000)."),
-    row("dry-run", Takes::Nothing, "Only shows what would be set."),
-    row("execute", Takes::Nothing, "Sets it."),
+    DRY_RUN,
+    EXECUTE,
     row("export", Takes::Nothing, "Shows the offsets as lines of a CSV file."),
-    row("to-offset", Takes::Long("offset"), "To this offset."),
+    TO_OFFSET,
     row("from-file", Takes::Text("file"), "To the offsets of a CSV file."),
-    row("to-datetime", Takes::Text("YYYY-MM-DDThh:mm:ss.sss"), "To the first record from then on."),
+    TO_DATETIME,
     row("by-duration", Takes::Text("PnDTnHnMnS"), "To the first record that is no older."),
-    row("to-earliest", Takes::Nothing, "To the oldest record."),
-    row("to-latest", Takes::Nothing, "To what comes next."),
+    TO_EARLIEST,
+    TO_LATEST,
     row("to-current", Takes::Nothing, "To where it is."),
     row("shift-by", Takes::Long("n"), "By so many records, back if negative."),
     row(
@@ -161,7 +162,7 @@ async fn list(p: &Parsed, admin: &Admin, streams: &mut Streams) -> Result<(), Fa
     }
     let text = p.one("state").map_err(|error| Failure::Usage(error.to_string()))?;
     let states = parse_states(text.unwrap_or_default())?;
-    streams.text(layout::list(&streams_groups(admin, &states).await?));
+    streams.text(list_layout(&streams_groups(admin, &states).await?));
     Ok(())
 }
 
