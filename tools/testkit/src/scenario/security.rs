@@ -133,7 +133,8 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
     let changed = change_at_controller(stage.folder, &tools, broker.controller_port(), &tls);
-    outcome.add_result("a certificate set at the controller counts if it is one to follow", &changed);
+    outcome
+        .add_result("a certificate set at the controller counts if it is one to follow", &changed);
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
     Ok(())
 }

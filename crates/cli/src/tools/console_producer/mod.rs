@@ -157,8 +157,12 @@ fn reader_properties(p: &Parsed) -> Result<Vec<(String, String)>, String> {
 
 /// Reads `key=value`.
 pub fn split_pair(pair: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        pair.split_once('=').ok_or_else(|| format!("Invalid command line properties: {pair}"))?;
+    let invalid = || {
+        // What follows a name may be a password.
+        let name = pair.split([' ', ':']).next().unwrap_or_default();
+        format!("Invalid command line properties: {name}")
+    };
+    let (name, value) = pair.split_once('=').ok_or_else(invalid)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
