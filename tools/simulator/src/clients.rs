@@ -7,15 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use naru_controller::topic_name::is_internal;
 use naru_model::{
     ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Timestamp, Uuid,
 };
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
 use naru_replication::{Ask, FetchRequestPlan, PartitionKey};
 
-use crate::broker::OFFSETS_TOPIC;
+use crate::facts::facts_in;
 use crate::group_clients::GroupClients;
-use crate::judge::facts_in;
 use crate::message::{
     Actor, ControllerResponse, FIRST_CLIENT, Failed, FetchAsk, Fetched, Lane, ProduceAsk, Request,
     Response, Rpc,
@@ -23,6 +23,8 @@ use crate::message::{
 use crate::random::Random;
 use crate::settings::{Settings, times};
 use crate::trace::note;
+use crate::txn_clients::TxnClients;
+use crate::txn_judge::visible;
 use crate::world::{Happening, World};
 
 /// Batches of one partition on their way.
@@ -78,6 +80,8 @@ pub(crate) struct Consumer {
     asked: Option<(Rpc, PartitionKey)>,
     /// Whether it asks who leads, as far as it knows.
     asks_leader: bool,
+    /// Whether it reads only what is committed.
+    committed: bool,
     next_rpc: Rpc,
     turn: usize,
 }
@@ -100,7 +104,8 @@ pub(crate) const ADMIN: Actor = FIRST_CLIENT + 99;
 
 impl Clients {
     pub(crate) fn new(settings: &Settings, random: &mut Random) -> Self {
-        let first = random.between(1000, 2000);
+        // Far from the ids that the controller gives out.
+        let first = random.between(1 << 40, 1 << 41);
         let producer = |index: i32| {
             let producer = Producer {
                 id: first + i64::from(index),
@@ -110,10 +115,13 @@ impl Clients {
             };
             (FIRST_CLIENT + index, producer)
         };
-        let consumer = |index| (FIRST_CLIENT + 50 + index, Consumer::default());
+        let consumer = |index| {
+            let consumer = Consumer { committed: index > 0, ..Consumer::default() };
+            (FIRST_CLIENT + 50 + index, consumer)
+        };
         Self {
             producers: (0..settings.producers).map(producer).collect(),
-            consumers: (0..1).map(consumer).collect(),
+            consumers: (0..2).map(consumer).collect(),
             admin_rpc: 0,
             epochs: BTreeMap::new(),
             writing: true,
@@ -142,7 +150,7 @@ impl Clients {
 impl World {
     /// The partitions of the topics that clients use, with their leaders, as a node knows them.
     /// As Kafka's clients, they never go back to an earlier leader epoch.
-    fn known_partitions(&mut self, actor: Actor) -> Vec<(PartitionKey, Option<i32>)> {
+    pub(crate) fn known_partitions(&mut self, actor: Actor) -> Vec<(PartitionKey, Option<i32>)> {
         let nodes: Vec<i32> = self.running().into_iter().collect();
         let Some(id) = self.random.pick(&nodes) else { return Vec::new() };
         if self.network.cut.contains(&(actor, id)) || self.network.cut.contains(&(id, actor)) {
@@ -153,7 +161,7 @@ impl World {
         };
         let mut found = Vec::new();
         for topic in process.metadata.image.topics() {
-            if &*topic.name == OFFSETS_TOPIC {
+            if is_internal(&topic.name) {
                 continue;
             }
             for (index, state) in topic.partitions.iter() {
@@ -174,6 +182,7 @@ impl World {
     pub(crate) fn at_client(&mut self, actor: Actor, event: ClientEvent) {
         match event {
             ClientEvent::Go if GroupClients::is_one(actor) => self.use_group(actor),
+            ClientEvent::Go if TxnClients::is_one(actor) => self.use_transactions(actor),
             ClientEvent::Go if self.clients.consumers.contains_key(&actor) => self.consume(actor),
             ClientEvent::Go => self.produce(actor),
             ClientEvent::Retry(key) => {
@@ -241,7 +250,8 @@ impl World {
         for (rpc, sequence, bytes) in requests {
             let (topic, index) = crate::broker::short(key);
             note!(self, "c{actor} sends ({topic}, {index}) {sequence} to n{leader}, rpc {rpc}");
-            let ask = Box::new(Request::Produce(ProduceAsk { key, batch: bytes }));
+            let ask = ProduceAsk { key, batch: bytes, transaction: None };
+            let ask = Box::new(Request::Produce(ask));
             self.send(actor, 0, leader, Lane::Client, rpc, ask, times::CLIENT_TIMEOUT_MS);
         }
     }
@@ -264,6 +274,9 @@ impl World {
         }
         if GroupClients::is_one(actor) {
             return self.group_answered(actor, rpc, result);
+        }
+        if TxnClients::is_one(actor) {
+            return self.transaction_answered(actor, rpc, result);
         }
         if self.clients.consumers.contains_key(&actor) {
             return self.consumed(actor, rpc, result);
@@ -293,7 +306,7 @@ impl World {
                         answer.base_offset
                     );
                     let base = answer.base_offset;
-                    self.judge.acked(key, id, sequence, batch.count, base);
+                    self.judge.acked(key, (id, 0), sequence, batch.count, base);
                 }
                 self.send_batches(actor, key);
             }
@@ -364,7 +377,9 @@ impl World {
         };
         let plan = FetchRequestPlan { asked: vec![(key, ask)], ..FetchRequestPlan::default() };
         let max_wait_ms = self.random.between(0, 100);
-        let ask = FetchAsk { follower: None, plan, max_wait_ms, max_bytes: 4096 };
+        let committed = consumer.committed;
+        let max_bytes = 4096;
+        let ask = FetchAsk { follower: None, plan, max_wait_ms, max_bytes, committed };
         let (leader, timeout) = (leader.unwrap_or(0), times::CLIENT_TIMEOUT_MS);
         self.send(actor, 0, leader, Lane::Client, rpc, Box::new(Request::Fetch(ask)), timeout);
     }
@@ -375,7 +390,7 @@ impl World {
         let mut pause = READ_PAUSE_MS;
         if let Ok(Response::Fetch(answer)) = result.map(|response| *response) {
             let mine = answer.partitions.into_iter().find(|(other, _)| *other == key);
-            if let Some((_, Fetched { error, records, .. })) = mine {
+            if let Some((_, Fetched { error, records, aborted, .. })) = mine {
                 let position = consumer.positions.get(&key).copied().unwrap_or(0);
                 let mut found = Vec::new();
                 match (error, facts_in(&records, &mut found)) {
@@ -384,6 +399,10 @@ impl World {
                         pause = 5;
                         if !consumer.asks_leader {
                             self.judge.met.read_from_followers += 1;
+                        }
+                        if consumer.committed {
+                            let given = visible(&found, position, aborted);
+                            self.judge.read_committed(key, (position, next), &given);
                         }
                         self.judge.consumed(key, position, &found);
                     }

@@ -67,12 +67,16 @@ pub(crate) enum NodeEvent {
         parked: u64,
     },
     /// A coordinator reads its partition.
-    GroupsLoad {
+    CoordinatorLoad {
         number: u64,
     },
     /// Something in a coordinator is due.
-    GroupsTick {
+    CoordinatorTick {
         number: u64,
+    },
+    /// Markers are sent, or sent again.
+    Markers {
+        job: u64,
     },
     IsrTick,
     Chores,

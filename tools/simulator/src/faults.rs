@@ -1,6 +1,7 @@
 //! What goes wrong, and what administrators do meanwhile.
 
 use naru_controller::raft::RaftRequest;
+use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal};
 use naru_protocol::messages::add_raft_voter_request::{AddRaftVoterRequest, Listener};
 use naru_protocol::messages::alter_partition_reassignments_request::{
     AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
@@ -10,7 +11,6 @@ use naru_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTop
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use naru_protocol::messages::remove_raft_voter_request::RemoveRaftVoterRequest;
 
-use crate::broker::OFFSETS_TOPIC;
 use crate::clients::ADMIN;
 use crate::env::NodeEvent;
 use crate::message::{ControllerRequest, FIRST_CLIENT, Request};
@@ -248,15 +248,19 @@ impl World {
         if self.calm {
             return;
         }
-        let next = self.random.between(300, 3000);
+        let image = self.judge.reference.image();
+        let internal = [CONSUMER_OFFSETS, TRANSACTION_STATE];
+        let missing = internal.into_iter().find(|name| image.topic(name).is_none());
+        // Nobody uses transactions or groups before there are topics for them.
+        let next = self.random.between(300, if missing.is_some() { 600 } else { 3000 });
         self.after(next, Happening::Administrate);
         let Some(controller) = self.active_controller() else { return };
-        let image = self.judge.reference.image();
-        if image.topic(OFFSETS_TOPIC).is_none() {
-            let request = self.new_topic(OFFSETS_TOPIC.to_owned(), 1);
+        if let Some(missing) = missing {
+            let request = self.new_topic(missing.to_owned(), 1);
             return self.ask_as_administrator(controller, Request::Controller(request));
         }
-        let topics = image.topic_count() - 1;
+        let image = self.judge.reference.image();
+        let topics = image.topic_count() - internal.len();
         if topics == 0 || (topics < 4 && self.random.percent(15)) {
             let partitions = if topics == 0 { self.settings.partitions } else { 1 };
             let taken = |name: &String| image.topic(name).is_some();
@@ -309,7 +313,7 @@ impl World {
         let names: Vec<String> = image
             .topics()
             .map(|topic| topic.name.to_string())
-            .filter(|name| name != OFFSETS_TOPIC)
+            .filter(|name| !is_internal(name))
             .collect();
         let name = self.random.pick(&names)?;
         note!(self, "administrator deletes {name}");

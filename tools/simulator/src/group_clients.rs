@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use naru_controller::topic_name::CONSUMER_OFFSETS;
 use naru_coordinators::{ClientContext, Command, Reply};
 use naru_model::ErrorCode;
 use naru_protocol::messages::offset_commit_request::{
@@ -14,7 +15,7 @@ use naru_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 
-use crate::broker::{OFFSETS_TOPIC, committed_offset};
+use crate::broker::committed_offset;
 use crate::clients::ClientEvent;
 use crate::message::{Actor, FIRST_CLIENT, Failed, Lane, Request, Response, Rpc};
 use crate::settings::times;
@@ -69,7 +70,7 @@ impl World {
     pub(crate) fn use_group(&mut self, actor: Actor) {
         let pause = self.random.between(5, PAUSE_MAX_MS);
         let idle = actor == COMMITTER && !self.clients.writing;
-        let Some(leader) = self.coordinator_for(actor).filter(|_| !idle) else {
+        let Some(leader) = self.coordinator_for(actor, CONSUMER_OFFSETS).filter(|_| !idle) else {
             return self.after(pause, Happening::Client(actor, ClientEvent::Go));
         };
         let groups = &mut self.group_clients;
@@ -89,16 +90,16 @@ impl World {
         self.send(actor, 0, leader, Lane::Client, rpc, request, times::CLIENT_TIMEOUT_MS);
     }
 
-    /// The leader of the partition of groups, as any running node that can be reached knows it:
-    /// it need not be the newest.
-    fn coordinator_for(&mut self, actor: Actor) -> Option<i32> {
+    /// The leader of an internal topic's partition, as any running node that can be reached knows
+    /// it: it need not be the newest.
+    pub(crate) fn coordinator_for(&mut self, actor: Actor, topic: &str) -> Option<i32> {
         let nodes: Vec<i32> = self.running().into_iter().collect();
         let id = self.random.pick(&nodes)?;
         if self.network.cut.contains(&(actor, id)) || self.network.cut.contains(&(id, actor)) {
             return None;
         }
         let image = &self.nodes.get(&id)?.process.as_ref()?.metadata.image;
-        let topic = image.topic(OFFSETS_TOPIC)?;
+        let topic = image.topic(topic)?;
         topic.partitions.values().next()?.leader
     }
 

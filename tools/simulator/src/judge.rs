@@ -7,12 +7,15 @@ use bytes::Bytes;
 use naru_controller::Controller;
 use naru_controller::batch::{LogRecord, read_batch};
 use naru_controller::controller::broker_lease_ms;
+use naru_controller::topic_name::CONSUMER_OFFSETS;
 use naru_log::LogReader;
 use naru_model::{LeaderEpoch, Offset, Uuid};
 use naru_replication::PartitionKey;
 
-use crate::broker::OFFSETS_TOPIC;
+use crate::facts::{Fact, Kind, facts_of};
+use crate::met::Met;
 use crate::settings::times;
+use crate::txn_judge::{Fates, TxnBook};
 
 /// A promise that was broken.
 #[derive(Debug, Clone)]
@@ -25,13 +28,8 @@ pub struct Violation {
     pub at: i64,
 }
 
-/// One committed record: the epoch it was written in, its producer, its sequence.
-pub(crate) type Fact = (i32, i64, i32);
-
 /// A decision is on its way for a moment before the judge hears of it.
 const LEASE_SLACK_MS: i64 = 100;
-/// Stands for the producer of what coordinators write.
-const COORDINATOR: i64 = -1;
 
 /// What was promised of one partition.
 #[derive(Debug, Default)]
@@ -43,63 +41,9 @@ pub(crate) struct PartitionFacts {
     leaders: BTreeMap<i32, i32>,
     /// High watermark of each process, and its leader epoch if it leads.
     marks: BTreeMap<(i32, u32), i64>,
-    /// The next sequence of each producer.
-    next: BTreeMap<i64, i32>,
-}
-
-/// How much has happened: a run in which nothing happens proves nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Met {
-    /// Leaders of the quorum.
-    pub quorum_leaders: u64,
-    /// Leaders of partitions.
-    pub partition_leaders: u64,
-    /// Logs cut, of partitions and of metadata.
-    pub cuts: u64,
-    /// Snapshots that replaced a metadata log.
-    pub snapshots: u64,
-    /// Batches acknowledged.
-    pub acked: u64,
-    /// Batches sent again that leaders had forgotten to have.
-    pub forgotten: u64,
-    /// Records read by consumers.
-    pub read: u64,
-    /// Records committed in partitions.
-    pub committed: u64,
-    /// Processes that ended badly.
-    pub crashes: u64,
-    /// ISR changes and elections that metadata holds.
-    pub partition_changes: u64,
-    /// Commits of offsets that were acknowledged.
-    pub offsets_committed: u64,
-    /// Committed offsets that were looked up.
-    pub offsets_looked_up: u64,
-    /// Of these, from a broker whose place another had just taken.
-    pub stale_offsets: u64,
-    /// Topics that were deleted.
-    pub topics_deleted: u64,
-    /// Records that consumers read from followers.
-    pub read_from_followers: u64,
-}
-
-impl std::ops::AddAssign for Met {
-    fn add_assign(&mut self, other: Self) {
-        self.quorum_leaders += other.quorum_leaders;
-        self.partition_leaders += other.partition_leaders;
-        self.cuts += other.cuts;
-        self.snapshots += other.snapshots;
-        self.acked += other.acked;
-        self.forgotten += other.forgotten;
-        self.read += other.read;
-        self.committed += other.committed;
-        self.crashes += other.crashes;
-        self.partition_changes += other.partition_changes;
-        self.offsets_committed += other.offsets_committed;
-        self.offsets_looked_up += other.offsets_looked_up;
-        self.stale_offsets += other.stale_offsets;
-        self.topics_deleted += other.topics_deleted;
-        self.read_from_followers += other.read_from_followers;
-    }
+    /// The next sequence of each producer, in each of its epochs.
+    next: BTreeMap<(i64, i16), i32>,
+    pub(crate) fates: Fates,
 }
 
 /// See the module.
@@ -127,6 +71,7 @@ pub(crate) struct Judge {
     pub(crate) deleted: BTreeSet<Uuid>,
     /// Batches that leaders have, but refused as out of order when they were sent again.
     pub(crate) forgotten: BTreeSet<(PartitionKey, i64, i32)>,
+    pub(crate) transactions: TxnBook,
 }
 
 impl Judge {
@@ -147,6 +92,7 @@ impl Judge {
             coordinators: Vec::new(),
             deleted: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            transactions: TxnBook::default(),
         }
     }
 
@@ -249,7 +195,7 @@ impl Judge {
         for (topic, index) in &published.delta.partitions_changed {
             self.met.partition_changes += 1;
             let topic = published.image.topic_by_id(*topic);
-            if let Some(topic) = topic.filter(|topic| &*topic.name == OFFSETS_TOPIC)
+            if let Some(topic) = topic.filter(|topic| &*topic.name == CONSUMER_OFFSETS)
                 && let Some(state) = topic.partitions.get(index)
                 && self.coordinators.last().map(|(_, leader)| *leader) != Some(state.leader)
             {
@@ -415,11 +361,16 @@ impl Judge {
                 None if at == facts.committed.len() => {
                     facts.committed.push(*fact);
                     facts.committed_in.push(epoch.0);
-                    let (_, producer, sequence) = *fact;
-                    let next = facts.next.entry(producer).or_insert(0);
-                    let expected = std::mem::replace(next, sequence.wrapping_add(1));
+                    let Fact { producer, producer_epoch, sequence, kind, .. } = *fact;
                     self.met.committed += 1;
-                    if sequence != expected && producer != COORDINATOR {
+                    self.settle(key, *fact);
+                    if !matches!(kind, Kind::Plain | Kind::Transactional) {
+                        continue;
+                    }
+                    let facts = self.partitions.entry(key).or_default();
+                    let next = facts.next.entry((producer, producer_epoch)).or_insert(0);
+                    let expected = std::mem::replace(next, sequence.wrapping_add(1));
+                    if sequence != expected {
                         let what = format!(
                             "broker {node} {key:?} at {offset}: producer {producer} sequence \
                              {sequence}, the next is {expected}"
@@ -439,7 +390,7 @@ impl Judge {
     pub(crate) fn acked(
         &mut self,
         key: PartitionKey,
-        producer: i64,
+        (producer, epoch): (i64, i16),
         sequence: i32,
         count: i32,
         base: i64,
@@ -448,9 +399,9 @@ impl Judge {
         let facts = self.partitions.entry(key).or_default();
         for index in 0..count {
             let at = usize::try_from(base + i64::from(index)).unwrap_or(usize::MAX);
-            let found =
-                facts.committed.get(at).map(|(_, producer, sequence)| (*producer, *sequence));
-            if found != Some((producer, sequence + index)) {
+            let found = facts.committed.get(at);
+            let found = found.map(|fact| (fact.producer, fact.producer_epoch, fact.sequence));
+            if found != Some((producer, epoch, sequence + index)) {
                 let what = format!(
                     "{key:?}: producer {producer} sequence {} is acknowledged at {at}, where \
                      {found:?} is committed of {}",
@@ -465,7 +416,7 @@ impl Judge {
     /// Whether this record is committed.
     pub(crate) fn is_committed(&self, key: PartitionKey, producer: i64, sequence: i32) -> bool {
         let facts = self.partitions.get(&key);
-        facts.and_then(|facts| facts.next.get(&producer)).is_some_and(|next| *next > sequence)
+        facts.and_then(|facts| facts.next.get(&(producer, 0))).is_some_and(|next| *next > sequence)
     }
 
     /// Readers see what is committed and nothing else.
@@ -499,51 +450,12 @@ impl Judge {
     /// A broker has given a replica up: what it knew of it is gone.
     pub(crate) fn dropped(&mut self, key: PartitionKey) {
         let of = (self.node, self.life);
-        self.partitions.entry(key).or_default().marks.remove(&of);
+        let facts = self.partitions.entry(key).or_default();
+        facts.marks.remove(&of);
+        facts.fates.stable.remove(&of);
     }
 }
 
 fn length(facts: &[Fact]) -> i64 {
     i64::try_from(facts.len()).unwrap_or(i64::MAX)
-}
-
-/// The records of a log from `from` to `to`.
-pub(crate) fn facts_of(reader: &LogReader, from: i64, to: i64) -> Result<Vec<(i64, Fact)>, String> {
-    const CHUNK: usize = 64 << 10;
-    let mut found = Vec::new();
-    let mut next = from;
-    while next < to {
-        let slice =
-            reader.read(Offset(next), CHUNK, true, Offset(to)).map_err(|e| e.to_string())?;
-        let bytes = slice.read_bytes().map_err(|error| error.to_string())?;
-        let before = next;
-        next = facts_in(&bytes, &mut found)?.unwrap_or(next);
-        if next <= before {
-            return Err(format!("no whole batch at {before}"));
-        }
-    }
-    Ok(found)
-}
-
-/// The records of whole batches, and the offset behind the last one.
-pub(crate) fn facts_in(bytes: &[u8], found: &mut Vec<(i64, Fact)>) -> Result<Option<i64>, String> {
-    let mut next = None;
-    for item in naru_records::batches(bytes) {
-        // The last one may be cut short.
-        let Ok((header, batch)) = item else { break };
-        header.check_crc(batch).map_err(|error| error.to_string())?;
-        // A coordinator's batch has no producer: it is known by its checksum.
-        let stamp = header.producer().map(|stamp| (stamp.id.0, stamp.base_sequence.0));
-        for index in 0..header.record_count {
-            let offset = header.base_offset.0 + i64::from(index);
-            let (producer, sequence) = stamp.map_or_else(
-                || (COORDINATOR, header.crc.cast_signed().wrapping_add(index)),
-                |(producer, first)| (producer, first + index),
-            );
-            let fact = (header.partition_leader_epoch.0, producer, sequence);
-            found.push((offset, fact));
-        }
-        next = Some(header.next_offset().0);
-    }
-    Ok(next)
 }

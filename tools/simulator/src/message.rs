@@ -5,8 +5,11 @@
 
 use bytes::Bytes;
 use naru_controller::raft::{RaftRequest, RaftResponse};
-use naru_coordinators::{Command, Reply};
-use naru_model::{BrokerEpoch, BrokerId, ErrorCode, Offset};
+use naru_coordinators::{Command, Marker, Reply, TxnCommand, TxnReply};
+use naru_log::AbortedTxn;
+use naru_model::{BrokerEpoch, BrokerId, ErrorCode, Offset, TopicPartition};
+use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
+use naru_protocol::messages::allocate_producer_ids_response::AllocateProducerIdsResponse;
 use naru_protocol::messages::alter_partition_reassignments_request::AlterPartitionReassignmentsRequest;
 use naru_protocol::messages::alter_partition_request::AlterPartitionRequest;
 use naru_protocol::messages::alter_partition_response::AlterPartitionResponse;
@@ -36,6 +39,8 @@ pub(crate) enum Lane {
     Lifecycle,
     Controller,
     Fetch,
+    /// Between transaction coordinators and leaders.
+    Transactions,
     Client,
 }
 
@@ -48,6 +53,10 @@ pub(crate) enum Request {
     /// Where the leader's logs begin and end.
     ListOffsets(Vec<PartitionKey>),
     Group(Box<Command>),
+    /// To the transaction coordinator, of a client or of a leader.
+    Transaction(Box<TxnCommand>),
+    /// From the transaction coordinator to a leader.
+    Marker(MarkerAsk),
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +67,8 @@ pub(crate) enum Response {
     Produce(ProduceAnswer),
     ListOffsets(Vec<(PartitionKey, Offset, Offset)>),
     Group(Result<Reply, ErrorCode>),
+    Transaction(Result<TxnReply, ErrorCode>),
+    Marker(ErrorCode),
 }
 
 /// Why there is no answer.
@@ -79,6 +90,7 @@ pub(crate) enum ControllerRequest {
     DeleteTopics(DeleteTopicsRequest),
     ElectLeaders(ElectLeadersRequest),
     Reassign(AlterPartitionReassignmentsRequest),
+    AllocateProducerIds(AllocateProducerIdsRequest),
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +98,7 @@ pub(crate) enum ControllerResponse {
     Register(BrokerRegistrationResponse),
     Heartbeat(BrokerHeartbeatResponse),
     AlterPartition(AlterPartitionResponse),
+    AllocateProducerIds(AllocateProducerIdsResponse),
     /// What an administrator's request came to: the first error, if any.
     Done(ErrorCode),
 }
@@ -97,6 +110,8 @@ pub(crate) struct FetchAsk {
     pub(crate) plan: FetchRequestPlan,
     pub(crate) max_wait_ms: i64,
     pub(crate) max_bytes: usize,
+    /// Only what committed transactions have written.
+    pub(crate) committed: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,6 +126,8 @@ pub(crate) struct FetchAnswer {
 pub(crate) struct Fetched {
     pub(crate) error: ErrorCode,
     pub(crate) high_watermark: i64,
+    pub(crate) last_stable: i64,
+    pub(crate) aborted: Vec<AbortedTxn>,
     pub(crate) log_start: i64,
     pub(crate) diverging: Option<(i32, i64)>,
     pub(crate) records: Bytes,
@@ -120,6 +137,23 @@ pub(crate) struct Fetched {
 pub(crate) struct ProduceAsk {
     pub(crate) key: PartitionKey,
     pub(crate) batch: Bytes,
+    /// The transaction that the batch is part of.
+    pub(crate) transaction: Option<InTransaction>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InTransaction {
+    pub(crate) transactional_id: &'static str,
+    /// The leader adds the partition to the transaction, instead of looking whether the client has
+    /// done so (version 12 of the request).
+    pub(crate) adds: bool,
+}
+
+/// WriteTxnMarkers for one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct MarkerAsk {
+    pub(crate) partition: TopicPartition,
+    pub(crate) marker: Marker,
 }
 
 #[derive(Debug, Clone, Copy)]

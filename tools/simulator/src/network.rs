@@ -172,9 +172,13 @@ impl World {
             return self.after(wait, Happening::Arrive { connection: number, to_server, packet });
         }
         let (client_life, server_life) = (connection.client_life, connection.server_life);
+        let late = !connection.open;
         match packet {
             Packet::Request { rpc, request } => {
                 if self.lives(server, server_life) {
+                    if late {
+                        self.judge.transactions.comes_late(&request);
+                    }
                     let ticket = Ticket { connection: Some(number), rpc };
                     let event = NodeEvent::Request { ticket, request };
                     self.at_node(server, server_life, event);

@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::judge::{Met, Violation, facts_of};
+use crate::facts::facts_of;
+use crate::judge::Violation;
+use crate::met::Met;
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -89,6 +91,7 @@ impl World {
             self.run_until(self.now + LOOK_MS);
             apart = self.apart();
         }
+        self.judge.transactions_are_whole();
         if let Err(what) = self.compare() {
             self.judge.broken("replicas are equal", what);
         }
@@ -142,6 +145,18 @@ impl World {
                         ));
                     }
                 }
+            }
+        }
+        if let Some((key, producer)) = self.judge.open_somewhere() {
+            return Some(format!("{key:?}: a transaction of producer {producer} is open"));
+        }
+        if let Some(busy) = self.txn_clients.busy() {
+            return Some(format!("not done: {busy}"));
+        }
+        for node in self.nodes.values() {
+            let broker = node.process.as_ref().map(|process| &process.broker);
+            if let Some((id, state)) = broker.and_then(|broker| broker.open_transaction()) {
+                return Some(format!("{id} is {} on node {}", state.name(), node.id));
             }
         }
         if let Some((key, sequence)) = self.clients.outstanding(&self.judge.deleted) {

@@ -35,6 +35,14 @@ pub enum Mutation {
     KeepDeletedTopics,
     /// A follower serves consumers up to its log end.
     FollowerServesUncommitted,
+    /// A transaction coordinator takes its markers for written once it has sent them.
+    MarkersSentOnce,
+    /// Readers of committed records read up to the high watermark.
+    ReadUnstable,
+    /// Readers of committed records are not told what was aborted.
+    AbortedNotTold,
+    /// A transaction coordinator takes every producer for the current one.
+    ZombiesNotFenced,
 }
 
 impl Mutation {
@@ -44,7 +52,7 @@ impl Mutation {
     }
 
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::LeaderCountsUnsynced,
         Self::LeaderCountsUnfetched,
         Self::FollowerPromisesUnsynced,
@@ -60,6 +68,10 @@ impl Mutation {
         Self::CoordinatorReadsUncommitted,
         Self::KeepDeletedTopics,
         Self::FollowerServesUncommitted,
+        Self::MarkersSentOnce,
+        Self::ReadUnstable,
+        Self::AbortedNotTold,
+        Self::ZombiesNotFenced,
     ];
 }
 
@@ -158,6 +170,12 @@ pub(crate) mod times {
     pub(crate) const FETCH_BACKOFF_MS: i64 = 500;
     /// `request.timeout.ms` of the clients.
     pub(crate) const CLIENT_TIMEOUT_MS: i64 = 3000;
+    /// `transaction.timeout.ms` of the producers.
+    pub(crate) const TRANSACTION_TIMEOUT_MS: i32 = 2500;
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+    pub(crate) const TRANSACTION_ABORT_INTERVAL_MS: i64 = 1000;
+    /// `request.timeout.ms` of the brokers.
+    pub(crate) const BROKER_TIMEOUT_MS: i64 = 2000;
     /// `controller.quorum.request.timeout.ms`.
     pub(crate) const QUORUM_TIMEOUT_MS: i64 = 2000;
     /// `leader.imbalance.check.interval.seconds`, as milliseconds.

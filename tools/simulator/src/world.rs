@@ -14,6 +14,7 @@ use crate::node::{Node, Process};
 use crate::random::Random;
 use crate::settings::Settings;
 use crate::trace::{Trace, note};
+use crate::txn_clients::TxnClients;
 
 /// Happenings at one moment, beyond which a run does not get anywhere.
 const AT_ONCE_MAX: u32 = 20_000;
@@ -87,6 +88,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) clients: Clients,
     pub(crate) group_clients: GroupClients,
+    pub(crate) txn_clients: TxnClients,
     pub(crate) calm: bool,
     queue: BTreeMap<(i64, u64), Happening>,
     sequence: u64,
@@ -106,6 +108,7 @@ impl World {
             network: Network::default(),
             clients,
             group_clients: GroupClients::default(),
+            txn_clients: TxnClients::new(),
             calm: false,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -141,6 +144,9 @@ impl World {
         }
         for actor in GroupClients::actors() {
             world.after(700, Happening::Client(actor, ClientEvent::Go));
+        }
+        for actor in world.txn_clients.actors() {
+            world.after(900, Happening::Client(actor, ClientEvent::Go));
         }
         world.after(3000, Happening::Fault);
         world.after(1500, Happening::Administrate);

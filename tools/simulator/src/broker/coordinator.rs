@@ -1,25 +1,22 @@
-//! The group coordinator of a simulated broker: the production [`GroupShard`] on the one partition
-//! of a simulated `__consumer_offsets`, hosted as `broker::coordination::host` does.
+//! Coordinators of a simulated broker: production shards, each on the one partition of its
+//! simulated internal topic, hosted as `broker::coordination::host` does.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use naru_controller::controller::broker_lease_ms;
-use naru_coordinators::Shard as _;
-use naru_coordinators::{
-    Command, GroupConfig, GroupShard, Outcome, Reply, ReplyToken, Write, WriteId,
-};
-use naru_model::{ErrorCode, Offset, Timestamp};
-use naru_records::{BatchBuilder, BatchOptions};
+use naru_coordinators::{Outcome, ReplyToken, Shard, Write, WriteId, WriteKind};
+use naru_log::{Origin, Verification};
+use naru_model::{ErrorCode, Offset, Sequence, Timestamp};
+use naru_records::{BatchBuilder, BatchOptions, EndTxnMarker, ProducerStamp};
 use naru_replication::PartitionKey;
 
 use super::Broker;
+use super::append::Place;
 use crate::env::{Env, NodeEvent};
 use crate::message::{Response, Ticket};
 use crate::settings::{Mutation, times};
 use crate::trace::note;
 
-/// The topic of groups and their offsets.
-pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Longest time that loading takes.
 const LOAD_MAX_MS: i64 = 60;
 const INFLATED_MAX: u64 = 1 << 20;
@@ -27,6 +24,24 @@ const INFLATED_MAX: u64 = 1 << 20;
 const AWAY_PAUSE_MS: i64 = 200;
 /// After so long without contact who waits for a write is sent away.
 const DOUBT_AFTER_MS: i64 = 1000;
+
+/// What one kind of shard needs of its shell.
+pub(super) trait Hosted: Shard + Sized {
+    /// The internal topic.
+    const TOPIC: &'static str;
+
+    /// A shard to be loaded.
+    fn empty() -> Self;
+
+    /// Where the broker has it.
+    fn place(broker: &mut Broker) -> &mut Option<Coordinator<Self>>;
+
+    /// An answer on its way.
+    fn response(reply: Result<Self::Reply, ErrorCode>) -> Response;
+
+    /// Does what is neither an answer nor a write; `load` says of which time the shard wants it.
+    fn carry_out(broker: &mut Broker, env: &mut Env<'_>, load: u64, effect: Self::Effect);
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loaded {
@@ -38,13 +53,13 @@ enum Loaded {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Coordinator {
+pub(super) struct Coordinator<S> {
     key: PartitionKey,
     instance: u64,
     epoch: i32,
-    /// Tells it from earlier ones of this process.
+    /// Tells it from earlier ones of this process, and from itself before it was read again.
     number: u64,
-    shard: GroupShard,
+    pub(super) shard: S,
     loaded: Loaded,
     waiting: BTreeMap<ReplyToken, Ticket>,
     last_token: u64,
@@ -55,7 +70,7 @@ pub(super) struct Coordinator {
     away_since: Option<Timestamp>,
 }
 
-impl Coordinator {
+impl<S: Shard> Coordinator<S> {
     /// While nobody is answered nobody can be late.
     fn keep_time(&mut self, now: Timestamp, contact: bool) {
         match self.away_since {
@@ -67,36 +82,45 @@ impl Coordinator {
             _ => {}
         }
     }
+
+    /// The leader epoch of its partition, if it was not read again since.
+    pub(super) fn leads_in(&self, load: u64) -> Option<i32> {
+        (self.number == load && self.loaded == Loaded::Yes).then_some(self.epoch)
+    }
 }
 
 impl Broker {
-    fn is_of_groups(&self, key: PartitionKey) -> bool {
-        self.image.topic_by_id(key.topic).is_some_and(|topic| &*topic.name == OFFSETS_TOPIC)
+    fn is_of<S: Hosted>(&self, key: PartitionKey) -> bool {
+        self.image.topic_by_id(key.topic).is_some_and(|topic| &*topic.name == S::TOPIC)
     }
 
     /// This broker leads a partition in that epoch.
-    pub(super) fn lead_groups(&mut self, env: &mut Env<'_>, key: PartitionKey, epoch: i32) {
-        if !self.is_of_groups(key) {
+    pub(super) fn lead_shard<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        key: PartitionKey,
+        epoch: i32,
+    ) {
+        if !self.is_of::<S>(key) {
             return;
         }
         let Some(instance) = self.partitions.get(&key).map(|partition| partition.instance) else {
             return;
         };
-        if let Some(known) = &mut self.coordinator {
+        if let Some(known) = S::place(self) {
             let before = std::mem::replace(&mut known.epoch, epoch);
             if known.instance == instance && epoch - before <= 1 {
                 return;
             }
         }
-        self.unload_groups(env, key);
+        self.unload_shard::<S>(env, key);
         let number = self.number();
-        let config = GroupConfig { initial_rebalance_delay_ms: 100, ..GroupConfig::default() };
-        self.coordinator = Some(Coordinator {
+        *S::place(self) = Some(Coordinator {
             key,
             instance,
             epoch,
             number,
-            shard: GroupShard::new(config),
+            shard: S::empty(),
             loaded: Loaded::NotYet,
             waiting: BTreeMap::new(),
             last_token: 0,
@@ -105,31 +129,31 @@ impl Broker {
             away_since: None,
         });
         let takes = env.random.between(0, LOAD_MAX_MS);
-        env.later(takes, NodeEvent::GroupsLoad { number });
+        env.later(takes, NodeEvent::CoordinatorLoad { number });
     }
 
-    /// Gives the groups up if they are this partition's.
-    pub(super) fn unload_groups(&mut self, env: &mut Env<'_>, key: PartitionKey) {
-        let Some(mut gone) = self.coordinator.take_if(|known| known.key == key) else { return };
-        note!(env, "n{} gives up the groups", env.node);
+    /// Gives the shard up if it is this partition's.
+    pub(super) fn unload_shard<S: Hosted>(&mut self, env: &mut Env<'_>, key: PartitionKey) {
+        let Some(mut gone) = S::place(self).take_if(|known| known.key == key) else { return };
+        note!(env, "n{} gives up {}", env.node, S::TOPIC);
         let outcome = gone.shard.unload();
         for (token, reply) in outcome.replies {
             if let Some(ticket) = gone.waiting.remove(&token) {
-                env.answer(ticket, Response::Group(Ok(reply)));
+                env.answer(ticket, S::response(Ok(reply)));
             }
         }
         for ticket in gone.waiting.into_values() {
-            env.answer(ticket, Response::Group(Err(ErrorCode::NotCoordinator)));
+            env.answer(ticket, S::response(Err(ErrorCode::NotCoordinator)));
         }
     }
 
     /// Reads the partition into the shard.
-    pub(super) fn load_groups(&mut self, env: &mut Env<'_>, number: u64) {
-        let Some(host) = self.coordinator.as_mut().filter(|host| host.number == number) else {
-            return;
-        };
-        let Some(partition) = self.partitions.get(&host.key) else { return };
-        let reader = &partition.reader;
+    pub(super) fn load_shard<S: Hosted>(&mut self, env: &mut Env<'_>, number: u64) {
+        let known = S::place(self).as_ref().filter(|host| host.number == number);
+        let Some(key) = known.map(|host| host.key) else { return };
+        let Some(partition) = self.partitions.get(&key) else { return };
+        let reader = partition.reader.clone();
+        let Some(host) = S::place(self) else { return };
         let (mut next, end) = (reader.log_start(), reader.log_end());
         while next < end {
             let Ok(slice) = reader.read(next, 64 << 10, true, end) else { return };
@@ -138,54 +162,90 @@ impl Broker {
             let before = next;
             for (header, batch) in naru_records::batches(&bytes).flatten() {
                 next = header.next_offset();
+                if header.is_control() {
+                    let commit = match naru_records::end_txn_marker(batch) {
+                        Some(EndTxnMarker::Commit { .. }) => true,
+                        Some(EndTxnMarker::Abort { .. }) => false,
+                        None => continue,
+                    };
+                    host.shard.replay_marker(header.producer_id, commit);
+                    continue;
+                }
                 let Ok(records) = naru_records::read_records(&bytes.slice_ref(batch), INFLATED_MAX)
                 else {
                     return;
                 };
+                let producer = header.is_transactional().then_some(header.producer_id);
                 for record in records.flatten() {
                     let Some(key) = record.key else { continue };
                     // What it cannot read a shard skips.
-                    let _ = host.shard.replay(None, &key, record.value.as_ref());
+                    let _ = host.shard.replay(producer, &key, record.value.as_ref());
                 }
             }
             if next == before {
                 return;
             }
         }
-        note!(env, "n{} has read the groups up to {next}", env.node);
+        note!(env, "n{} has read {} up to {next}", env.node, S::TOPIC);
         host.loaded = Loaded::Waits(next);
-        self.tend_groups(env);
+        self.tend_shard::<S>(env);
     }
 
-    /// Takes a request of a client.
-    pub(super) fn ask_groups(&mut self, env: &mut Env<'_>, ticket: Ticket, command: Command) {
+    /// Takes a request of a client or of another broker.
+    pub(super) fn ask_shard<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        ticket: Ticket,
+        command: S::Command,
+    ) {
         let now = env.wall();
         let contact = self.is_in_contact(env);
-        if let Some(host) = &mut self.coordinator {
+        if let Some(host) = S::place(self) {
             host.keep_time(now, contact);
         }
-        let (image, node) = (&self.published, env.node);
+        let image = std::sync::Arc::clone(&self.published);
         let leads = |key: PartitionKey| {
             let topic = image.topic_by_id(key.topic);
             let state = topic.and_then(|topic| topic.partitions.get(&key.partition));
-            state.is_some_and(|state| state.leader == Some(node))
+            state.is_some_and(|state| state.leader == Some(env.node))
         };
-        let refused = match &self.coordinator {
+        let refused = match S::place(self) {
             Some(host) if contact && leads(host.key) => match host.loaded {
                 Loaded::Yes => None,
                 Loaded::NotYet | Loaded::Waits(_) => Some(ErrorCode::CoordinatorLoadInProgress),
             },
             _ => Some(ErrorCode::NotCoordinator),
         };
-        let Some(host) = self.coordinator.as_mut().filter(|_| refused.is_none()) else {
-            let error = refused.unwrap_or(ErrorCode::NotCoordinator);
-            return env.answer(ticket, Response::Group(Err(error)));
-        };
+        match refused {
+            Some(error) => env.answer(ticket, S::response(Err(error))),
+            None => self.hand_over::<S>(env, Some(ticket), command),
+        }
+    }
+
+    /// Tells the shard what came of something it wanted, unless it was read again since.
+    pub(super) fn tell_shard<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        load: u64,
+        command: S::Command,
+    ) {
+        if S::place(self).as_ref().is_some_and(|host| host.leads_in(load).is_some()) {
+            self.hand_over::<S>(env, None, command);
+        }
+    }
+
+    fn hand_over<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        ticket: Option<Ticket>,
+        command: S::Command,
+    ) {
+        let Some(host) = S::place(self) else { return };
         host.last_token += 1;
         let token = ReplyToken(host.last_token);
-        host.waiting.insert(token, ticket);
-        let outcome = host.shard.handle(now, token, command);
-        self.carry_out_groups(env, outcome);
+        host.waiting.extend(ticket.map(|ticket| (token, ticket)));
+        let outcome = host.shard.handle(env.wall(), token, command);
+        self.carry_out_shard::<S>(env, outcome);
     }
 
     /// Whether nobody can have taken this broker's place.
@@ -198,55 +258,82 @@ impl Broker {
         heard && self.metadata_current_at.is_some_and(|at| env.steady() - at < lease)
     }
 
-    fn carry_out_groups(&mut self, env: &mut Env<'_>, outcome: Outcome) {
+    fn carry_out_shard<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        outcome: Outcome<S::Reply, S::Effect>,
+    ) {
         let mut outcomes = vec![outcome];
         while let Some(outcome) = outcomes.pop() {
-            let Some(host) = &mut self.coordinator else { return };
+            let Some(host) = S::place(self) else { return };
+            let load = host.number;
             for (token, reply) in outcome.replies {
                 if let Some(ticket) = host.waiting.remove(&token) {
-                    env.answer(ticket, Response::Group(Ok(reply)));
+                    env.answer(ticket, S::response(Ok(reply)));
                 }
             }
             for write in outcome.writes {
-                if let Err(error) = self.append_of_groups(env, &write)
-                    && let Some(host) = &mut self.coordinator
+                if let Err(error) = self.append_of::<S>(env, &write)
+                    && let Some(host) = S::place(self)
                 {
                     outcomes.push(host.shard.on_written(env.wall(), write.id, Err(error)));
                 }
             }
+            for effect in outcome.effects {
+                S::carry_out(self, env, load, effect);
+            }
         }
-        self.plan_tick(env);
+        self.plan_tick::<S>(env);
     }
 
-    fn append_of_groups(&mut self, env: &mut Env<'_>, write: &Write) -> Result<(), ErrorCode> {
-        let Some(host) = &mut self.coordinator else { return Err(ErrorCode::NotCoordinator) };
-        let mut builder = BatchBuilder::new();
-        for record in &write.records {
-            builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
-        }
-        let batch =
-            builder.build(&BatchOptions::default()).map_err(|_| ErrorCode::MessageTooLarge)?;
+    fn append_of<S: Hosted>(&mut self, env: &mut Env<'_>, write: &Write) -> Result<(), ErrorCode> {
+        let Some(host) = S::place(self) else { return Err(ErrorCode::NotCoordinator) };
+        let (key, instance) = (host.key, host.instance);
         let partition = self
             .partitions
-            .get_mut(&host.key)
-            .filter(|partition| partition.instance == host.instance)
+            .get_mut(&key)
+            .filter(|partition| partition.instance == instance)
             .ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let end = partition.append_own(env, &self.brokers, &batch)?;
-        host.unsettled.push_back((write.id, end));
+        let mut options = BatchOptions::default();
+        if let WriteKind::Transactional(producer) = write.kind {
+            let (id, epoch) = (producer.id, producer.epoch);
+            options.producer = Some(ProducerStamp { id, epoch, base_sequence: Sequence(-1) });
+            options.transactional = true;
+        }
+        let appended = if let WriteKind::Marker(marker) = write.kind {
+            partition.place_marker(env, &self.brokers, marker)?
+        } else {
+            let mut builder = BatchBuilder::new();
+            for record in &write.records {
+                builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
+            }
+            let batch = builder.build(&options).map_err(|_| ErrorCode::MessageTooLarge)?;
+            let place =
+                Place { origin: Origin::Coordinator, verification: Verification::NotNeeded };
+            let appended = partition.place(env, &batch, place)?;
+            partition.after_append(env, &self.brokers);
+            appended
+        };
+        if let Some(host) = S::place(self) {
+            host.unsettled.push_back((write.id, appended.last_offset.plus(1)));
+        }
         Ok(())
     }
 
     /// Gives the shard the results of its writes, in order, and lets it be asked when all that it
     /// has read is committed.
-    pub(super) fn tend_groups(&mut self, env: &mut Env<'_>) {
-        while let Some(host) = &mut self.coordinator {
-            let found = self.partitions.get(&host.key).filter(|p| p.instance == host.instance);
+    pub(super) fn tend_shard<S: Hosted>(&mut self, env: &mut Env<'_>) {
+        while let Some(host) = S::place(self) {
+            let (key, instance) = (host.key, host.instance);
+            let found = self.partitions.get(&key).filter(|p| p.instance == instance);
             let Some(partition) = found else { return };
             let mark = partition.high_watermark;
+            let is_gone = !partition.replica.is_leader() || partition.offline;
             let early = env.settings.has(Mutation::CoordinatorReadsUncommitted);
+            let Some(host) = S::place(self) else { return };
             let outcome = match (host.loaded, host.unsettled.front()) {
                 (Loaded::Waits(end), _) if end <= mark || early => {
-                    note!(env, "n{} has the groups", env.node);
+                    note!(env, "n{} has {}", env.node, S::TOPIC);
                     host.loaded = Loaded::Yes;
                     host.shard.on_loaded(env.wall())
                 }
@@ -254,80 +341,69 @@ impl Broker {
                     host.unsettled.pop_front();
                     host.shard.on_written(env.wall(), id, Ok(()))
                 }
-                (_, Some(&(id, _))) if !partition.replica.is_leader() || partition.offline => {
+                (_, Some(&(id, _))) if is_gone => {
                     host.unsettled.pop_front();
                     let error = ErrorCode::NotLeaderOrFollower;
                     host.shard.on_written(env.wall(), id, Err(error))
                 }
                 _ => return,
             };
-            self.carry_out_groups(env, outcome);
+            self.carry_out_shard::<S>(env, outcome);
         }
     }
 
-    fn plan_tick(&mut self, env: &mut Env<'_>) {
-        let Some(host) = &mut self.coordinator else { return };
+    fn plan_tick<S: Hosted>(&mut self, env: &mut Env<'_>) {
+        let Some(host) = S::place(self) else { return };
         let Some(deadline) = host.shard.next_deadline() else { return };
         let pause = if host.away_since.is_some() { AWAY_PAUSE_MS } else { 0 };
         let at = env.now + (deadline.0 - env.wall().0).clamp(pause, 60_000);
         if host.tick_at.is_none_or(|planned| at < planned) {
             host.tick_at = Some(at);
-            env.later((at - env.now).max(1), NodeEvent::GroupsTick { number: host.number });
+            env.later((at - env.now).max(1), NodeEvent::CoordinatorTick { number: host.number });
         }
     }
 
-    pub(super) fn tick_groups(&mut self, env: &mut Env<'_>, number: u64) {
-        let Some(host) = self.coordinator.as_mut().filter(|host| host.number == number) else {
+    pub(super) fn tick_shard<S: Hosted>(&mut self, env: &mut Env<'_>, number: u64) {
+        let contact = self.is_in_contact(env);
+        let Some(host) = S::place(self).as_mut().filter(|host| host.number == number) else {
             return;
         };
         host.tick_at = None;
-        let contact = self.is_in_contact(env);
         let now = env.wall();
-        let Some(host) = &mut self.coordinator else { return };
         host.keep_time(now, contact);
         let gone_ms = host.away_since.map_or(0, |since| now.0 - since.0);
         if gone_ms > DOUBT_AFTER_MS && !host.unsettled.is_empty() {
-            return self.doubt_groups(env);
+            return self.doubt_shard::<S>(env);
         }
         let outcome = if host.loaded == Loaded::Yes && contact {
             host.shard.tick(now)
         } else {
             Outcome::default()
         };
-        self.carry_out_groups(env, outcome);
+        self.carry_out_shard::<S>(env, outcome);
     }
 
     /// Who waits for a write is sent away by a leader that may have been replaced. What it wrote
-    /// may be kept or lost: the groups are read again.
-    fn doubt_groups(&mut self, env: &mut Env<'_>) {
-        let Some(mut host) = self.coordinator.take() else { return };
+    /// may be kept or lost: the partition is read again.
+    fn doubt_shard<S: Hosted>(&mut self, env: &mut Env<'_>) {
+        let number = self.number();
+        let Some(host) = S::place(self) else { return };
         note!(
             env,
-            "n{} reads the groups again: {} writes are in doubt",
+            "n{} reads {} again: {} writes are in doubt",
             env.node,
+            S::TOPIC,
             host.unsettled.len()
         );
         host.unsettled.clear();
         for (token, reply) in host.shard.unload().replies {
             if let Some(ticket) = host.waiting.remove(&token) {
-                env.answer(ticket, Response::Group(Ok(reply)));
+                env.answer(ticket, S::response(Ok(reply)));
             }
         }
-        host.number = self.number();
+        host.number = number;
         host.loaded = Loaded::NotYet;
         let takes = env.random.between(0, LOAD_MAX_MS);
-        env.later(takes, NodeEvent::GroupsLoad { number: host.number });
-        self.coordinator = Some(host);
-    }
-}
-
-/// What a client's commit or look came to: the offset that is committed, or nothing.
-pub(crate) fn committed_offset(reply: &Reply) -> Option<i64> {
-    match reply {
-        Reply::OffsetFetch(group) if group.error_code == 0 => {
-            let partition = group.topics.first()?.partitions.first()?;
-            (partition.error_code == 0).then_some(partition.committed_offset)
-        }
-        _ => None,
+        env.later(takes, NodeEvent::CoordinatorLoad { number });
     }
 }

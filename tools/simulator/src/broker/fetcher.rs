@@ -226,6 +226,7 @@ impl Broker {
             follower: Some((BrokerId(env.node), Some(BrokerEpoch(broker_epoch)))),
             plan,
             max_wait_ms: times::FETCH_WAIT_MS,
+            committed: false,
             max_bytes: FETCH_MAX_BYTES,
         };
         let rpc = env.ask(source, Lane::Fetch, Request::Fetch(ask), times::REPLICA_TIMEOUT_MS);

@@ -84,7 +84,7 @@ impl Registration {
 
 impl Broker {
     /// Asks the active controller; none if none is known.
-    fn ask_controller(
+    pub(super) fn ask_controller(
         &self,
         env: &mut Env<'_>,
         lane: Lane,

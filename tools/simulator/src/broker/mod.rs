@@ -1,35 +1,42 @@
 //! The broker of a simulated node: partitions around the production cores, executed as
 //! `broker::{partition, peer, node}` do.
 
+mod append;
 mod coordinator;
 mod fetcher;
+mod groups;
 mod membership;
 mod partition;
 mod react;
 mod serve;
+mod transactions;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use naru_controller::MetadataImage;
+use naru_coordinators::{GroupShard, TransactionShard};
 use naru_log::{Disk as _, Log, LogConfig, OpenOptions, SyncPlan};
-use naru_model::{BrokerEpoch, BrokerId, ErrorCode, Offset};
+use naru_model::{BrokerEpoch, BrokerId, ErrorCode, Offset, TopicPartition};
 use naru_replication::{BrokerState, Brokers, Event, IsrProposal, PartitionKey};
 
 use crate::disk::NodeDisk;
 use crate::env::{Env, NodeEvent};
-use crate::message::{Failed, ProduceAsk, Request, Response, Rpc, Ticket};
+use crate::message::{Failed, Request, Response, Rpc, Ticket};
 use crate::settings::times;
 use crate::trace::note;
 use coordinator::Coordinator;
-pub(crate) use coordinator::{OFFSETS_TOPIC, committed_offset};
 use fetcher::Fetcher;
+pub(crate) use groups::committed_offset;
 use membership::Registration;
 pub(crate) use membership::State;
 use partition::Partition;
 pub(crate) use partition::short;
 use serve::{Parked, Session};
+use transactions::MarkerJob;
+use verify::Verifying;
 
 /// Longest time between two looks at what followers do, as in the broker.
 const TICK_MS: i64 = 500;
@@ -55,6 +62,9 @@ enum Awaited {
     Registration,
     Heartbeat,
     AlterPartition(Vec<(PartitionKey, u64, IsrProposal)>),
+    ProducerIds,
+    Verification(Box<Verifying>),
+    Marker { job: u64, partition: TopicPartition },
 }
 
 /// See the module.
@@ -79,7 +89,11 @@ pub(crate) struct Broker {
     /// Came before this broker serves.
     early: Vec<(Ticket, Request)>,
     last_number: u64,
-    coordinator: Option<Coordinator>,
+    groups: Option<Coordinator<GroupShard>>,
+    transactions: Option<Coordinator<TransactionShard>>,
+    marker_jobs: BTreeMap<u64, MarkerJob>,
+    /// Producer ids that the controller has given to this broker.
+    producer_ids: std::ops::Range<i64>,
     /// When this node last knew all of the metadata.
     pub(crate) metadata_current_at: Option<i64>,
     /// What is known, reacted to or not.
@@ -149,7 +163,10 @@ impl Broker {
             not_opened: BTreeSet::new(),
             early: Vec::new(),
             last_number: 0,
-            coordinator: None,
+            groups: None,
+            transactions: None,
+            marker_jobs: BTreeMap::new(),
+            producer_ids: 0..0,
             metadata_current_at: None,
             published: Arc::default(),
             open: false,
@@ -250,7 +267,7 @@ impl Broker {
             return self.early.push((ticket, request));
         }
         match request {
-            Request::Produce(ask) => self.produce(env, ticket, &ask),
+            Request::Produce(ask) => self.produce(env, ticket, ask),
             Request::Fetch(ask) => self.serve_fetch(env, ticket, &ask),
             Request::ListOffsets(keys) => {
                 let found = keys.into_iter().filter_map(|key| {
@@ -261,21 +278,12 @@ impl Broker {
                 });
                 env.answer(ticket, Response::ListOffsets(found.collect()));
             }
-            Request::Group(command) => self.ask_groups(env, ticket, *command),
+            Request::Group(command) => self.ask_shard::<GroupShard>(env, ticket, *command),
+            Request::Transaction(command) => self.ask_transactions(env, ticket, *command),
+            Request::Marker(ask) => self.write_marker(env, ticket, &ask),
             Request::Raft(_) | Request::Controller(_) => {}
         }
         self.pass_on(env);
-    }
-
-    fn produce(&mut self, env: &mut Env<'_>, ticket: Ticket, ask: &ProduceAsk) {
-        match self.partitions.get_mut(&ask.key) {
-            Some(partition) => partition.produce(env, &self.brokers, ticket, &ask.batch),
-            None => {
-                let error = ErrorCode::NotLeaderOrFollower;
-                let answer = crate::message::ProduceAnswer { error, base_offset: -1 };
-                env.answer(ticket, Response::Produce(answer));
-            }
-        }
     }
 
     /// An answer to something this broker has asked.
@@ -289,6 +297,11 @@ impl Broker {
             Some(Awaited::Registration) => self.registered(env, result),
             Some(Awaited::Heartbeat) => self.heartbeat_answered(env, result),
             Some(Awaited::AlterPartition(batch)) => self.isr_answered(env, &batch, result),
+            Some(Awaited::ProducerIds) => self.producer_ids_answered(result),
+            Some(Awaited::Verification(verifying)) => self.verified(env, &verifying, result),
+            Some(Awaited::Marker { job, partition }) => {
+                self.marker_answered(env, job, &partition, result);
+            }
             None => {
                 let sources: Vec<i32> = self.fetchers.keys().copied().collect();
                 for source in sources {
@@ -306,8 +319,15 @@ impl Broker {
             NodeEvent::Fetcher { source } => self.run_fetcher(env, source),
             NodeEvent::FetchExpired { parked } => self.look_again(env, parked, true),
             NodeEvent::FetchWoken { parked } => self.look_again(env, parked, false),
-            NodeEvent::GroupsLoad { number } => self.load_groups(env, number),
-            NodeEvent::GroupsTick { number } => self.tick_groups(env, number),
+            NodeEvent::CoordinatorLoad { number } => {
+                self.load_shard::<GroupShard>(env, number);
+                self.load_shard::<TransactionShard>(env, number);
+            }
+            NodeEvent::CoordinatorTick { number } => {
+                self.tick_shard::<GroupShard>(env, number);
+                self.tick_shard::<TransactionShard>(env, number);
+            }
+            NodeEvent::Markers { job } => self.send_markers(env, job),
             NodeEvent::IsrTick => {
                 for partition in self.partitions.values_mut() {
                     if partition.replica.is_leader() {
@@ -340,7 +360,8 @@ impl Broker {
         for key in stored {
             self.has_stored(env, key);
         }
-        self.tend_groups(env);
+        self.tend_shard::<GroupShard>(env);
+        self.tend_shard::<TransactionShard>(env);
         self.send_proposals(env);
     }
 

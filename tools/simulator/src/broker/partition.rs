@@ -1,19 +1,19 @@
 //! One partition of a simulated broker: the production log and replica, executed as
-//! `broker::partition` does (`mod`, `role`, `append`, `follow`, `read`).
+//! `broker::partition` does (`mod`, `role`, `follow`, `read`).
 //!
 //! Different from there: no locks, since one thing happens at a time; a leader without followers
 //! goes through the state machine, too.
 
 use naru_controller::image::PartitionImage;
-use naru_log::{AppendError, Log, LogReader, NewBatch, Origin};
+use naru_log::{AppendError, Log, LogReader};
 use naru_model::{BrokerId, ErrorCode, LeaderEpoch, Offset};
 use naru_replication::{
     Ask, Brokers, Divergence, Effect, Event, IsrProposal, LogEnds, PartitionKey, PartitionState,
     Replica, ReplicaSettings, truncation,
 };
 
+use super::append::Producer;
 use crate::env::{Env, NodeEvent};
-use crate::message::{ProduceAnswer, Response, Ticket};
 use crate::settings::{Mutation, times};
 use crate::trace::note;
 
@@ -32,14 +32,6 @@ pub(crate) enum FollowError {
     Append(AppendError),
 }
 
-/// A producer that waits for its batch to be stored.
-#[derive(Debug)]
-struct Producer {
-    end: Offset,
-    ticket: Ticket,
-    base_offset: i64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -55,9 +47,9 @@ pub(crate) struct Partition {
     pub(crate) offline: bool,
     /// Whether somebody fetches for it, who wants to know what is stored.
     pub(crate) fetched_for: bool,
-    producers: Vec<Producer>,
+    pub(super) producers: Vec<Producer>,
     /// First epoch of the leadership that has not been interrupted since.
-    leading_since: Option<LeaderEpoch>,
+    pub(super) leading_since: Option<LeaderEpoch>,
     pub(crate) followers_parked: Vec<u64>,
     pub(crate) consumers_parked: Vec<u64>,
     /// For the broker to pass on: what the ISR should become.
@@ -110,11 +102,18 @@ impl Partition {
             proposals: Vec::new(),
             stored_news: false,
         };
+        // Transactions that ended below the high watermark are done with.
+        let _ = partition.last_stable();
         let ends = partition.ends(env);
         if ends.stored < ends.end {
             partition.submit_sync(env);
         }
         partition
+    }
+
+    /// What readers of committed records may read up to.
+    pub(crate) fn last_stable(&self) -> Offset {
+        self.reader.last_stable(self.high_watermark)
     }
 
     /// The ends of the log as replication counts them.
@@ -210,13 +209,11 @@ impl Partition {
         }
     }
 
-    fn release(&mut self, env: &mut Env<'_>) {
+    pub(super) fn release(&mut self, env: &mut Env<'_>) {
         let mark = self.high_watermark;
         for producer in std::mem::take(&mut self.producers) {
             if producer.end <= mark {
-                let answer =
-                    ProduceAnswer { error: ErrorCode::None, base_offset: producer.base_offset };
-                env.answer(producer.ticket, Response::Produce(answer));
+                producer.answer(env, ErrorCode::None);
             } else {
                 self.producers.push(producer);
             }
@@ -224,10 +221,9 @@ impl Partition {
         wake(env, &mut self.consumers_parked);
     }
 
-    fn fail_waiters(&mut self, env: &mut Env<'_>, error: ErrorCode) {
+    pub(super) fn fail_waiters(&mut self, env: &mut Env<'_>, error: ErrorCode) {
         for producer in std::mem::take(&mut self.producers) {
-            let answer = ProduceAnswer { error, base_offset: -1 };
-            env.answer(producer.ticket, Response::Produce(answer));
+            producer.answer(env, error);
         }
         wake(env, &mut self.consumers_parked);
         wake(env, &mut self.followers_parked);
@@ -249,7 +245,7 @@ impl Partition {
         }
     }
 
-    fn after_append(&mut self, env: &mut Env<'_>, brokers: &dyn Brokers) {
+    pub(crate) fn after_append(&mut self, env: &mut Env<'_>, brokers: &dyn Brokers) {
         if self.replica.is_leader() {
             wake(env, &mut self.followers_parked);
         }
@@ -266,127 +262,13 @@ impl Partition {
     }
 
     /// A disk that failed takes the partition out of service; a full one does not.
-    fn note_failure(&mut self, env: &mut Env<'_>, error: &AppendError) {
+    pub(super) fn note_failure(&mut self, env: &mut Env<'_>, error: &AppendError) {
         if let AppendError::Storage(storage) = error
             && !storage.is_full()
         {
             note!(env, "n{} {:?} failed: {storage}", env.node, short(self.key));
             self.log.mark_failed(storage);
             self.take_offline(env, ErrorCode::KafkaStorageError);
-        }
-    }
-
-    /// Appends what a client produced with acks=all; the answer comes when it is stored.
-    pub(crate) fn produce(
-        &mut self,
-        env: &mut Env<'_>,
-        brokers: &dyn Brokers,
-        ticket: Ticket,
-        bytes: &[u8],
-    ) {
-        let appended = self.try_produce(env, bytes);
-        let (end, base_offset) = match appended {
-            Ok(appended) => (appended.last_offset.plus(1), appended.first_offset.0),
-            Err(error) => {
-                note!(
-                    env,
-                    "n{} {:?} refuses rpc {}: {error}",
-                    env.node,
-                    short(self.key),
-                    ticket.rpc
-                );
-                let answer = ProduceAnswer { error, base_offset: -1 };
-                return env.answer(ticket, Response::Produce(answer));
-            }
-        };
-        note!(
-            env,
-            "n{} {:?} appends rpc {} at {base_offset}",
-            env.node,
-            short(self.key),
-            ticket.rpc
-        );
-        let early = env.settings.has(Mutation::AckBeforeHighWatermark);
-        if early {
-            let answer = ProduceAnswer { error: ErrorCode::None, base_offset };
-            env.answer(ticket, Response::Produce(answer));
-        }
-        self.after_append(env, brokers);
-        if early {
-            return;
-        }
-        self.producers.push(Producer { end, ticket, base_offset });
-        if self.leading_since.is_none() {
-            self.fail_waiters(env, ErrorCode::NotLeaderOrFollower);
-        } else {
-            self.release(env);
-        }
-    }
-
-    /// Appends what a coordinator writes; the offset behind it.
-    pub(super) fn append_own(
-        &mut self,
-        env: &mut Env<'_>,
-        brokers: &dyn Brokers,
-        bytes: &[u8],
-    ) -> Result<Offset, ErrorCode> {
-        if self.offline {
-            return Err(ErrorCode::KafkaStorageError);
-        }
-        if !self.replica.is_leader() {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
-        if self.replica.is_under_min_isr() {
-            return Err(ErrorCode::NotEnoughReplicas);
-        }
-        let batch = NewBatch::built(bytes).map_err(|error| ErrorCode::from(&error))?;
-        let epoch = self.replica.epoch();
-        let appended = self.log.append_one(batch, Origin::Coordinator, epoch, env.wall()).map_err(
-            |error| {
-                self.note_failure(env, &error);
-                ErrorCode::from(&error)
-            },
-        )?;
-        self.after_append(env, brokers);
-        Ok(appended.last_offset.plus(1))
-    }
-
-    fn try_produce(
-        &mut self,
-        env: &mut Env<'_>,
-        bytes: &[u8],
-    ) -> Result<naru_log::Appended, ErrorCode> {
-        if self.offline {
-            return Err(ErrorCode::KafkaStorageError);
-        }
-        let usurps = env.settings.has(Mutation::AppendWithoutLeading);
-        if !self.replica.is_leader() && !usurps {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
-        if self.replica.is_under_min_isr() {
-            return Err(ErrorCode::NotEnoughReplicas);
-        }
-        let batch = NewBatch::built(bytes).map_err(|error| ErrorCode::from(&error))?;
-        let epoch = self.replica.epoch();
-        self.log.append_one(batch, Origin::Client, epoch, env.wall()).map_err(|error| {
-            if let AppendError::OutOfOrderSequence { producer_id, request, .. } = &error {
-                self.judge_refusal(env, producer_id.0, request.0);
-            }
-            self.note_failure(env, &error);
-            ErrorCode::from(&error)
-        })
-    }
-
-    /// A batch that the log has is refused as out of order: the leader has forgotten.
-    fn judge_refusal(&self, env: &mut Env<'_>, producer: i64, sequence: i32) {
-        let (start, end) = (self.reader.log_start().0, self.reader.log_end().0);
-        let facts = crate::judge::facts_of(&self.reader, start, end).unwrap_or_default();
-        let same = |(_, fact): &(i64, crate::judge::Fact)| (fact.1, fact.2) == (producer, sequence);
-        if facts.iter().any(same) {
-            let key = self.key;
-            if let Some(judge) = env.judge() {
-                judge.forgotten.insert((key, producer, sequence));
-            }
         }
     }
 

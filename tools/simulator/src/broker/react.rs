@@ -1,5 +1,6 @@
 //! Reacting to published metadata, as `broker::node::react` does.
 
+use naru_coordinators::{GroupShard, TransactionShard};
 use naru_log::Disk as _;
 use naru_model::ErrorCode;
 use naru_replication::PartitionKey;
@@ -85,23 +86,29 @@ impl Broker {
             RoleChange::Same => {}
             RoleChange::Leads => {
                 self.unfollow(key);
-                self.lead_groups(env, key, state.leader_epoch.0);
+                self.lead_shard::<GroupShard>(env, key, state.leader_epoch.0);
+                self.lead_shard::<TransactionShard>(env, key, state.leader_epoch.0);
             }
             RoleChange::Follows(None, _) => {
                 self.unfollow(key);
-                self.unload_groups(env, key);
+                self.unload_shards(env, key);
             }
             RoleChange::Follows(Some(leader), epoch) => {
-                self.unload_groups(env, key);
+                self.unload_shards(env, key);
                 self.follow(env, key, leader, epoch);
             }
         }
     }
 
+    fn unload_shards(&mut self, env: &mut Env<'_>, key: PartitionKey) {
+        self.unload_shard::<GroupShard>(env, key);
+        self.unload_shard::<TransactionShard>(env, key);
+    }
+
     /// Lets go of a partition that was deleted or moved away.
     fn drop_partition(&mut self, env: &mut Env<'_>, key: PartitionKey, error: ErrorCode) {
         self.unfollow(key);
-        self.unload_groups(env, key);
+        self.unload_shards(env, key);
         let Some(mut partition) = self.partitions.remove(&key) else { return };
         note!(env, "n{} drops {:?}", env.node, short(key));
         partition.take_offline(env, error);

@@ -39,6 +39,7 @@ pub(crate) struct Parked {
     session: Asked,
     targets: Vec<(PartitionKey, Ask)>,
     max_bytes: usize,
+    committed: bool,
 }
 
 /// What one look at the partitions found.
@@ -58,8 +59,8 @@ impl Broker {
             }
         };
         let (session, targets) = planned;
-        let fetch =
-            Parked { ticket, follower: ask.follower, session, targets, max_bytes: ask.max_bytes };
+        let (follower, max_bytes, committed) = (ask.follower, ask.max_bytes, ask.committed);
+        let fetch = Parked { ticket, follower, session, targets, max_bytes, committed };
         let attempt = self.attempt(env, &fetch, true);
         if attempt.urgent || attempt.bytes > 0 || fetch.targets.is_empty() || ask.max_wait_ms <= 0 {
             return self.answer_fetch(env, &fetch, attempt);
@@ -122,7 +123,13 @@ impl Broker {
             let read = match self.partitions.get_mut(key) {
                 Some(partition) => {
                     let leader_end = partition.reader.log_end();
-                    let mut read = read(env, brokers, partition, ask, fetch.follower, left, first);
+                    let mut read = read(env, brokers, partition, ask, fetch, left, first);
+                    if fetch.committed
+                        && read.error == ErrorCode::None
+                        && let Some(judge) = env.judge()
+                    {
+                        judge.last_stable(*key, read.last_stable);
+                    }
                     if let (Some((replica, broker_epoch)), true) = (fetch.follower, first_look)
                         && read.error == ErrorCode::None
                         && read.diverging.is_none()
@@ -198,7 +205,15 @@ impl Broker {
 }
 
 fn error(error: ErrorCode) -> Fetched {
-    Fetched { error, high_watermark: -1, log_start: -1, diverging: None, records: Bytes::new() }
+    Fetched {
+        error,
+        high_watermark: -1,
+        last_stable: -1,
+        aborted: Vec::new(),
+        log_start: -1,
+        diverging: None,
+        records: Bytes::new(),
+    }
 }
 
 fn read(
@@ -206,15 +221,17 @@ fn read(
     brokers: &super::KnownBrokers,
     partition: &Partition,
     ask: &Ask,
-    follower: Follower,
+    fetch: &Parked,
     left: usize,
     first: bool,
 ) -> Fetched {
+    let follower = fetch.follower;
     if let Err(code) = check(brokers, partition, ask, follower) {
         return error(code);
     }
     let mut found = Fetched {
         high_watermark: partition.high_watermark.0,
+        last_stable: partition.last_stable().0,
         log_start: partition.reader.log_start().0,
         diverging: partition.divergence(ask),
         ..error(ErrorCode::None)
@@ -225,8 +242,19 @@ fn read(
     let careless = Mutation::FollowerServesUncommitted;
     let careless = env.settings.has(careless) && !partition.replica.is_leader();
     let all = follower.is_some() || env.settings.has(Mutation::ReadUncommitted) || careless;
-    let upto = if all { partition.reader.log_end() } else { Offset(found.high_watermark) };
-    match partition.reader.read(ask.offset, left, first, upto) {
+    let stable = fetch.committed && !env.settings.has(Mutation::ReadUnstable);
+    let upto = match all {
+        true => partition.reader.log_end(),
+        false if stable => Offset(found.last_stable),
+        false => Offset(found.high_watermark),
+    };
+    let slice = partition.reader.read(ask.offset, left, first, upto).and_then(|slice| {
+        if fetch.committed && !env.settings.has(Mutation::AbortedNotTold) {
+            found.aborted = partition.reader.aborted_in(&slice, ask.offset)?;
+        }
+        Ok(slice)
+    });
+    match slice {
         Ok(slice) => match slice.read_bytes() {
             Ok(bytes) => found.records = bytes.into(),
             Err(_) => return error(ErrorCode::KafkaStorageError),

@@ -61,6 +61,10 @@ pub(super) fn decide(
             let decision = controller.decide_alter_partition(request, 3);
             (decision.records, ControllerResponse::AlterPartition(decision.response), false)
         }
+        ControllerRequest::AllocateProducerIds(request) => {
+            let decision = controller.decide_allocate_producer_ids(request);
+            (decision.records, ControllerResponse::AllocateProducerIds(decision.response), false)
+        }
         ControllerRequest::CreateTopics(request) => {
             let random = &mut *deciding.random;
             let mut context = CreateTopics {
