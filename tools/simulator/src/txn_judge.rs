@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use naru_coordinators::{Identity, TxnCommand};
-use naru_log::AbortedTxn;
+use naru_log::{AbortedTxn, LogReader};
 use naru_replication::PartitionKey;
 
-use crate::facts::{Fact, Kind};
+use crate::facts::{Fact, Kind, facts_of};
 use crate::judge::Judge;
 use crate::message::Request;
 
@@ -35,6 +35,10 @@ pub(crate) struct Fates {
     epochs: BTreeMap<i64, i16>,
     /// The last stable offset that each process has told.
     pub(crate) stable: BTreeMap<(i32, u32), i64>,
+    /// Up to where somebody has told more than is decided by what is committed.
+    early: i64,
+    /// Whether records were given to a reader whose markers are not committed.
+    given_early: BTreeMap<usize, bool>,
 }
 
 /// What is known of one transaction's records in one partition.
@@ -166,6 +170,11 @@ impl Judge {
             let facts = self.partitions.entry(key).or_default();
             facts.fates.fates[offset] = fate;
             let record = facts.committed[offset];
+            let given = facts.fates.given_early.remove(&offset);
+            if given.is_some_and(|given| given != commit) {
+                let what = format!("{key:?} at {offset}: {fate:?}, given: {given:?}");
+                return self.broken("readers of committed records see these and no others", what);
+            }
             if record.kind == Kind::Transactional {
                 self.decided(key, record, commit);
             }
@@ -268,8 +277,9 @@ impl Judge {
     }
 
     /// A process tells its last stable offset: everything before it is decided, and it never goes
-    /// back.
-    pub(crate) fn last_stable(&mut self, key: PartitionKey, stable: i64) {
+    /// back. One that has stopped cleanly forgets, as Kafka's do, which markers of its log were not
+    /// committed; what these say is decided, too.
+    pub(crate) fn last_stable(&mut self, key: PartitionKey, stable: i64, reader: &LogReader) {
         let of = (self.node, self.life);
         let fates = &mut self.partitions.entry(key).or_default().fates;
         let before = fates.stable.insert(of, stable).unwrap_or(stable);
@@ -278,6 +288,8 @@ impl Judge {
         if stable < before {
             let what = format!("broker {} {key:?}: from {before} to {stable}", of.0);
             self.broken("last stable offset never goes back", what);
+        } else if stable > open && has_markers(reader, stable, &undecided(fates, stable)) {
+            fates.early = fates.early.max(stable);
         } else if stable > open {
             let what = format!("broker {} {key:?}: {stable}, {open} is not decided", of.0);
             self.broken("everything before the last stable offset is decided", what);
@@ -291,7 +303,7 @@ impl Judge {
         (from, next): (i64, i64),
         given: &[i64],
     ) {
-        let fates = &self.partitions.entry(key).or_default().fates;
+        let fates = &mut self.partitions.entry(key).or_default().fates;
         let mut given = given.iter().copied().peekable();
         let mut skipped = 0;
         for offset in from..next {
@@ -304,7 +316,11 @@ impl Judge {
                     skipped += 1;
                     !is_given
                 }
-                Some(Fate::Open) | None => false,
+                Some(Fate::Open) => {
+                    fates.given_early.extend(usize::try_from(offset).map(|at| (at, is_given)));
+                    offset < fates.early
+                }
+                None => false,
             };
             if !good {
                 let what = format!("{key:?} at {offset}: {fate:?}, given: {is_given}");
@@ -347,6 +363,21 @@ impl Judge {
             self.broken("transactions are committed as a whole", what);
         }
     }
+}
+
+/// The producers with records before an offset whose fate is not known.
+fn undecided(fates: &Fates, before: i64) -> BTreeSet<i64> {
+    let is_before = |first: &usize| i64::try_from(*first).is_ok_and(|first| first < before);
+    let open = fates.open.iter().filter(|(_, offsets)| offsets.first().is_some_and(is_before));
+    open.map(|(producer, _)| *producer).collect()
+}
+
+/// Whether a log has markers of all these producers from an offset on.
+fn has_markers(reader: &LogReader, from: i64, producers: &BTreeSet<i64>) -> bool {
+    let found = facts_of(reader, from, reader.log_end().0).unwrap_or_default();
+    let markers = found.iter().filter(|(_, fact)| matches!(fact.kind, Kind::Commit | Kind::Abort));
+    let ended: BTreeSet<i64> = markers.map(|(_, fact)| fact.producer).collect();
+    ended.is_superset(producers)
 }
 
 /// The offsets that a consumer hands to its application of what it has fetched from `from` on, as

@@ -128,7 +128,7 @@ impl Broker {
                         && read.error == ErrorCode::None
                         && let Some(judge) = env.judge()
                     {
-                        judge.last_stable(*key, read.last_stable);
+                        judge.last_stable(*key, read.last_stable, &partition.reader);
                     }
                     if let (Some((replica, broker_epoch)), true) = (fetch.follower, first_look)
                         && read.error == ErrorCode::None
