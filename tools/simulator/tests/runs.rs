@@ -26,6 +26,8 @@ fn nothing_is_lost_and_everything_comes_together() {
     // Runs in which nothing happens would prove nothing.
     assert!(met.acked > 500 && met.read > 1000, "{met:?}");
     assert!(met.crashes > 30 && met.cuts > 3 && met.quorum_leaders > 20, "{met:?}");
+    assert!(met.txns_committed > 200 && met.txns_aborted > 20, "{met:?}");
+    assert!(met.txns_left > 20 && met.txns_fenced > 10 && met.skipped > 50, "{met:?}");
 }
 
 /// Each fault made on purpose, with a seed whose run it spoils.
@@ -36,6 +38,8 @@ fn the_judge_notices_what_is_broken_on_purpose() {
         (Mutation::ReadUncommitted, "no reader sees what is not committed"),
         (Mutation::LeaderOutsideIsr, "the leader is in the ISR"),
         (Mutation::VoterSkipsSync, "committed metadata is never lost"),
+        (Mutation::ReadUnstable, "readers of committed records see these and no others"),
+        (Mutation::ZombiesNotFenced, "nothing of a fenced producer is stored"),
     ];
     for (mutation, invariant) in cases {
         let broken = (1..=10).find_map(|seed| {
