@@ -381,7 +381,7 @@ impl World {
         };
         match std::mem::replace(&mut producer.doing, Doing::Nothing) {
             Doing::Begins { rpc: asked, was } if asked == Some(rpc) => {
-                self.begun(actor, was, code, reply);
+                self.begun(actor, was, code, reply.as_ref());
             }
             Doing::Writes(mut txn) if txn.rpc == Some(rpc) => {
                 txn.rpc = None;
@@ -393,7 +393,7 @@ impl World {
             }
             Doing::Ends(mut txn) if txn.rpc == Some(rpc) => {
                 txn.rpc = None;
-                self.ended(actor, txn, code, reply);
+                self.ended(actor, txn, code, reply.as_ref());
             }
             other => producer.doing = other,
         }
@@ -404,10 +404,10 @@ impl World {
         actor: Actor,
         was: Option<Identity>,
         code: ErrorCode,
-        reply: Option<TxnReply>,
+        reply: Option<&TxnReply>,
     ) {
         let Some(producer) = self.txn_clients.producers.get_mut(&actor) else { return };
-        if let Some(TxnReply::Initialised(identity)) = reply {
+        if let Some(&TxnReply::Initialised(identity)) = reply {
             producer.identity = identity;
             producer.sequences.clear();
             let id = producer.transactional_id;
@@ -465,10 +465,10 @@ impl World {
         self.plan_transaction(actor, pause);
     }
 
-    fn ended(&mut self, actor: Actor, txn: Txn, code: ErrorCode, reply: Option<TxnReply>) {
+    fn ended(&mut self, actor: Actor, txn: Txn, code: ErrorCode, reply: Option<&TxnReply>) {
         let calm = self.calm;
         let Some(producer) = self.txn_clients.producers.get_mut(&actor) else { return };
-        if let Some(TxnReply::Ended(next)) = reply {
+        if let Some(&TxnReply::Ended(next)) = reply {
             let (id, commit) = (producer.transactional_id, txn.commit);
             let unsure = txn.unsure || txn.parts.iter().any(|part| !part.batches.is_empty());
             producer.content |= calm && commit;

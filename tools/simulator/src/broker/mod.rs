@@ -300,7 +300,7 @@ impl Broker {
             Some(Awaited::ProducerIds) => self.producer_ids_answered(result),
             Some(Awaited::Verification(verifying)) => self.verified(env, &verifying, result),
             Some(Awaited::Marker { job, partition }) => {
-                self.marker_answered(env, job, &partition, result);
+                self.marker_answered(env, job, &partition, &result);
             }
             None => {
                 let sources: Vec<i32> = self.fetchers.keys().copied().collect();

@@ -214,7 +214,7 @@ impl Broker {
         env: &mut Env<'_>,
         number: u64,
         partition: &TopicPartition,
-        result: Result<Response, Failed>,
+        result: &Result<Response, Failed>,
     ) {
         let Some(mut job) = self.marker_jobs.remove(&number) else { return };
         job.under_way -= 1;
