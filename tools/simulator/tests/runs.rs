@@ -26,7 +26,7 @@ fn nothing_is_lost_and_everything_comes_together() {
     // Runs in which nothing happens would prove nothing.
     assert!(met.acked > 500 && met.read > 1000, "{met:?}");
     assert!(met.crashes > 30 && met.cuts > 3 && met.quorum_leaders > 20, "{met:?}");
-    assert!(met.txns_committed > 200 && met.txns_aborted > 20, "{met:?}");
+    assert!(met.txns_committed > 200 && met.txns_aborted > 5, "{met:?}");
     assert!(met.txns_left > 20 && met.txns_fenced > 10 && met.skipped > 50, "{met:?}");
 }
 

@@ -8,7 +8,7 @@ use naru_testkit::outcome::{Outcome, Verdict};
 use naru_testkit::process::last_lines;
 
 /// Seeds in CI: about a minute of one core.
-const SEEDS: &str = "800";
+const SEEDS: &str = "600";
 
 fn simulator(root: &Path, words: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
