@@ -81,6 +81,11 @@ impl JaasEntry {
         self.options.get(name).map(String::as_str)
     }
 
+    /// All options and their values, by name.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The users that a server's entry for PLAIN names (`user_NAME="password"`).
     pub fn users(&self) -> BTreeMap<String, String> {
         let user = |(name, value): (&String, &String)| {

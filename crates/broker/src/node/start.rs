@@ -154,7 +154,9 @@ pub fn start(
     });
 
     peer::send_isr_changes(&node, proposals);
-    // Voters have to be heard before there can be a controller to register with.
+    // Voters may log in with tokens, and have to be heard before there can be a controller to
+    // register with.
+    node.keep_keys_fresh();
     let controllers = NetworkThreads::start(&node, controller_bound, 1)?;
     let joined = join::join(&node, incarnation_id, &patience);
 
@@ -189,7 +191,6 @@ pub fn start(
     let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
     let network = NetworkThreads::start(&node, bound, threads)?;
     let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
-    node.keep_keys_fresh();
     let chores = spawn(&node, "chores", chores::run)?;
     let cleaner = spawn(&node, "cleaner", cleaner::run)?;
     // Set once, here.

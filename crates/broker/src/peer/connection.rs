@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use naru_client::net::ClientSecurity;
-use naru_client::net::security::Stream;
+use naru_client::net::security::{Session, Stream};
 use naru_protocol::{DecodeError, Request, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -33,6 +34,10 @@ pub(super) struct Connection {
     stream: Stream,
     client_id: String,
     next_id: i32,
+    security: Arc<ClientSecurity>,
+    session: Session,
+    /// How long connecting, and a login, may take.
+    within: Duration,
 }
 
 impl Connection {
@@ -42,7 +47,7 @@ impl Connection {
         client_id: String,
         receive_buffer: Option<usize>,
         within: Duration,
-        security: &ClientSecurity,
+        security: &Arc<ClientSecurity>,
     ) -> Result<Self, ConnectionError> {
         let connecting = async {
             let stream = connect(host, port, receive_buffer).await?;
@@ -50,8 +55,9 @@ impl Connection {
             security.secure(stream, host, &client_id).await
         };
         let connected = tokio::time::timeout(within, connecting).await;
-        let stream = connected.map_err(|_| ConnectionError::TimedOut)??;
-        Ok(Self { stream, client_id, next_id: 0 })
+        let (stream, session) = connected.map_err(|_| ConnectionError::TimedOut)??;
+        let security = Arc::clone(security);
+        Ok(Self { stream, client_id, next_id: 0, security, session, within })
     }
 
     /// Sends a request; the answer is to be awaited with [`Self::receive`].
@@ -60,11 +66,22 @@ impl Connection {
         request: &R,
         version: i16,
     ) -> Result<(), ConnectionError> {
+        if self.session.is_due() {
+            self.renew().await?;
+        }
         self.next_id = self.next_id.wrapping_add(1) & i32::MAX;
         let bytes = frame::request(request, version, self.next_id, &self.client_id);
         self.stream.write_all(&bytes).await?;
         // TLS keeps what is not flushed.
         self.stream.flush().await?;
+        Ok(())
+    }
+
+    /// Logs in again where logins end (KIP-368). No answer is awaited now.
+    async fn renew(&mut self) -> Result<(), ConnectionError> {
+        let renewing = self.security.renew(&mut self.stream, &self.client_id, self.session);
+        let renewed = tokio::time::timeout(self.within, renewing).await;
+        self.session = renewed.map_err(|_| ConnectionError::TimedOut)??;
         Ok(())
     }
 

@@ -46,7 +46,9 @@ fn link(
     let lookup = |name: &str| match name {
         "security.protocol" => Some(protocol.name().to_owned()),
         "sasl.mechanism" => Some(mechanism.to_owned()),
-        "sasl.jaas.config" => settings.of_mechanism(mechanism, name).map(str::to_owned),
+        sasl if sasl.starts_with("sasl.") => {
+            settings.of_mechanism(mechanism, sasl).map(str::to_owned)
+        }
         other => settings.text(other).map(str::to_owned),
     };
     ClientSecurity::read(&lookup).map(Arc::new)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use naru_client::net::HttpUrl;
 use naru_client::net::security::tls;
+use naru_security::bearer::file_of_url;
 use naru_security::jaas::JaasEntry;
 use naru_security::sasl::{Claims, Jwt, JwtError, JwtRules};
 
@@ -122,12 +123,8 @@ impl OAuthRules {
 
 /// Where keys are.
 fn place(url: &str, ssl: &dyn Fn(&str) -> Option<String>) -> Result<Place, String> {
-    if let Some(rest) = url.strip_prefix("file:") {
-        let path = PathBuf::from(match rest.strip_prefix("//") {
-            Some(path) => path.strip_prefix("localhost").unwrap_or(path),
-            None => rest,
-        });
-        return Ok(Place::File(path));
+    if let Some(path) = file_of_url(url) {
+        return Ok(Place::File(PathBuf::from(path)));
     }
     let parsed = HttpUrl::parse(url).ok_or_else(|| {
         format!("{URL}: {url} is no address; write file:///PATH, or one with http or https")

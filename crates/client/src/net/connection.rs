@@ -3,6 +3,9 @@
 //! Two tasks own the socket's halves, so a caller that gives up waiting never leaves half a frame
 //! behind. Memory grows with the bytes received, not with the length announced.
 //!
+//! Where logins end, whoever sends next when one is due logs in again first (KIP-368), with all
+//! places of `in_flight` taken: nothing else is under way meanwhile.
+//!
 //! Invariant: `awaited` holds one entry for each request written and not yet answered, in the
 //! order of writing.
 
@@ -24,11 +27,11 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Versions;
-use super::security::{ClientSecurity, ReadHalf, Stream, WriteHalf};
+use super::security::{ClientSecurity, Link, ReadHalf, Session, Stream, WriteHalf};
 use crate::error::{Error, Result};
 
 /// Requests written and not answered; more wait in `call`.
-const IN_FLIGHT_MAX: usize = 64;
+const IN_FLIGHT_MAX: u32 = 64;
 /// Answers longer than this break the connection.
 const RESPONSE_MAX: usize = 512 << 20;
 /// Bytes that are reserved for an answer at once, whatever length it announces.
@@ -53,6 +56,8 @@ pub struct Connection {
     address: String,
     options: ConnectionOptions,
     versions: Versions,
+    /// Until when the login holds; none if it does not end. Held for moments only.
+    session: Option<Mutex<Session>>,
     shared: Arc<Shared>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     tasks: [AbortHandle; 2],
@@ -73,7 +78,8 @@ struct Shared {
 struct Awaited {
     correlation_id: i32,
     reply: oneshot::Sender<Bytes>,
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    /// None of what belongs to a login, which has all places.
+    _permit: Option<tokio::sync::OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -98,7 +104,7 @@ impl Connection {
             source: Arc::new(source),
         };
         let opening = open_stream(address, &options);
-        let stream = tokio::time::timeout(options.connect_timeout, opening)
+        let (stream, session) = tokio::time::timeout(options.connect_timeout, opening)
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(unreachable)?;
@@ -108,7 +114,7 @@ impl Connection {
             ended: Notify::new(),
             next_correlation_id: AtomicI32::new(0),
             awaited: Mutex::new(VecDeque::new()),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX as usize)),
         });
         let (outgoing, queue) = mpsc::unbounded_channel();
         let writer = tokio::spawn(write_frames(write, queue, Arc::clone(&shared))).abort_handle();
@@ -117,6 +123,7 @@ impl Connection {
             address: address.to_owned(),
             options,
             versions: Versions::default(),
+            session: session.ends().then(|| Mutex::new(session)),
             shared,
             outgoing,
             tasks: [writer, reader],
@@ -168,6 +175,8 @@ impl Connection {
 
     /// Sends a request that is not answered (Produce with acks=0).
     pub(crate) async fn send_only<R: Request>(&self, request: &R, version: i16) -> Result<()> {
+        // Held until it is written: not in the midst of a login.
+        let _permit = self.place().await?;
         let (done, written) = oneshot::channel();
         let frame = frame::request(request, version, self.next_id(), &self.options.client_id);
         self.outgoing
@@ -182,13 +191,69 @@ impl Connection {
         version: i16,
         wait: Duration,
     ) -> Result<Bytes> {
-        let permit = Arc::clone(&self.shared.in_flight)
-            .acquire_owned()
-            .await
-            .map_err(|_| self.disconnected())?;
+        let permit = self.place().await?;
         if self.is_closed() {
             return Err(self.disconnected());
         }
+        self.exchange_in(Some(permit), request, version, wait).await
+    }
+
+    /// A place for one request on a connection whose login holds.
+    async fn place(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
+        let in_flight = || Arc::clone(&self.shared.in_flight);
+        if let Some(session) = &self.session
+            && is_due(session)
+        {
+            let places = in_flight().acquire_many_owned(IN_FLIGHT_MAX).await;
+            let mut places = places.map_err(|_| self.disconnected())?;
+            // Somebody else may have done it.
+            if is_due(session) {
+                self.renew(session).await?;
+            }
+            return places.split(1).ok_or_else(|| self.disconnected());
+        }
+        in_flight().acquire_owned().await.map_err(|_| self.disconnected())
+    }
+
+    /// Logs in again; all places are taken.
+    async fn renew(&self, session: &Mutex<Session>) -> Result<()> {
+        let half_way = CloseUnlessDone(Some(&self.shared));
+        let before = *session.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewing = self.options.security.renew_on(Link::Shared(self), before);
+        let renewed = tokio::time::timeout(self.options.request_timeout, renewing).await;
+        match renewed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(renewed) => {
+                *session.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+                half_way.done();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(peer = self.address, "cannot log in again: {error}");
+                Err(self.disconnected())
+            }
+        }
+    }
+
+    /// A request of a login, while all places are taken.
+    pub(super) async fn ask_of_login<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+    ) -> io::Result<R::Response> {
+        let wait = self.options.request_timeout;
+        let asked = self.exchange_in(None, request, version, wait).await;
+        let bytes = asked.map_err(io::Error::other)?;
+        let read = frame::read_response::<R>(&bytes, version);
+        read.map(|(_, answer)| answer).map_err(io::Error::other)
+    }
+
+    async fn exchange_in<R: Request>(
+        &self,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+        request: &R,
+        version: i16,
+        wait: Duration,
+    ) -> Result<Bytes> {
         let (reply, answer) = oneshot::channel();
         let correlation_id = self.next_id();
         let frame = frame::request(request, version, correlation_id, &self.options.client_id);
@@ -242,6 +307,27 @@ impl Connection {
     }
 }
 
+/// Closes a connection whose login is given up half way: the broker waits for the rest of it.
+struct CloseUnlessDone<'c>(Option<&'c Shared>);
+
+impl CloseUnlessDone<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CloseUnlessDone<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            shared.close();
+        }
+    }
+}
+
+fn is_due(session: &Mutex<Session>) -> bool {
+    session.lock().unwrap_or_else(PoisonError::into_inner).is_due()
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.close();
@@ -267,7 +353,7 @@ impl Shared {
 }
 
 /// A connection that is secured and logged in.
-async fn open_stream(address: &str, options: &ConnectionOptions) -> io::Result<Stream> {
+async fn open_stream(address: &str, options: &ConnectionOptions) -> io::Result<(Stream, Session)> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);

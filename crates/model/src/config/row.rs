@@ -123,8 +123,6 @@ pub enum Status {
 pub(super) const SERVED: Status = Status::Served;
 pub(super) const TWO_PHASE: Status = Status::NotYet("two-phase commit (KIP-939)");
 pub(super) const TIERED: Status = Status::NotYet("tiered storage");
-pub(super) const OAUTH_CLIENT: Status =
-    Status::NotYet("logins of this node's own connections by OAUTHBEARER");
 pub(super) const EARLY: Status = Status::NotYet("listeners that start before access control");
 pub(super) const KERBEROS: Status = Status::NotYet("Kerberos");
 pub(super) const QUEUED: Status = Status::NotYet("a limit on the bytes of waiting requests");

@@ -11,7 +11,10 @@ mod scram;
 
 pub use jwks::{Jwk, JwkMaterial};
 pub use mechanism::Mechanism;
-pub use oauth::{Claims, Jwt, JwtError, JwtRules, OAuthServer, OAuthStep, oauth_first_message};
+pub use oauth::{
+    Claims, Jwt, JwtError, JwtRules, OAUTH_ACKNOWLEDGED, OAuthServer, OAuthStep,
+    oauth_first_message,
+};
 pub use plain::{PlainLogin, plain_message, same_secret};
 pub use scram::{
     ITERATIONS_MAX, ScramClient, ScramHash, ScramKeys, ScramServer, ScramStart, scram_keys,

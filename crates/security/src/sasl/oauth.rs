@@ -17,12 +17,17 @@ const SECONDS_MAX: f64 = 3.2e12;
 const INVALID: &str = "{\"status\":\"invalid_token\"}";
 /// What a server says of a token that does not allow enough.
 const INSUFFICIENT: &str = "{\"status\":\"insufficient_scope\"}";
-/// What a client says when it has read that.
-const ACKNOWLEDGED: &[u8] = b"\x01";
+/// What a client says when it has read that it is refused.
+pub const OAUTH_ACKNOWLEDGED: &[u8] = b"\x01";
 
-/// The first message of a client.
-pub fn oauth_first_message(token: &str) -> Vec<u8> {
-    format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes()
+/// The first message of a client: a token, and what it tells beside it by name.
+pub fn oauth_first_message(token: &str, extensions: &[(String, String)]) -> Vec<u8> {
+    let mut message = format!("n,,\u{1}auth=Bearer {token}\u{1}");
+    for (name, value) in extensions {
+        message += &format!("{name}={value}\u{1}");
+    }
+    message.push('\u{1}');
+    message.into_bytes()
 }
 
 /// A server's side of one login.
@@ -50,7 +55,7 @@ impl OAuthServer {
     /// If it is not one, or says that the client knows it is refused.
     pub fn take(&mut self, message: &[u8]) -> Result<OAuthStep, SaslError> {
         if let Some(told) = self.refused {
-            return Err(if message == ACKNOWLEDGED {
+            return Err(if message == OAUTH_ACKNOWLEDGED {
                 SaslError::Told(told.to_owned())
             } else {
                 SaslError::Untold("a message after a refusal")
@@ -162,6 +167,17 @@ impl<'t> Jwt<'t> {
             payload: json(payload)?,
         })
     }
+
+    /// A claim that is a text.
+    pub(crate) fn text(&self, claim: &str) -> Option<&str> {
+        self.payload.get(claim).and_then(Value::as_str)
+    }
+
+    /// A claim that is a time, in milliseconds since 1970.
+    pub(crate) fn time_ms(&self, claim: &str) -> Option<i64> {
+        let seconds = self.payload.get(claim).and_then(Value::as_f64);
+        seconds.filter(|seconds| seconds.abs() < SECONDS_MAX).map(to_ms)
+    }
 }
 
 /// What tokens must say.
@@ -200,10 +216,7 @@ impl JwtRules {
     pub fn judge(&self, token: &Jwt<'_>, now_ms: i64) -> Result<Claims, JwtError> {
         let missing = |name: &str| JwtError::Missing(name.to_owned());
         let claim = |name: &str| token.payload.get(name);
-        let time = |name: &str| -> Result<i64, JwtError> {
-            let seconds = claim(name).and_then(Value::as_f64).filter(|n| n.abs() < SECONDS_MAX);
-            seconds.map(to_ms).ok_or_else(|| missing(name))
-        };
+        let time = |name: &str| token.time_ms(name).ok_or_else(|| missing(name));
         let skew = self.clock_skew_ms;
         let expires_ms = time("exp")?;
         if self.needs_issued_at || claim("iat").is_some() {
@@ -338,7 +351,7 @@ mod tests {
         for bad in [&b""[..], b"n,,", b"y,,\x01auth=Bearer t\x01\x01", b"n,,\x01auth=Basic t\x01"] {
             assert!(server.take(bad).is_err(), "{bad:?}");
         }
-        let judged = server.take(&oauth_first_message("t"));
+        let judged = server.take(&oauth_first_message("t", &[]));
         let plain = |token: &str, authorization: &str| {
             Ok(OAuthStep::Judge {
                 token: token.to_owned(),

@@ -126,7 +126,7 @@ fn oauth() -> Target {
     Target {
         name: "sasl-oauth",
         about: "a client's message of OAUTHBEARER, and the token in it",
-        make: Box::new(|_| oauth_first_message(TOKEN)),
+        make: Box::new(|_| oauth_first_message(TOKEN, &[])),
         repair: as_it_is,
         take: Box::new(|input| {
             let mut server = OAuthServer::default();

@@ -3,9 +3,11 @@
 //!
 //! Public for brokers, which speak to each other the same way and read the same key stores.
 
+mod assertions;
 mod login;
 mod stream;
 pub mod tls;
+mod tokens;
 
 use std::fmt;
 use std::io;
@@ -18,9 +20,12 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use login::Credentials;
+pub(super) use login::Link;
+pub use login::Session;
+use login::{Credentials, NameAndPassword};
 pub use stream::Stream;
 pub(super) use stream::{ReadHalf, WriteHalf};
+use tokens::TokenSource;
 
 /// A setting by its name, none if it is not set.
 pub type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
@@ -29,7 +34,7 @@ pub type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 #[derive(Clone, Default)]
 pub struct ClientSecurity {
     tls: Option<Arc<TlsConfig>>,
-    login: Option<Credentials>,
+    login: Option<Arc<Credentials>>,
 }
 
 impl fmt::Debug for ClientSecurity {
@@ -55,15 +60,20 @@ impl ClientSecurity {
         };
         Ok(Self {
             tls: if tls { Some(Arc::new(tls::client_config(settings)?)) } else { None },
-            login: if login { Some(credentials(settings)?) } else { None },
+            login: if login { Some(Arc::new(credentials(settings)?)) } else { None },
         })
     }
 
-    /// Secures a fresh connection to `host`.
+    /// Secures a fresh connection to `host`, and says how long that holds.
     ///
     /// # Errors
     /// If the handshake or the login fails; the text says why.
-    pub async fn secure(&self, tcp: TcpStream, host: &str, client_id: &str) -> io::Result<Stream> {
+    pub async fn secure(
+        &self,
+        tcp: TcpStream,
+        host: &str,
+        client_id: &str,
+    ) -> io::Result<(Stream, Session)> {
         let mut stream = match &self.tls {
             None => Stream::Plain(tcp),
             Some(config) => {
@@ -76,10 +86,31 @@ impl ClientSecurity {
                 Stream::Tls(Box::new(tls))
             }
         };
-        if let Some(credentials) = &self.login {
-            credentials.log_in(&mut stream, client_id).await?;
+        let session = match &self.login {
+            Some(login) => login.log_in(Link::Bare { stream: &mut stream, client_id }).await?,
+            None => Session::default(),
+        };
+        Ok((stream, session))
+    }
+
+    /// Logs in again on a connection on which no answer is awaited (KIP-368).
+    ///
+    /// # Errors
+    /// If the login fails; the connection is of no use then.
+    pub async fn renew(
+        &self,
+        stream: &mut Stream,
+        client_id: &str,
+        session: Session,
+    ) -> io::Result<Session> {
+        self.renew_on(Link::Bare { stream, client_id }, session).await
+    }
+
+    pub(super) async fn renew_on(&self, link: Link<'_>, session: Session) -> io::Result<Session> {
+        match &self.login {
+            Some(login) => login.log_in_again(link, session).await,
+            None => Ok(Session::default()),
         }
-        Ok(stream)
     }
 }
 
@@ -92,13 +123,17 @@ fn credentials(settings: Lookup<'_>) -> Result<Credentials, String> {
     let jaas = settings("sasl.jaas.config").ok_or("sasl.jaas.config is not set")?;
     let entry = JaasEntry::parse(&jaas).map_err(|error| format!("sasl.jaas.config: {error}"))?;
     let option = |name: &str| entry.option(name).unwrap_or_default().to_owned();
-    if mechanism == Mechanism::OAuthBearer {
-        return Err("OAUTHBEARER is not spoken by this client".to_owned());
-    }
-    let (name, password) = (option("username"), option("password"));
-    if name.is_empty() {
-        return Err("sasl.jaas.config has no username=\"...\"".to_owned());
-    }
-    let token = entry.option("tokenauth") == Some("true");
-    Ok(Credentials { mechanism, name, password, token })
+    let who = || {
+        let (name, password) = (option("username"), option("password"));
+        if name.is_empty() {
+            return Err("sasl.jaas.config has no username=\"...\"".to_owned());
+        }
+        let token = entry.option("tokenauth") == Some("true");
+        Ok(NameAndPassword { name, password, token })
+    };
+    Ok(match mechanism {
+        Mechanism::Plain => Credentials::Plain(who()?),
+        Mechanism::Scram(hash) => Credentials::Scram(hash, who()?),
+        Mechanism::OAuthBearer => Credentials::Token(TokenSource::read(settings, &entry)?),
+    })
 }

@@ -134,23 +134,40 @@ pub fn identity(settings: Lookup<'_>) -> Result<Option<Identity>, String> {
     if chain.is_empty() {
         return Err("ssl.keystore: there is no certificate in it".to_owned());
     }
-    let key = match key.contains(ENCRYPTED) {
-        true => encrypted_key(&key, settings("ssl.key.password").as_deref())?,
-        false => PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|error| format!("ssl.keystore: no private key: {error}"))?,
-    };
+    let key = private_key(&key, settings("ssl.key.password").as_deref());
+    let key = key.map_err(|error| match error {
+        KeyError::NoPassword => "ssl.key.password is not set, but the key is encrypted".to_owned(),
+        KeyError::Wrong(error) => format!("ssl.keystore: {error}"),
+    })?;
     Ok(Some((chain, key)))
 }
 
+/// Why a private key cannot be read.
+pub(super) enum KeyError {
+    NoPassword,
+    Wrong(String),
+}
+
+/// A private key in PEM, encrypted or not.
+pub(super) fn private_key(
+    text: &str,
+    password: Option<&str>,
+) -> Result<PrivateKeyDer<'static>, KeyError> {
+    if text.contains(ENCRYPTED) {
+        return encrypted_key(text, password.ok_or(KeyError::NoPassword)?).map_err(KeyError::Wrong);
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|error| KeyError::Wrong(format!("no private key: {error}")))
+}
+
 /// The private key in an encrypted one of PKCS#8.
-fn encrypted_key(text: &str, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
-    let password = password.ok_or("ssl.key.password is not set, but the key is encrypted")?;
+fn encrypted_key(text: &str, password: &str) -> Result<PrivateKeyDer<'static>, String> {
     let (kind, encrypted) = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes())
         .filter_map(Result::ok)
         .find(|(kind, _)| !matches!(kind, SectionKind::Certificate))
-        .ok_or("ssl.keystore: there is no private key in it")?;
+        .ok_or("there is no private key in it")?;
     let key = decrypted_key(&encrypted, password);
-    let key = key.map_err(|error| format!("ssl.keystore: {kind:?}: {error}"))?;
+    let key = key.map_err(|error| format!("{kind:?}: {error}"))?;
     Ok(PrivatePkcs8KeyDer::from(key).into())
 }
 

@@ -22,27 +22,27 @@ config_rows! {
     /// Java class that answers the SASL client's questions.
     "sasl.client.callback.handler.class": Class = null, Any, ReadOnly, JAVA;
     /// Java class that checks SASL logins.
-    "sasl.server.callback.handler.class": Class = null, Any, ReadOnly, JAVA;
+    "sasl.server.callback.handler.class": Class = null, Any, ReadOnly, SERVED;
     /// Java class that answers login questions.
-    "sasl.login.callback.handler.class": Class = null, Any, ReadOnly, JAVA;
+    "sasl.login.callback.handler.class": Class = null, Any, ReadOnly, SERVED;
     /// Java class that logs in.
     "sasl.login.class": Class = null, Any, ReadOnly, JAVA;
     /// Connect timeout towards an identity provider.
-    "sasl.login.connect.timeout.ms": Int = null, Any, ReadOnly, OAUTH_CLIENT;
+    "sasl.login.connect.timeout.ms": Int = null, Any, ReadOnly, SERVED;
     /// Read timeout towards an identity provider.
-    "sasl.login.read.timeout.ms": Int = null, Any, ReadOnly, OAUTH_CLIENT;
+    "sasl.login.read.timeout.ms": Int = null, Any, ReadOnly, SERVED;
     /// First pause before a login is tried again.
-    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, OAUTH_CLIENT;
+    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, SERVED;
     /// Longest pause before a login is tried again.
-    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, OAUTH_CLIENT;
+    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, SERVED;
     /// Share of a credential's life after which it is renewed.
-    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, OAUTH_CLIENT;
+    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, SERVED;
     /// Random share added to that time.
-    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, OAUTH_CLIENT;
+    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, SERVED;
     /// Shortest time between two renewals.
-    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, OAUTH_CLIENT;
+    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, SERVED;
     /// Time before expiry that a renewal keeps free.
-    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, OAUTH_CLIENT;
+    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, SERVED;
     /// Service name brokers run under.
     "sasl.kerberos.service.name": String = null, Any, PerBroker, KERBEROS;
     /// Path of kinit.

@@ -85,6 +85,11 @@ impl Watch {
         ports.map(|port| Metrics::scrape(port?)).collect::<Result<_>>().map(Scrapes)
     }
 
+    /// The sum of a family over all nodes.
+    pub(super) fn sum(&self, cluster: &mut Cluster, family: &str) -> Result<f64> {
+        self.scrape(cluster).map(|scrapes| scrapes.sum(family))
+    }
+
     /// All nodes are there and nothing is missing.
     pub(super) fn whole(&self, cluster: &mut Cluster) -> Result<()> {
         lonely(cluster)?;

@@ -10,6 +10,7 @@ mod load;
 mod metrics;
 mod mixed;
 mod secure;
+mod secure_tokens;
 mod streams;
 mod tools;
 mod transactions;

@@ -1,7 +1,8 @@
-//! Two clusters whose brokers, controllers and clients speak over secured listeners only: SASL_SSL,
+//! Clusters whose brokers, controllers and clients speak over secured listeners only: SASL_SSL,
 //! with SCRAM between brokers and PLAIN between controllers; and SSL, where certificates say who
 //! everybody is. Rights are given by ACLs. Java and librdkafka produce, consume and commit
-//! transactions while a leader and the controller are killed and a certificate changes.
+//! transactions while a leader and the controller are killed and a certificate changes. A third
+//! has tokens: `secure_tokens`.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::super::Stage;
 use super::super::certificates::{authority, issue, serial};
 use super::PATIENCE;
 use super::clients;
+use super::secure_tokens;
 use super::transactions::{Carriers, SOURCE};
 use crate::broker::java;
 use crate::cluster::{Cluster, Layout, replicas, view};
@@ -52,9 +54,9 @@ pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Resu
     // What both need is made before they begin.
     let (_, _) = (java_failover(stage.tools)?, stage.tools.python()?);
     let found = thread::scope(|scope| {
-        let stories = [Links::Passwords, Links::Certificates].map(|links| {
+        let stories = [Some(Links::Passwords), Some(Links::Certificates), None].map(|links| {
             scope.spawn(move || {
-                let mut found = Outcome::new(links.protocol());
+                let mut found = Outcome::new(links.map_or("OAUTHBEARER", Links::protocol));
                 let ended = side_by_side(stage, links, &mut found);
                 found.add_result("the story to its end", &ended);
                 found
@@ -71,11 +73,15 @@ pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Resu
     Ok(())
 }
 
-/// One cluster's story, in a folder of its own.
-fn side_by_side(stage: &Stage<'_>, links: Links, outcome: &mut Outcome) -> Result<()> {
-    let folder = stage.folder.join(links.protocol());
+/// One cluster's story, in a folder of its own; with tokens if `links` is none.
+fn side_by_side(stage: &Stage<'_>, links: Option<Links>, outcome: &mut Outcome) -> Result<()> {
+    let folder = stage.folder.join(links.map_or("OAUTHBEARER", Links::protocol));
     fs::create_dir(&folder)?;
-    story(&Stage { folder: &folder, ..*stage }, links, outcome)
+    let stage = Stage { folder: &folder, ..*stage };
+    match links {
+        Some(links) => story(&stage, links, outcome),
+        None => secure_tokens::story(&stage, outcome),
+    }
 }
 
 fn story(stage: &Stage<'_>, links: Links, outcome: &mut Outcome) -> Result<()> {
