@@ -7,8 +7,9 @@ use naru_model::ErrorCode;
 use naru_protocol::messages::streams_group_heartbeat_request::StreamsGroupHeartbeatRequest;
 use proptest::prelude::*;
 
-use super::super::bench::GROUP;
+use super::super::bench::{GROUP, commit_request, context};
 use super::world::{Tasks, Thread, World};
+use crate::{Command, Reply, ReplyToken};
 
 const THREADS: usize = 4;
 const PROCESSES: [&str; 3] = ["p", "q", "r"];
@@ -30,6 +31,9 @@ enum Action {
         thread: usize,
         process: usize,
     },
+    Commit {
+        thread: usize,
+    },
     Grow {
         partitions: i32,
     },
@@ -49,6 +53,7 @@ fn action() -> impl Strategy<Value = Action> {
         20 => thread.clone().prop_map(|thread| Action::Beat { thread }),
         3 => thread.clone().prop_map(|thread| Action::BeatInVain { thread }),
         2 => thread.clone().prop_map(|thread| Action::Leave { thread }),
+        4 => thread.clone().prop_map(|thread| Action::Commit { thread }),
         1 => (thread, 0..PROCESSES.len()).prop_map(|(thread, process)| Action::Die { thread, process }),
         1 => (1..5_i32).prop_map(|partitions| Action::Grow { partitions }),
         1 => Just(Action::DeleteInternal),
@@ -63,13 +68,24 @@ struct Life {
     world: World,
     threads: Vec<Thread>,
     born: usize,
+    commits: BTreeMap<ReplyToken, i64>,
+    /// The highest offset that a thread was told to be committed.
+    committed: Option<i64>,
+    next_offset: i64,
 }
 
 impl Life {
     fn new(standby_replicas: i32) -> Self {
         let world = World::with(standby_replicas, &[("in", 2)]);
         let thread = |at: usize| Thread::named(&format!("m{at}"), PROCESSES[at % PROCESSES.len()]);
-        Self { world, threads: (0..THREADS).map(thread).collect(), born: THREADS }
+        Self {
+            world,
+            threads: (0..THREADS).map(thread).collect(),
+            born: THREADS,
+            commits: BTreeMap::new(),
+            committed: None,
+            next_offset: 0,
+        }
     }
 
     fn act(&mut self, action: &Action) {
@@ -97,6 +113,13 @@ impl Life {
                 let id = format!("m{}", self.born);
                 self.threads[thread] = Thread::named(&id, PROCESSES[process]);
             }
+            Action::Commit { thread } => {
+                let thread = &self.threads[thread];
+                self.next_offset += 1;
+                let request = commit_request(&thread.id, thread.epoch, 0, self.next_offset);
+                let command = Command::OffsetCommit { context: context(9), request };
+                self.commits.insert(self.world.bench.send(command), self.next_offset);
+            }
             Action::Grow { partitions } => {
                 let now = self.world.topics.by_name["in"].partitions;
                 self.world.set_topic("in", partitions.max(now));
@@ -116,6 +139,7 @@ impl Life {
             }
             Action::Crash => {
                 self.threads.iter_mut().for_each(|thread| thread.asked = None);
+                self.commits.clear();
                 self.world.crash();
             }
         }
@@ -125,6 +149,18 @@ impl Life {
 
     /// Threads take in what they have been answered; missing topics are created.
     fn collect(&mut self) {
+        for (token, offset) in std::mem::take(&mut self.commits) {
+            match self.world.bench.answers.remove(&token) {
+                Some(Reply::OffsetCommit(response)) => {
+                    if response.topics[0].partitions[0].error_code == 0 {
+                        self.committed = self.committed.max(Some(offset));
+                    }
+                }
+                Some(other) => panic!("not to a commit: {other:?}"),
+                None => drop(self.commits.insert(token, offset)),
+            }
+        }
+        assert!(self.world.bench.position(0) >= self.committed, "a committed offset went back");
         for at in 0..self.threads.len() {
             let asked = self.threads[at].asked;
             if let Some(token) = asked.filter(|one| self.world.bench.answers.contains_key(one)) {
@@ -155,7 +191,9 @@ impl Life {
         let facts = |shard: &crate::GroupShard| {
             shard.streams.get(GROUP).map(crate::streams::StreamsGroup::as_facts)
         };
-        assert_eq!(facts(&self.world.bench.replayed()), facts(&self.world.bench.shard));
+        let replayed = self.world.bench.replayed();
+        assert_eq!(facts(&replayed), facts(&self.world.bench.shard));
+        assert_eq!(replayed.settled_state().0, self.world.bench.shard.settled_state().0);
     }
 }
 
