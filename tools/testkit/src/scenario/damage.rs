@@ -54,7 +54,8 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
 
     broker.kill()?;
     broker.start_again()?;
-    cases(stage, &broker, "read-again", &[*first.start(), *first.end()], outcome)
+    cases(stage, &broker, "read-again", &[*first.start(), *first.end()], outcome)?;
+    super::lost_state::run(stage, &mut broker, outcome)
 }
 
 /// Runs a step of `damage.py`.

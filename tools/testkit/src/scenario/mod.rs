@@ -12,6 +12,7 @@ mod files;
 mod how_to;
 mod kill;
 mod log_dirs;
+mod lost_state;
 mod mirror;
 mod own_security;
 mod own_tools;
