@@ -20,6 +20,7 @@ use crate::clients::ClientEvent;
 use crate::message::{Actor, FIRST_CLIENT, Failed, Lane, Request, Response, Rpc};
 use crate::settings::times;
 use crate::trace::note;
+use crate::txn_clients;
 use crate::world::{Happening, World};
 
 const GROUP: &str = "group";
@@ -34,6 +35,13 @@ enum Asked {
     Commit {
         partition: i32,
         offset: i64,
+    },
+    /// The same of offsets that transactions have committed.
+    LookStable {
+        producer: i64,
+        least: i64,
+        of: i32,
+        at: i64,
     },
     /// What was known to be committed when it was asked, who was asked, and when.
     Look {
@@ -73,15 +81,25 @@ impl World {
         let Some(leader) = self.coordinator_for(actor, CONSUMER_OFFSETS).filter(|_| !idle) else {
             return self.after(pause, Happening::Client(actor, ClientEvent::Go));
         };
+        let ids = self.txn_clients.ids();
+        let producer = self.random.pick(&ids).filter(|_| self.random.percent(40));
         let groups = &mut self.group_clients;
         let (asked, command) = if actor == COMMITTER {
             let (partition, offset) = (groups.partition, groups.offset + 1);
             groups.offset = offset;
             (Asked::Commit { partition, offset }, commit(partition, offset))
+        } else if let Some(producer) = producer {
+            let least = self.judge.transactions.promised_offset(producer);
+            let partition = i32::try_from(producer).unwrap_or(i32::MAX);
+            let asked = Asked::LookStable { producer, least, of: leader, at: self.now };
+            (asked, look((txn_clients::GROUP, txn_clients::TOPIC), partition, true))
         } else {
             let partition = groups.partition;
             let least = groups.known.get(&partition).copied().unwrap_or(-1);
-            (Asked::Look { partition, least, of: leader, at: self.now }, look(partition))
+            (
+                Asked::Look { partition, least, of: leader, at: self.now },
+                look((GROUP, TOPIC), partition, false),
+            )
         };
         groups.next_rpc += 1;
         let rpc = groups.next_rpc;
@@ -142,6 +160,16 @@ impl World {
                     groups.offset = 0;
                 }
             }
+            Asked::LookStable { producer, least, of, at } => {
+                let Some(found) = reply.as_ref().and_then(committed_offset) else { return };
+                note!(self, "c{actor} finds {found} of the transactions of {producer}");
+                self.judge.met.txn_offsets += 1;
+                if found < least && !self.judge.may_be_stale(of, at) {
+                    let what = format!("producer {producer}: {found}, {least} is promised");
+                    self.judge.broken("offsets of committed transactions are there", what);
+                }
+                self.judge.offset_found(producer, found);
+            }
             Asked::Look { partition, least, of, at } => {
                 let Some(found) = reply.as_ref().and_then(committed_offset) else { return };
                 note!(self, "c{actor} finds {found} of {partition}");
@@ -187,18 +215,18 @@ fn commit(partition: i32, offset: i64) -> Command {
     }
 }
 
-fn look(partition: i32) -> Command {
+fn look((group, topic): (&str, &str), partition: i32, require_stable: bool) -> Command {
     let topic = OffsetFetchRequestTopics {
-        name: TOPIC.to_owned(),
+        name: topic.to_owned(),
         partition_indexes: vec![partition],
         ..OffsetFetchRequestTopics::default()
     };
     Command::OffsetFetch {
         group: OffsetFetchRequestGroup {
-            group_id: GROUP.to_owned(),
+            group_id: group.to_owned(),
             topics: Some(vec![topic]),
             ..OffsetFetchRequestGroup::default()
         },
-        require_stable: false,
+        require_stable,
     }
 }

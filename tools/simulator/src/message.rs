@@ -20,6 +20,7 @@ use naru_protocol::messages::broker_registration_response::BrokerRegistrationRes
 use naru_protocol::messages::create_topics_request::CreateTopicsRequest;
 use naru_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use naru_protocol::messages::elect_leaders_request::ElectLeadersRequest;
+use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
 use naru_replication::{FetchRequestPlan, PartitionKey};
 
 /// A node (1 and up) or a client (100 and up).
@@ -53,6 +54,8 @@ pub(crate) enum Request {
     /// Where the leader's logs begin and end.
     ListOffsets(Vec<PartitionKey>),
     Group(Box<Command>),
+    /// TxnOffsetCommit.
+    TxnOffsets(Box<TxnOffsetCommitRequest>, InTransaction),
     /// To the transaction coordinator, of a client or of a leader.
     Transaction(Box<TxnCommand>),
     /// From the transaction coordinator to a leader.

@@ -43,6 +43,8 @@ pub struct Met {
     pub txns_fenced: u64,
     /// Records of aborted transactions that readers of committed records have passed over.
     pub skipped: u64,
+    /// Offsets of transactions that were looked up.
+    pub txn_offsets: u64,
     /// Transactions that an old protocol could not protect from what came late.
     pub txns_excused: u64,
 }
@@ -70,5 +72,6 @@ impl std::ops::AddAssign for Met {
         self.txns_fenced += other.txns_fenced;
         self.skipped += other.skipped;
         self.txns_excused += other.txns_excused;
+        self.txn_offsets += other.txn_offsets;
     }
 }

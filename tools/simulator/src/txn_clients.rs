@@ -6,11 +6,13 @@
 //! whole, asks again until it hears how a transaction has ended, and after an abort with batches
 //! of unknown fate a producer of before version 2 has its epoch raised (KIP-360).
 
+mod offsets;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use naru_controller::topic_name::{TRANSACTION_STATE, is_internal};
-use naru_coordinators::{Identity, Participants, TransactionVersion, TxnCommand, TxnReply};
+use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal};
+use naru_coordinators::{Identity, Participants, Reply, TransactionVersion, TxnCommand, TxnReply};
 use naru_model::{ErrorCode, Sequence, Timestamp, TopicPartition};
 use naru_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use naru_records::{BatchBuilder, BatchOptions, ProducerStamp};
@@ -33,6 +35,9 @@ const PRODUCERS: [(&str, TransactionVersion); 4] = [
     ("alone", TransactionVersion::V2),
     ("old", TransactionVersion::V0),
 ];
+/// The group whose offsets go with transactions.
+pub(crate) const GROUP: &str = "transactional";
+pub(crate) const TOPIC: &str = "topic";
 const PAUSE_MAX_MS: i64 = 40;
 const RETRY_MS: i64 = 60;
 /// How long a producer that was replaced, or has given up, does nothing.
@@ -68,6 +73,17 @@ struct Txn {
     is_added: bool,
     rpc: Option<Rpc>,
     asked_at: i64,
+    /// Offsets go with it, and are not acknowledged.
+    offsets: Offsets,
+}
+
+/// Where a transaction is with the offsets that go with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offsets {
+    None,
+    ToSend,
+    Sent(Rpc),
+    Stored,
 }
 
 #[derive(Debug)]
@@ -127,6 +143,12 @@ impl TxnClients {
 
     pub(crate) fn actors(&self) -> Vec<Actor> {
         self.producers.keys().copied().collect()
+    }
+
+    /// The producer ids that are known.
+    pub(crate) fn ids(&self) -> Vec<i64> {
+        let ids = self.producers.values().map(|producer| producer.identity.id.0);
+        ids.filter(|id| *id >= 0).collect()
     }
 
     /// A producer that is not done.
@@ -222,6 +244,7 @@ impl World {
             return self.plan_transaction(actor, RETRY_MS);
         }
         let commit = calm || !self.random.percent(ABORTS_PERCENT);
+        let with_offsets = self.random.percent(40);
         self.txn_clients.last_number += 1;
         let number = self.txn_clients.last_number;
         let time = Timestamp(1_700_000_000_000 + self.now);
@@ -243,8 +266,10 @@ impl World {
         }
         let Some(producer) = self.txn_clients.producers.get(&actor) else { return };
         let is_added = producer.version.bumps_epoch();
+        let offsets = if with_offsets { Offsets::ToSend } else { Offsets::None };
         note!(self, "c{actor} begins transaction {number} as {:?}", producer.identity);
-        let txn = Txn { number, parts, commit, unsure: false, is_added, rpc: None, asked_at: 0 };
+        let txn =
+            Txn { number, parts, commit, unsure: false, is_added, rpc: None, asked_at: 0, offsets };
         self.write_transaction(actor, txn);
     }
 
@@ -254,7 +279,8 @@ impl World {
             note!(self, "c{actor} gives transaction {} up", txn.number);
             return self.go_away(actor);
         }
-        if txn.parts.iter().all(|part| part.batches.is_empty()) {
+        let has_offsets = matches!(txn.offsets, Offsets::None | Offsets::Stored);
+        if has_offsets && txn.parts.iter().all(|part| part.batches.is_empty()) {
             return self.end_transaction(actor, txn);
         }
         if !txn.commit && txn.is_added && self.random.percent(GIVES_UP_PERCENT * 10) {
@@ -269,6 +295,10 @@ impl World {
             (producer.identity, producer.transactional_id, producer.version.bumps_epoch());
         let known = self.known_partitions(actor);
         let mut waits = false;
+        if txn.offsets == Offsets::ToSend {
+            txn.offsets = self.commit_offsets(actor, txn.number);
+            waits |= txn.offsets == Offsets::ToSend;
+        }
         for part in txn.parts.iter_mut().filter(|part| part.rpc.is_none()) {
             let Some(batch) = part.batches.front() else { continue };
             if self.judge.deleted.contains(&part.key.topic) {
@@ -308,12 +338,17 @@ impl World {
             let topic = image.topic_by_id(part.key.topic)?;
             Some(TopicPartition::new(topic.name.to_string(), part.key.partition))
         });
+        let mut partitions: BTreeSet<TopicPartition> = partitions.collect();
+        let is_whole = partitions.len() == txn.parts.len();
+        if txn.offsets != Offsets::None {
+            partitions.insert(TopicPartition::new(CONSUMER_OFFSETS, 0));
+        }
         let participants = Participants {
             transactional_id: producer.transactional_id.to_owned(),
             producer: producer.identity,
-            partitions: partitions.collect(),
+            partitions,
         };
-        if participants.partitions.len() < txn.parts.len() {
+        if !is_whole {
             // A topic is gone: nothing has been written yet.
             return self.go_away(actor);
         }
@@ -376,6 +411,12 @@ impl World {
             Ok(Response::Produce(answer)) => {
                 return self.produced_in_transaction(actor, rpc, answer.error, answer.base_offset);
             }
+            Ok(Response::Group(Ok(Reply::TxnOffsetCommit(response)))) => {
+                let partition = response.topics.first().and_then(|topic| topic.partitions.first());
+                let code = partition.map_or(-1, |partition| partition.error_code);
+                (ErrorCode::from_code(code), None)
+            }
+            Ok(Response::Group(Err(error))) => (error, None),
             Ok(_) => return,
             Err(_) => (ErrorCode::NetworkException, None),
         };
@@ -386,6 +427,10 @@ impl World {
             Doing::Writes(mut txn) if txn.rpc == Some(rpc) => {
                 txn.rpc = None;
                 self.added(actor, txn, code);
+            }
+            Doing::Writes(txn) if txn.offsets == Offsets::Sent(rpc) => {
+                producer.doing = Doing::Writes(txn);
+                self.offsets_answered(actor, code);
             }
             Doing::Writes(txn) if code != ErrorCode::None => {
                 producer.doing = Doing::Writes(txn);
@@ -470,7 +515,9 @@ impl World {
         let Some(producer) = self.txn_clients.producers.get_mut(&actor) else { return };
         if let Some(&TxnReply::Ended(next)) = reply {
             let (id, commit) = (producer.transactional_id, txn.commit);
-            let unsure = txn.unsure || txn.parts.iter().any(|part| !part.batches.is_empty());
+            let unsure = txn.unsure
+                || txn.offsets == Offsets::ToSend
+                || txn.parts.iter().any(|part| !part.batches.is_empty());
             producer.content |= calm && commit;
             if producer.version.bumps_epoch() {
                 producer.identity = next;

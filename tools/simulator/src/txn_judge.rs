@@ -58,6 +58,8 @@ struct Txn {
     asked_commit: bool,
     /// What its producer was told: committed or aborted.
     told: Option<bool>,
+    /// Its number was committed as an offset with it.
+    has_offset: bool,
 }
 
 /// All transactions.
@@ -88,6 +90,7 @@ impl TxnBook {
             parts: BTreeMap::new(),
             asked_commit: false,
             told: None,
+            has_offset: false,
         });
         let part = txn.parts.entry(key).or_default();
         for index in 0..count {
@@ -116,6 +119,21 @@ impl TxnBook {
 
     fn is_excused(&self, producer: Identity) -> bool {
         self.excused.contains(&(producer.id.0, producer.epoch.0))
+    }
+
+    /// A producer's transaction has its number as a group's offset.
+    pub(crate) fn has_offset(&mut self, number: u64) {
+        if let Some(txn) = self.all.get_mut(&number) {
+            txn.has_offset = true;
+        }
+    }
+
+    /// The newest transaction of a producer id whose commit and offset are promised.
+    pub(crate) fn promised_offset(&self, producer: i64) -> i64 {
+        let promised = self.all.iter().rev().find(|(_, txn)| {
+            txn.producer.id.0 == producer && txn.has_offset && txn.told == Some(true)
+        });
+        promised.map_or(-1, |(number, _)| i64::try_from(*number).unwrap_or(i64::MAX))
     }
 
     /// A producer is about to ask for the commit.
@@ -328,6 +346,26 @@ impl Judge {
             }
         }
         self.met.skipped += skipped;
+    }
+
+    /// A group's offset was looked up: it is that of a transaction which is committed.
+    pub(crate) fn offset_found(&mut self, producer: i64, found: i64) {
+        let number = u64::try_from(found).ok();
+        let txn = number.and_then(|number| self.transactions.all.get(&number));
+        let Some(txn) = txn else {
+            if found >= 0 {
+                let what = format!("producer {producer}: {found}");
+                self.broken("offsets of transactions are those that were sent", what);
+            }
+            return;
+        };
+        let aborted = txn.parts.values().any(|part| part.aborted > 0);
+        let own = txn.producer.id.0 == producer;
+        let good = own && txn.asked_commit && txn.told != Some(false) && !aborted;
+        if !good && !self.transactions.is_excused(txn.producer) {
+            let what = format!("offset {found}: {txn:?}");
+            self.broken("only what its producer commits is committed", what);
+        }
     }
 
     /// A transaction that is open in a log of a topic that is there still.

@@ -197,6 +197,7 @@ impl Broker {
         env: &mut Env<'_>,
         ticket: Ticket,
         command: S::Command,
+        verification: Verification,
     ) {
         let now = env.wall();
         let contact = self.is_in_contact(env);
@@ -218,7 +219,7 @@ impl Broker {
         };
         match refused {
             Some(error) => env.answer(ticket, S::response(Err(error))),
-            None => self.hand_over::<S>(env, Some(ticket), command),
+            None => self.hand_over::<S>(env, Some(ticket), command, verification),
         }
     }
 
@@ -230,7 +231,7 @@ impl Broker {
         command: S::Command,
     ) {
         if S::place(self).as_ref().is_some_and(|host| host.leads_in(load).is_some()) {
-            self.hand_over::<S>(env, None, command);
+            self.hand_over::<S>(env, None, command, Verification::NotNeeded);
         }
     }
 
@@ -239,13 +240,14 @@ impl Broker {
         env: &mut Env<'_>,
         ticket: Option<Ticket>,
         command: S::Command,
+        verification: Verification,
     ) {
         let Some(host) = S::place(self) else { return };
         host.last_token += 1;
         let token = ReplyToken(host.last_token);
         host.waiting.extend(ticket.map(|ticket| (token, ticket)));
         let outcome = host.shard.handle(env.wall(), token, command);
-        self.carry_out_shard::<S>(env, outcome);
+        self.carry_out_verified::<S>(env, outcome, verification);
     }
 
     /// Whether nobody can have taken this broker's place.
@@ -263,6 +265,16 @@ impl Broker {
         env: &mut Env<'_>,
         outcome: Outcome<S::Reply, S::Effect>,
     ) {
+        self.carry_out_verified::<S>(env, outcome, Verification::NotNeeded);
+    }
+
+    /// What the shard writes at once as part of a transaction brings `verification`.
+    fn carry_out_verified<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        outcome: Outcome<S::Reply, S::Effect>,
+        verification: Verification,
+    ) {
         let mut outcomes = vec![outcome];
         while let Some(outcome) = outcomes.pop() {
             let Some(host) = S::place(self) else { return };
@@ -273,7 +285,7 @@ impl Broker {
                 }
             }
             for write in outcome.writes {
-                if let Err(error) = self.append_of::<S>(env, &write)
+                if let Err(error) = self.append_of::<S>(env, &write, verification)
                     && let Some(host) = S::place(self)
                 {
                     outcomes.push(host.shard.on_written(env.wall(), write.id, Err(error)));
@@ -286,7 +298,12 @@ impl Broker {
         self.plan_tick::<S>(env);
     }
 
-    fn append_of<S: Hosted>(&mut self, env: &mut Env<'_>, write: &Write) -> Result<(), ErrorCode> {
+    fn append_of<S: Hosted>(
+        &mut self,
+        env: &mut Env<'_>,
+        write: &Write,
+        verification: Verification,
+    ) -> Result<(), ErrorCode> {
         let Some(host) = S::place(self) else { return Err(ErrorCode::NotCoordinator) };
         let (key, instance) = (host.key, host.instance);
         let partition = self
@@ -308,8 +325,7 @@ impl Broker {
                 builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
             }
             let batch = builder.build(&options).map_err(|_| ErrorCode::MessageTooLarge)?;
-            let place =
-                Place { origin: Origin::Coordinator, verification: Verification::NotNeeded };
+            let place = Place { origin: Origin::Coordinator, verification };
             let appended = partition.place(env, &batch, place)?;
             partition.after_append(env, &self.brokers);
             appended

@@ -278,7 +278,10 @@ impl Broker {
                 });
                 env.answer(ticket, Response::ListOffsets(found.collect()));
             }
-            Request::Group(command) => self.ask_shard::<GroupShard>(env, ticket, *command),
+            Request::Group(command) => self.ask_groups(env, ticket, *command),
+            Request::TxnOffsets(request, transaction) => {
+                self.commit_in_transaction(env, ticket, *request, transaction);
+            }
             Request::Transaction(command) => self.ask_transactions(env, ticket, *command),
             Request::Marker(ask) => self.write_marker(env, ticket, &ask),
             Request::Raft(_) | Request::Controller(_) => {}
@@ -298,7 +301,7 @@ impl Broker {
             Some(Awaited::Heartbeat) => self.heartbeat_answered(env, result),
             Some(Awaited::AlterPartition(batch)) => self.isr_answered(env, &batch, result),
             Some(Awaited::ProducerIds) => self.producer_ids_answered(result),
-            Some(Awaited::Verification(verifying)) => self.verified(env, &verifying, result),
+            Some(Awaited::Verification(verifying)) => self.verified(env, *verifying, result),
             Some(Awaited::Marker { job, partition }) => {
                 self.marker_answered(env, job, &partition, &result);
             }

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use naru_controller::topic_name::TRANSACTION_STATE;
 use naru_coordinators::{
-    ConnectionId, Marker, Markers, TransactionConfig, TransactionShard, TransactionState,
+    ConnectionId, Marker, Markers, Reply, TransactionConfig, TransactionShard, TransactionState,
     TxnCommand, TxnReply,
 };
+use naru_log::Verification;
 use naru_model::{ErrorCode, ProducerId, TopicPartition};
 use naru_protocol::messages::allocate_producer_ids_request::AllocateProducerIdsRequest;
 
@@ -110,7 +111,7 @@ impl Broker {
         if env.settings.has(Mutation::ZombiesNotFenced) {
             self.disguise(&mut command);
         }
-        self.ask_shard::<TransactionShard>(env, ticket, command);
+        self.ask_shard::<TransactionShard>(env, ticket, command, Verification::NotNeeded);
     }
 
     /// For the tests of the judge: whoever asks is taken for the current producer.
@@ -219,12 +220,19 @@ impl Broker {
         let Some(mut job) = self.marker_jobs.remove(&number) else { return };
         job.under_way -= 1;
         match result {
-            Ok(Response::Marker(ErrorCode::None)) => {
+            Ok(
+                Response::Marker(ErrorCode::None)
+                | Response::Group(Ok(Reply::TransactionEnded(Ok(())))),
+            ) => {
                 job.left.remove(partition);
             }
-            Ok(Response::Marker(
-                error @ (ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced),
-            )) => {
+            Ok(
+                Response::Marker(error) | Response::Group(Ok(Reply::TransactionEnded(Err(error)))),
+            ) if matches!(
+                error,
+                ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced
+            ) =>
+            {
                 note!(env, "n{} gives markers up: {error}: {:?}", env.node, job.markers);
                 return;
             }

@@ -1,15 +1,19 @@
 //! Producing in a transaction: it begins in a partition only with the coordinator's word, as
-//! `broker::api::{produce, verified, txn_markers}` and `broker::peer::verify` do.
+//! `broker::api::{produce, verified, txn_offset_commit, txn_markers}` and `broker::peer::verify` do.
 //!
 //! Different from there: a coordinator that is busy is asked again by the client only.
 
 use std::collections::BTreeSet;
 
-use naru_controller::topic_name::TRANSACTION_STATE;
-use naru_coordinators::{Identity, Participants, TransactionVersion, TxnCommand, TxnReply};
+use naru_controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use naru_coordinators::{
+    Command, GroupShard, Identity, Participants, TransactionVersion, TxnCommand, TxnReply,
+};
 use naru_log::{Verification, VerificationGuard};
 use naru_model::{ErrorCode, TopicPartition};
-use naru_records::BatchHeader;
+use naru_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequest;
+use naru_records::{BatchHeader, ProducerStamp};
+use naru_replication::PartitionKey;
 
 use super::{Awaited, Broker};
 use crate::env::Env;
@@ -17,28 +21,71 @@ use crate::message::{
     Failed, InTransaction, MarkerAsk, ProduceAnswer, ProduceAsk, Request, Response, Ticket,
 };
 
-/// A batch that waits for the coordinator's word.
+/// What waits for the coordinator's word.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Batch(ProduceAsk),
+    /// Offsets, which must not begin a transaction without it either.
+    Offsets(Box<TxnOffsetCommitRequest>, InTransaction),
+}
+
+/// See [`Waiting`].
 #[derive(Debug)]
 pub(super) struct Verifying {
     ticket: Ticket,
-    ask: ProduceAsk,
+    waiting: Waiting,
     guard: VerificationGuard,
 }
+
+/// Guard, coordinator and question; none if the transaction has begun.
+type Begun = Result<Option<(VerificationGuard, i32, TxnCommand)>, ErrorCode>;
 
 impl Broker {
     pub(super) fn produce(&mut self, env: &mut Env<'_>, ticket: Ticket, ask: ProduceAsk) {
         let Some(transaction) = ask.transaction else {
             return self.append(env, ticket, &ask, Verification::NotNeeded);
         };
-        match self.begin(env, &ask, transaction) {
-            Ok(None) => self.append(env, ticket, &ask, Verification::Needed(None)),
+        let stamp = BatchHeader::parse(&ask.batch).ok().and_then(|header| header.producer());
+        let begun = match stamp {
+            Some(stamp) => self.begin(env, ask.key, stamp, transaction),
+            None => Err(ErrorCode::InvalidRecord),
+        };
+        self.verify(env, ticket, Waiting::Batch(ask), begun);
+    }
+
+    /// Goes on, or asks the coordinator first.
+    pub(super) fn verify(
+        &mut self,
+        env: &mut Env<'_>,
+        ticket: Ticket,
+        waiting: Waiting,
+        begun: Begun,
+    ) {
+        match begun {
+            Ok(None) => self.proceed(env, ticket, waiting, Verification::Needed(None)),
             Ok(Some((guard, coordinator, command))) => {
                 let request = Request::Transaction(Box::new(command));
                 let rpc = self.ask_broker(env, coordinator, request);
-                let verifying = Box::new(Verifying { ticket, ask, guard });
+                let verifying = Box::new(Verifying { ticket, waiting, guard });
                 self.awaited.insert(rpc, Awaited::Verification(verifying));
             }
-            Err(error) => refuse(env, ticket, error),
+            Err(error) => refuse(env, ticket, &waiting, error),
+        }
+    }
+
+    fn proceed(
+        &mut self,
+        env: &mut Env<'_>,
+        ticket: Ticket,
+        waiting: Waiting,
+        verification: Verification,
+    ) {
+        match waiting {
+            Waiting::Batch(ask) => self.append(env, ticket, &ask, verification),
+            Waiting::Offsets(request, _) => {
+                let command = Command::TxnOffsetCommit(*request);
+                self.ask_shard::<GroupShard>(env, ticket, command, verification);
+            }
         }
     }
 
@@ -53,36 +100,37 @@ impl Broker {
             Some(partition) => {
                 partition.produce(env, &self.brokers, ticket, &ask.batch, verification);
             }
-            None => refuse(env, ticket, ErrorCode::NotLeaderOrFollower),
+            None => {
+                let error = ErrorCode::NotLeaderOrFollower;
+                env.answer(ticket, Response::Produce(ProduceAnswer { error, base_offset: -1 }));
+            }
         }
     }
 
-    /// Guard, coordinator and question for a batch that would begin a transaction; none if it has
-    /// begun.
-    fn begin(
+    /// Whether a transaction would begin in a partition.
+    pub(super) fn begin(
         &mut self,
         env: &Env<'_>,
-        ask: &ProduceAsk,
+        key: PartitionKey,
+        stamp: ProducerStamp,
         transaction: InTransaction,
-    ) -> Result<Option<(VerificationGuard, i32, TxnCommand)>, ErrorCode> {
-        let partition = self.partitions.get_mut(&ask.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    ) -> Begun {
+        let partition = self.partitions.get_mut(&key).ok_or(ErrorCode::NotLeaderOrFollower)?;
         if partition.offline {
             return Err(ErrorCode::KafkaStorageError);
         }
         if !partition.replica.is_leader() {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let stamp = BatchHeader::parse(&ask.batch).ok().and_then(|header| header.producer());
-        let stamp = stamp.ok_or(ErrorCode::InvalidRecord)?;
         let now = env.wall();
         let Some(guard) = partition.log.begin_verification(stamp, transaction.adds, now) else {
             return Ok(None);
         };
         let image = &self.published;
-        let topic = image.topic_by_id(ask.key.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let topic = image.topic_by_id(key.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let coordinator = image.partition(TRANSACTION_STATE, 0).and_then(|one| one.leader);
         let coordinator = coordinator.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        let one = TopicPartition::new(topic.name.to_string(), ask.key.partition);
+        let one = TopicPartition::new(topic.name.to_string(), key.partition);
         let participants = Participants {
             transactional_id: transaction.transactional_id.to_owned(),
             producer: Identity { id: stamp.id, epoch: stamp.epoch },
@@ -100,7 +148,7 @@ impl Broker {
     pub(super) fn verified(
         &mut self,
         env: &mut Env<'_>,
-        verifying: &Verifying,
+        verifying: Verifying,
         result: Result<Response, Failed>,
     ) {
         let error = match result {
@@ -112,30 +160,36 @@ impl Broker {
             Ok(_) => ErrorCode::UnknownServerError,
             Err(_) => ErrorCode::NetworkException,
         };
-        let Verifying { ticket, ask, guard } = verifying;
-        let adds = ask.transaction.is_some_and(|transaction| transaction.adds);
-        match error {
-            ErrorCode::None => self.append(env, *ticket, ask, Verification::Needed(Some(*guard))),
+        let Verifying { ticket, waiting, guard } = verifying;
+        let adds = match &waiting {
+            Waiting::Batch(ask) => ask.transaction.is_some_and(|transaction| transaction.adds),
+            Waiting::Offsets(_, transaction) => transaction.adds,
+        };
+        let error = match error {
+            ErrorCode::None => {
+                return self.proceed(env, ticket, waiting, Verification::Needed(Some(guard)));
+            }
             // Clients of any age try again without looking for another leader.
             ErrorCode::NetworkException
             | ErrorCode::CoordinatorLoadInProgress
             | ErrorCode::CoordinatorNotAvailable
-            | ErrorCode::NotCoordinator => refuse(env, *ticket, ErrorCode::NotEnoughReplicas),
-            ErrorCode::ConcurrentTransactions if !adds => {
-                refuse(env, *ticket, ErrorCode::NotEnoughReplicas);
-            }
-            ErrorCode::ProducerFenced => refuse(env, *ticket, ErrorCode::InvalidProducerEpoch),
-            error => refuse(env, *ticket, error),
-        }
+            | ErrorCode::NotCoordinator => ErrorCode::NotEnoughReplicas,
+            ErrorCode::ConcurrentTransactions if !adds => ErrorCode::NotEnoughReplicas,
+            ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+            error => error,
+        };
+        refuse(env, ticket, &waiting, error);
     }
 
     /// Ends a transaction in a partition that this broker leads.
     pub(super) fn write_marker(&mut self, env: &mut Env<'_>, ticket: Ticket, ask: &MarkerAsk) {
+        if ask.partition.topic == CONSUMER_OFFSETS {
+            // The group coordinator has to know which offsets count from now on.
+            return self.ask_groups(env, ticket, Command::EndTransaction(ask.marker));
+        }
         let topic = self.published.topic(&ask.partition.topic);
-        let key = topic.map(|topic| naru_replication::PartitionKey {
-            topic: topic.id,
-            partition: ask.partition.partition,
-        });
+        let key =
+            topic.map(|topic| PartitionKey { topic: topic.id, partition: ask.partition.partition });
         match key.and_then(|key| self.partitions.get_mut(&key)) {
             Some(partition) => partition.write_marker(env, &self.brokers, ticket, ask.marker),
             None => {
@@ -145,6 +199,10 @@ impl Broker {
     }
 }
 
-fn refuse(env: &mut Env<'_>, ticket: Ticket, error: ErrorCode) {
-    env.answer(ticket, Response::Produce(ProduceAnswer { error, base_offset: -1 }));
+fn refuse(env: &mut Env<'_>, ticket: Ticket, waiting: &Waiting, error: ErrorCode) {
+    let response = match waiting {
+        Waiting::Batch(_) => Response::Produce(ProduceAnswer { error, base_offset: -1 }),
+        Waiting::Offsets(..) => Response::Group(Err(error)),
+    };
+    env.answer(ticket, response);
 }
