@@ -66,13 +66,26 @@ pub(super) struct Coordinator<S> {
     /// Writes whose fate is not known, in order.
     unsettled: VecDeque<(WriteId, Offset)>,
     tick_at: Option<i64>,
+    /// How far the clock was off when it was last looked at.
+    skew: i64,
     /// Since when nobody is answered.
     away_since: Option<Timestamp>,
 }
 
 impl<S: Shard> Coordinator<S> {
+    /// The time. What waits does not notice that the clock was set.
+    fn look(&mut self, env: &Env<'_>) -> Timestamp {
+        let set_by = env.skew - std::mem::replace(&mut self.skew, env.skew);
+        if set_by != 0 {
+            self.away_since = self.away_since.map(|since| Timestamp(since.0 + set_by));
+            self.shard.clock_was_set(set_by);
+        }
+        env.wall()
+    }
+
     /// While nobody is answered nobody can be late.
-    fn keep_time(&mut self, now: Timestamp, contact: bool) {
+    fn keep_time(&mut self, env: &Env<'_>, contact: bool) {
+        let now = self.look(env);
         match self.away_since {
             None if !contact => self.away_since = Some(now),
             Some(since) if contact => {
@@ -126,6 +139,7 @@ impl Broker {
             last_token: 0,
             unsettled: VecDeque::new(),
             tick_at: None,
+            skew: env.skew,
             away_since: None,
         });
         let takes = env.random.between(0, LOAD_MAX_MS);
@@ -199,10 +213,9 @@ impl Broker {
         command: S::Command,
         verification: Verification,
     ) {
-        let now = env.wall();
         let contact = self.is_in_contact(env);
         if let Some(host) = S::place(self) {
-            host.keep_time(now, contact);
+            host.keep_time(env, contact);
         }
         let image = std::sync::Arc::clone(&self.published);
         let leads = |key: PartitionKey| {
@@ -246,7 +259,8 @@ impl Broker {
         host.last_token += 1;
         let token = ReplyToken(host.last_token);
         host.waiting.extend(ticket.map(|ticket| (token, ticket)));
-        let outcome = host.shard.handle(env.wall(), token, command);
+        let now = host.look(env);
+        let outcome = host.shard.handle(now, token, command);
         self.carry_out_verified::<S>(env, outcome, verification);
     }
 
@@ -275,10 +289,11 @@ impl Broker {
         outcome: Outcome<S::Reply, S::Effect>,
         verification: Verification,
     ) {
-        let mut outcomes = vec![outcome];
+        let (mut outcomes, mut in_doubt) = (vec![outcome], false);
         while let Some(outcome) = outcomes.pop() {
             let Some(host) = S::place(self) else { return };
             let load = host.number;
+            in_doubt |= outcome.in_doubt;
             for (token, reply) in outcome.replies {
                 if let Some(ticket) = host.waiting.remove(&token) {
                     env.answer(ticket, S::response(Ok(reply)));
@@ -294,6 +309,9 @@ impl Broker {
             for effect in outcome.effects {
                 S::carry_out(self, env, load, effect);
             }
+        }
+        if in_doubt {
+            return self.doubt_shard::<S>(env);
         }
         self.plan_tick::<S>(env);
     }
@@ -347,20 +365,21 @@ impl Broker {
             let is_gone = !partition.replica.is_leader() || partition.offline;
             let early = env.settings.has(Mutation::CoordinatorReadsUncommitted);
             let Some(host) = S::place(self) else { return };
+            let now = host.look(env);
             let outcome = match (host.loaded, host.unsettled.front()) {
                 (Loaded::Waits(end), _) if end <= mark || early => {
                     note!(env, "n{} has {}", env.node, S::TOPIC);
                     host.loaded = Loaded::Yes;
-                    host.shard.on_loaded(env.wall())
+                    host.shard.on_loaded(now)
                 }
                 (_, Some(&(id, end))) if end <= mark => {
                     host.unsettled.pop_front();
-                    host.shard.on_written(env.wall(), id, Ok(()))
+                    host.shard.on_written(now, id, Ok(()))
                 }
                 (_, Some(&(id, _))) if is_gone => {
                     host.unsettled.pop_front();
                     let error = ErrorCode::NotLeaderOrFollower;
-                    host.shard.on_written(env.wall(), id, Err(error))
+                    host.shard.on_written(now, id, Err(error))
                 }
                 _ => return,
             };
@@ -386,7 +405,7 @@ impl Broker {
         };
         host.tick_at = None;
         let now = env.wall();
-        host.keep_time(now, contact);
+        host.keep_time(env, contact);
         let gone_ms = host.away_since.map_or(0, |since| now.0 - since.0);
         if gone_ms > DOUBT_AFTER_MS && !host.unsettled.is_empty() {
             return self.doubt_shard::<S>(env);

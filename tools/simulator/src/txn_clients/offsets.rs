@@ -22,11 +22,8 @@ impl World {
             committed_offset: i64::try_from(number).unwrap_or(i64::MAX),
             ..TxnOffsetCommitRequestPartition::default()
         };
-        let topic = TxnOffsetCommitRequestTopic {
-            name: TOPIC.to_owned(),
-            partitions: vec![partition],
-            ..TxnOffsetCommitRequestTopic::default()
-        };
+        let topic =
+            TxnOffsetCommitRequestTopic { name: TOPIC.to_owned(), partitions: vec![partition] };
         let request = TxnOffsetCommitRequest {
             transactional_id: producer.transactional_id.to_owned(),
             group_id: GROUP.to_owned(),
