@@ -1,10 +1,11 @@
 //! Which brokers a tool talks to, also when it was told in the words of the past.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use naru_client::{ClientConfig, ClientEvent, EventHook};
+use naru_client::{ClientConfig, ClientEvent, Error, EventHook};
 
 use super::properties::read_properties;
 use crate::options::Parsed;
@@ -81,19 +82,32 @@ pub fn client_config(
         .map_err(|_| format!("Invalid url in bootstrap.servers: {servers}"))?;
     let told = AtomicBool::new(false);
     config.events = Some(EventHook::new(move |event| {
-        if let ClientEvent::ConnectFailed { node, address, .. } = event
+        if let ClientEvent::ConnectFailed { node, address, error } = event
             && !told.swap(true, Ordering::Relaxed)
         {
-            let node = node.unwrap_or(-1);
-            let text = format!(
-                "[{label}] Connection to node {node} ({}) could not be established. \
-                 Node may not be available.",
-                java_address(address)
-            );
-            eprintln!("{}", log_line(Level::Warn, &text, "org.apache.kafka.clients.NetworkClient"));
+            let (level, why) = match refused_login(error) {
+                Some(why) => (Level::Error, format!("failed authentication due to: {why}")),
+                None => {
+                    let text = "could not be established. Node may not be available.";
+                    (Level::Warn, text.to_owned())
+                }
+            };
+            let (node, address) = (node.unwrap_or(-1), java_address(address));
+            let text = format!("[{label}] Connection to node {node} ({address}) {why}");
+            eprintln!("{}", log_line(level, &text, "org.apache.kafka.clients.NetworkClient"));
         }
     }));
     Ok(config)
+}
+
+/// What is said of a login that failed, if that is why there is no connection.
+fn refused_login(error: &Error) -> Option<String> {
+    match error {
+        Error::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Some(source.to_string())
+        }
+        _ => None,
+    }
 }
 
 /// Reads the file of `--command-config` and its older names.
