@@ -1,23 +1,27 @@
 //! Counts what is allocated, so that an input that inflates is noticed.
 //!
-//! One thread fuzzes; the counters are of the whole process.
+//! One thread fuzzes; each thread has counters of its own, so that what others do is not its.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Below zero where a thread gives back what others took.
+    static NOW: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
 
 /// The system's allocator, counted.
 pub(crate) struct Counting;
 
 fn took(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK.fetch_max(now, Ordering::Relaxed);
+    let now = NOW.get().wrapping_add_unsigned(bytes);
+    NOW.set(now);
+    PEAK.set(PEAK.get().max(now));
 }
 
 fn gave(bytes: usize) {
-    NOW.fetch_sub(bytes, Ordering::Relaxed);
+    NOW.set(NOW.get().wrapping_sub_unsigned(bytes));
 }
 
 #[expect(unsafe_code, reason = "an allocator is an unsafe trait; every call goes to the system's")]
@@ -51,8 +55,8 @@ unsafe impl GlobalAlloc for Counting {
 
 /// The most bytes that were allocated at one time while `work` ran, beyond those before it.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = NOW.get();
+    PEAK.set(before);
     let result = work();
-    (result, PEAK.load(Ordering::Relaxed).saturating_sub(before))
+    (result, PEAK.get().wrapping_sub(before).unsigned_abs())
 }

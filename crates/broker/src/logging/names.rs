@@ -85,6 +85,7 @@ const WRITERS: &[&str] = &[
     "naru_client::consumer::membership",
     "naru_client::consumer::offsets",
     "naru_client::net::connection",
+    "naru_client::net::security::tokens",
     "naru_log::log",
     "naru_log::log_dir",
     "naru_log::recovery",
