@@ -1,5 +1,6 @@
 //! What only a broker itself can judge of what is to be set on it: whether it has such log
-//! directories, whether the files of keys can be read and still name the same server.
+//! directories, whether it can listen where it is to, whether the files of keys can be read and still name the
+//! same server.
 //!
 //! Files are looked at for those who may set things, and not on a thread that serves others.
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use naru_model::config::{AlterTarget, ConfigChange, Cordoning, Props, alter, validate_broker};
 
 use crate::dispatch::RequestContext;
-use crate::node::Node;
+use crate::node::{LISTENER_KEYS, Node};
 use crate::security::{Operation, Resource};
 
 /// Which node a resource's name means.
@@ -39,7 +40,7 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    /// Whether it may change how listeners find out who somebody is.
+    /// Whether it may change which listeners there are, or how they find out who somebody is.
     pub(super) fn is_about_security(&self) -> bool {
         match self {
             Self::Changes(changes) => changes.iter().any(|change| is_security(&change.name)),
@@ -79,9 +80,9 @@ async fn objection_to(
     judged.await.ok().flatten()
 }
 
-/// Whether a setting says how listeners find out who somebody is.
+/// Whether a setting says which listeners there are, or how they find out who somebody is.
 fn is_security(key: &str) -> bool {
-    key.contains("ssl.") || key.contains("sasl.")
+    LISTENER_KEYS.contains(&key) || key.contains("ssl.") || key.contains("sasl.")
 }
 
 fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
@@ -92,9 +93,5 @@ fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
     if let Some(error) = cordoned {
         return Some(error.to_string());
     }
-    if !named.iter().any(|key| is_security(key)) {
-        return None;
-    }
-    let refused = node.check_security(after).err()?;
-    Some(format!("Validation of dynamic config update failed: {refused}"))
+    node.check_listeners(after, named).err()
 }

@@ -40,10 +40,8 @@ pub(crate) fn may_be_asked_for(context: &RequestContext) -> bool {
     if connection.own || connection.forwarded {
         return true;
     }
-    let listeners = &context.node.config().listeners;
-    let all = listeners.broker.iter().chain(&listeners.controller);
-    let mut named = all.filter(|endpoint| endpoint.name == *connection.listener);
-    match named.next().map(|endpoint| endpoint.protocol) {
+    let security = context.node.security().listener(&connection.listener);
+    match security.map(|security| security.protocol()) {
         Some(SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl) => true,
         Some(SecurityProtocol::Ssl) => connection.principal != Principal::anonymous(),
         Some(SecurityProtocol::Plaintext) | None => false,

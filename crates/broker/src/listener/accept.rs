@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use naru_quotas::Creation;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use super::connection;
+use super::doors::{Doors, NewDoor, Notice};
 use super::places::{NoPlace, Place};
 use super::registry::{ConnectionInfo, Door};
 use crate::node::Node;
@@ -45,6 +46,20 @@ pub(crate) struct Bound {
 
 /// Binds `address` so that a restart need not wait for old connections to time out.
 pub(crate) fn bind(name: &str, is_controller: bool, address: SocketAddr) -> io::Result<Bound> {
+    let socket = take(address)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let socket = StdListener::from(socket);
+    Ok(Bound { name: name.into(), is_controller, address: socket.local_addr()?, socket })
+}
+
+/// Whether [`bind`] would succeed now.
+pub(crate) fn check_free(address: SocketAddr) -> io::Result<()> {
+    take(address).map(drop)
+}
+
+/// A socket that has the address, but listens not yet.
+fn take(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -52,18 +67,33 @@ pub(crate) fn bind(name: &str, is_controller: bool, address: SocketAddr) -> io::
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    let socket = StdListener::from(socket);
-    Ok(Bound { name: name.into(), is_controller, address: socket.local_addr()?, socket })
+    Ok(socket)
 }
 
-type Handover = (StdStream, ConnectionInfo, Place);
+/// A connection, on its way to the thread that serves it.
+#[derive(Debug)]
+pub(super) struct Handover {
+    stream: StdStream,
+    info: ConnectionInfo,
+    place: Place,
+    /// What its listener tells it.
+    notice: watch::Receiver<Notice>,
+}
+
+/// Work for a network thread.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// Serve a connection.
+    Serve(Handover),
+    /// Accept connections.
+    Accept(NewDoor),
+}
 
 /// The threads that serve connections.
 #[derive(Debug)]
 pub(crate) struct NetworkThreads {
     threads: Vec<JoinHandle<()>>,
+    doors: Arc<Doors>,
 }
 
 impl NetworkThreads {
@@ -76,16 +106,20 @@ impl NetworkThreads {
             inboxes.push(sender);
             receivers.push(receiver);
         }
-        let mut acceptor = Some((bound, inboxes));
         let mut threads = Vec::new();
         for (index, receiver) in receivers.into_iter().enumerate() {
-            let (node, acceptor) = (Arc::clone(node), acceptor.take());
+            let node = Arc::clone(node);
             let thread = std::thread::Builder::new()
                 .name(format!("network-{index}"))
-                .spawn(move || run_thread(&node, acceptor, receiver))?;
+                .spawn(move || run_thread(&node, receiver))?;
             threads.push(thread);
         }
-        Ok(Self { threads })
+        Ok(Self { threads, doors: Arc::new(Doors::new(inboxes, bound)) })
+    }
+
+    /// The listeners that are open.
+    pub(crate) const fn doors(&self) -> &Arc<Doors> {
+        &self.doors
     }
 
     /// Waits until every connection is finished; the node's stop signal must have been given.
@@ -97,13 +131,7 @@ impl NetworkThreads {
     }
 }
 
-type Acceptor = (Vec<Bound>, Vec<mpsc::UnboundedSender<Handover>>);
-
-fn run_thread(
-    node: &Arc<Node>,
-    acceptor: Option<Acceptor>,
-    mut inbox: mpsc::UnboundedReceiver<Handover>,
-) {
+fn run_thread(node: &Arc<Node>, mut inbox: mpsc::UnboundedReceiver<Errand>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -115,16 +143,13 @@ fn run_thread(
     let local = LocalSet::new();
     let mut stop = node.stopping();
     local.block_on(&runtime, async {
-        if let Some((bound, inboxes)) = acceptor {
-            for listener in bound {
-                let accepting = accept(Arc::clone(node), listener, inboxes.clone());
-                tokio::task::spawn_local(accepting);
-            }
-        }
         loop {
             tokio::select! {
-                handover = inbox.recv() => match handover {
-                    Some(handover) => serve(node, handover),
+                errand = inbox.recv() => match errand {
+                    Some(Errand::Serve(handover)) => serve(node, handover),
+                    Some(Errand::Accept(door)) => {
+                        tokio::task::spawn_local(accept(Arc::clone(node), door));
+                    }
                     None => break,
                 },
                 _ = stop.wait_for(|stopping| *stopping) => break,
@@ -138,7 +163,33 @@ fn run_thread(
     }
 }
 
-async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSender<Handover>>) {
+/// Accepts until the listener or the node ends, and tells its connections then.
+async fn accept(node: Arc<Node>, door: NewDoor) {
+    let NewDoor { bound, notice, threads, closing } = door;
+    let mut stop = node.stopping();
+    let mut told = notice.subscribe();
+    tokio::select! {
+        () = keep_accepting(&node, bound, threads, &notice) => {}
+        _ = stop.wait_for(|stopping| *stopping) => {}
+        _ = told.wait_for(|notice| *notice != Notice::Open) => {}
+    }
+    notice.send_if_modified(|notice| {
+        let is_open = *notice == Notice::Open;
+        if is_open {
+            *notice = Notice::Stopping;
+        }
+        is_open
+    });
+    // The socket is closed by now.
+    drop(closing);
+}
+
+async fn keep_accepting(
+    node: &Node,
+    bound: Bound,
+    threads: Vec<mpsc::UnboundedSender<Errand>>,
+    notice: &watch::Sender<Notice>,
+) {
     let listener = match TcpListener::from_std(bound.socket) {
         Ok(listener) => listener,
         Err(error) => {
@@ -146,23 +197,16 @@ async fn accept(node: Arc<Node>, bound: Bound, inboxes: Vec<mpsc::UnboundedSende
             return;
         }
     };
-    let mut stop = node.stopping();
     let mut turn = 0;
     let mut complained: Option<Instant> = None;
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stopping| *stopping) => return,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, peer)) => {
-                let admitted = tokio::select! {
-                    admitted = admit(&node, &bound.name, bound.is_controller, stream, peer) => admitted,
-                    _ = stop.wait_for(|stopping| *stopping) => return,
-                };
-                let Some(handover) = admitted else { continue };
-                turn = (turn + 1) % inboxes.len();
-                if inboxes[turn].send(handover).is_err() {
+                let admitted = admit(node, &bound.name, bound.is_controller, stream, peer).await;
+                let Some((stream, info, place)) = admitted else { continue };
+                let handover = Handover { stream, info, place, notice: notice.subscribe() };
+                turn = (turn + 1) % threads.len();
+                if threads[turn].send(Errand::Serve(handover)).is_err() {
                     return;
                 }
             }
@@ -184,7 +228,7 @@ async fn admit(
     is_controller: bool,
     stream: TcpStream,
     peer: SocketAddr,
-) -> Option<Handover> {
+) -> Option<(StdStream, ConnectionInfo, Place)> {
     let connections = node.connections();
     match connections.note_new(name, peer.ip()) {
         Creation::Take { pause_ms: 0 } => {}
@@ -238,11 +282,12 @@ fn set_buffers(node: &Node, stream: &TcpStream) {
     }
 }
 
-fn serve(node: &Arc<Node>, (stream, info, place): Handover) {
+fn serve(node: &Arc<Node>, handover: Handover) {
+    let Handover { stream, info, place, notice } = handover;
     let stream = stream.set_nodelay(true).and_then(|()| TcpStream::from_std(stream));
     match stream {
         Ok(stream) => {
-            let connection = connection::run(Arc::clone(node), stream, info);
+            let connection = connection::run(Arc::clone(node), stream, info, notice);
             tokio::task::spawn_local(async move {
                 connection.await;
                 drop(place);

@@ -14,8 +14,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
+use super::doors::Notice;
 use super::input::{BadFrameLength, Input};
 use super::outgoing::Outgoing;
 use super::output::Output;
@@ -73,7 +75,7 @@ pub(crate) enum Refusal {
 
 #[derive(Debug)]
 enum End {
-    /// The peer closed, or has been idle for too long, or the node stops.
+    /// The peer closed, or has been idle for too long, or the listener or the node ends.
     Quiet,
     Refused(Refusal),
     Io(io::Error),
@@ -92,10 +94,16 @@ impl From<Refusal> for End {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo) {
+pub(super) async fn run(
+    node: Arc<Node>,
+    stream: TcpStream,
+    info: ConnectionInfo,
+    notice: watch::Receiver<Notice>,
+) {
     let idle_max = node.connections_idle_max();
-    let security = node.security().listener(&info.listener);
-    let tls = security.as_ref().and_then(|security| security.tls());
+    // None where the listener has just ended.
+    let Some(security) = node.security().listener(&info.listener) else { return };
+    let tls = security.tls();
     let tls = match tls.map(|config| Tls::new(config).map(Box::new)).transpose() {
         Ok(tls) => tls,
         Err(error) => {
@@ -106,7 +114,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
     let mut connection = Connection {
         stream,
         tls,
-        login: security.as_ref().and_then(Login::of),
+        login: Login::of(&security),
         security,
         info: Arc::new(info),
         input: Input::default(),
@@ -118,6 +126,7 @@ pub(super) async fn run(node: Arc<Node>, stream: TcpStream, info: ConnectionInfo
         idle_max,
         last_active: Instant::now(),
         idle: Box::pin(tokio::time::sleep(idle_max)),
+        notice,
         node,
     };
     let end = connection.serve().await;
@@ -143,7 +152,7 @@ struct Connection {
     stream: TcpStream,
     /// Between the socket and everything else, where the listener has TLS.
     tls: Option<Box<Tls>>,
-    security: Option<Arc<ListenerSecurity>>,
+    security: Arc<ListenerSecurity>,
     info: Arc<ConnectionInfo>,
     /// Who is at the other end is to be found out, or may be again.
     login: Option<Login>,
@@ -158,11 +167,13 @@ struct Connection {
     idle_max: Duration,
     last_active: Instant,
     idle: Pin<Box<Sleep>>,
+    /// What the listener tells.
+    notice: watch::Receiver<Notice>,
 }
 
 impl Connection {
     async fn serve(&mut self) -> End {
-        let mut stop = self.node.stopping();
+        let mut notice = self.notice.clone();
         loop {
             match self.advance() {
                 Ok(true) => {
@@ -183,7 +194,12 @@ impl Connection {
                         return end;
                     }
                 }
-                _ = stop.wait_for(|stopping| *stopping), if !self.stopping => self.stopping = true,
+                told = notice.wait_for(|told| *told != Notice::Open), if !self.stopping => {
+                    match told.map(|told| *told) {
+                        Ok(Notice::Stopping) => self.stopping = true,
+                        _ => return End::Quiet,
+                    }
+                }
             }
         }
     }
@@ -363,18 +379,16 @@ impl Connection {
         let Some(tls) = &mut self.tls else { return Ok(false) };
         let arrived = tls.read(&self.stream, self.input.room())?;
         if tls.is_greeted_now() {
-            let found = self.security.as_ref().map(|rules| rules.principal(tls.certificates()));
-            match found {
-                Some(Ok(principal)) => {
+            match self.security.principal(tls.certificates()) {
+                Ok(principal) => {
                     let known = ConnectionInfo::clone(&self.info);
                     self.info = Arc::new(ConnectionInfo { principal, ..known });
                 }
-                Some(Err(why)) => {
+                Err(why) => {
                     let host = &*self.info.host;
                     tracing::info!(target: "audit.login", host, "certificate refused: {why}");
                     return Err(Refusal::LoginFailed.into());
                 }
-                None => {}
             }
         }
         match arrived {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod connection;
+mod doors;
 mod hosts;
 mod input;
 mod outgoing;
@@ -14,8 +15,9 @@ mod places;
 mod registry;
 mod tls;
 
-pub(crate) use accept::{Bound, NetworkThreads, bind};
+pub(crate) use accept::{Bound, NetworkThreads, bind, check_free};
 pub(crate) use connection::{Answer, Refusal};
+pub(crate) use doors::Doors;
 pub(crate) use hosts::{Hosts, resolve};
 pub(crate) use outgoing::{FileRange, Outgoing};
 pub(crate) use places::{ConnectionLimits, ConnectionRegistry};

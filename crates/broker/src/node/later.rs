@@ -84,19 +84,24 @@ impl Turns {
 impl Node {
     /// Takes over what is set of listeners' security before there are listeners.
     pub(super) fn begin_security(&self) {
+        let listeners = self.learn_listeners();
         let own = self.layers(|layers| layers.broker.clone());
-        self.security.begin(&self.props_with(&own), &self.config);
+        self.security.begin(&self.props_with(&own), self.with_controllers(&listeners));
     }
 
-    /// Takes over what is set of listeners' security on this broker or on all: later, as files
-    /// have to be read.
+    /// Takes over which listeners there are, and what is set of their security on this broker or
+    /// on all: later, as files have to be read.
     pub(super) fn reload_security(self: &Arc<Self>) {
         self.do_later(
             |later| &later.security,
             |node| {
+                let listeners = node.learn_listeners();
                 let own = node.layers(|layers| layers.broker.clone());
-                node.security.reload(&node.props_with(&own), &node.config);
+                let props = node.props_with(&own);
+                node.security.reload(&props, node.with_controllers(&listeners));
                 node.keep_keys_fresh();
+                node.open_doors();
+                node.set_connection_limits();
             },
         );
     }
@@ -137,7 +142,8 @@ impl Node {
         let _order = self.later.limits.lock().unwrap_or_else(PoisonError::into_inner);
         match self.layers(SocketConfig::resolve) {
             Ok(sockets) => {
-                let limits = connection_limits(&sockets, &self.config, &self.hosts);
+                let limits =
+                    connection_limits(&sockets, &self.config, self.listeners().len(), &self.hosts);
                 self.connections().limit(limits);
             }
             Err(error) => tracing::error!(%error, "connections are limited as they were"),

@@ -10,6 +10,7 @@ mod error;
 mod fitness;
 mod join;
 mod later;
+mod listeners;
 mod moves;
 mod open;
 mod react;
@@ -20,7 +21,7 @@ mod topics;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use naru_controller::MetadataImage;
@@ -30,7 +31,7 @@ use naru_coordinators::{
 };
 use naru_log::{LogDir, StorageError};
 use naru_model::config::{
-    BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Layers, ShareGroupsConfig,
+    BoundedSetting, BrokerConfig, ConsumerGroupsConfig, Endpoint, Layers, ShareGroupsConfig,
     StreamsGroupsConfig, TopicConfig,
 };
 use naru_model::{Timestamp, Uuid};
@@ -38,13 +39,14 @@ use tokio::sync::watch;
 
 pub(crate) use cleaner::Cleaner;
 pub use error::{ExitCode, StartError};
+pub(crate) use listeners::LISTENER_KEYS;
 pub(crate) use moves::Moves;
 pub use start::{GivenUp, Progress, RunningNode, start};
 pub use summary::{ListenerSummary, Summary};
 
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
-use crate::listener::{ConnectionRegistry, Hosts};
+use crate::listener::{ConnectionRegistry, Doors, Hosts};
 use crate::logging::Loggers;
 use crate::metadata::MetadataHost;
 use crate::metrics::{NodeMetrics, TopicMetrics};
@@ -96,6 +98,10 @@ pub(crate) struct Node {
     registration: Registration,
     /// Producer ids of this broker's block that are not given out yet.
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
+    /// What this broker is to listen on.
+    listeners: RwLock<Vec<Endpoint>>,
+    /// What it listens on, once it serves.
+    doors: OnceLock<Arc<Doors>>,
     /// Partitions whose logs could not be opened, as on a full disk.
     not_opened: Mutex<BTreeSet<(Uuid, i32)>>,
     later: later::Later,

@@ -8,12 +8,11 @@ use std::sync::{Arc, PoisonError};
 use naru_controller::image::{ConfigResource, PartitionImage, ResourceType, TopicImage};
 use naru_controller::{MetadataDelta, MetadataImage};
 use naru_log::Health;
-use naru_model::config::{Props, ReplicationThrottle};
+use naru_model::config::ReplicationThrottle;
 use naru_model::{ErrorCode, Offset, TopicPartition, Uuid};
 
 use super::{Node, millis};
 use crate::partition::{Partition, PartitionParts, PartitionSettings, RoleChange, partition_state};
-use crate::security::KeySource;
 use crate::storage::{LogToOpen, OpenedLog, open_all};
 
 impl Node {
@@ -236,28 +235,6 @@ impl Node {
             self.reload_security();
             self.limit_connections();
             image.topics().for_each(|topic| self.reconfigure_topic(&topic.name));
-        }
-    }
-
-    /// Whether listeners' security could be as it is once `own` is set on this broker.
-    pub(crate) fn check_security(&self, own: &Props) -> Result<(), String> {
-        self.security.check(&self.props_with(own), &self.config)
-    }
-
-    pub(super) fn props_with(&self, own: &Props) -> Props {
-        let mut props = self.layers(|layers| {
-            let mut props = layers.file.clone();
-            props.extend(layers.cluster.clone());
-            props
-        });
-        props.extend(own.clone());
-        props
-    }
-
-    /// Has the keys of those who sign tokens read from time to time, wherever they are now.
-    pub(super) fn keep_keys_fresh(&self) {
-        for source in self.security.new_key_sources() {
-            self.background.spawn(KeySource::keep_fresh(Arc::downgrade(&source), self.stopping()));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,7 @@ pub fn start(
         fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
         share: ShareGroups::new(&config.groups.share_partitions),
         connections: ConnectionRegistry::new(
-            connection_limits(&config.sockets, &config, &hosts),
+            connection_limits(&config.sockets, &config, config.listeners.broker.len(), &hosts),
             client_windows(&config.quotas),
         ),
         quotas: Quotas::new(&config.quotas),
@@ -150,6 +150,8 @@ pub fn start(
         storage,
         metadata,
         loggers,
+        listeners: RwLock::new(config.listeners.broker.clone()),
+        doors: OnceLock::new(),
         config,
     });
 
@@ -190,6 +192,9 @@ pub fn start(
     };
     let threads = node.config.sockets.network_threads.min(available_cores()).max(1);
     let network = NetworkThreads::start(&node, bound, threads)?;
+    // Set once, here.
+    let _ = node.doors.set(Arc::clone(network.doors()));
+    node.open_doors();
     let http = http_socket.map(|socket| http::start(&node, socket)).transpose()?;
     let chores = spawn(&node, "chores", chores::run)?;
     let cleaner = spawn(&node, "cleaner", cleaner::run)?;
@@ -342,6 +347,7 @@ fn link_options(config: &BrokerConfig, links: &Links) -> ConnectionOptions {
 pub(super) fn connection_limits(
     sockets: &SocketConfig,
     config: &BrokerConfig,
+    listeners: usize,
     hosts: &Hosts,
 ) -> ConnectionLimits {
     let overrides = sockets.max_connections_per_ip_overrides.iter();
@@ -353,8 +359,7 @@ pub(super) fn connection_limits(
         creation_rate: sockets.connection_creation_rate.map(f64::from),
         listeners: sockets.listener_limits.clone(),
         // Brokers must reach each other however many clients there are.
-        protected: (config.listeners.broker.len() > 1)
-            .then(|| config.listeners.inter_broker.to_lowercase()),
+        protected: (listeners > 1).then(|| config.listeners.inter_broker.to_lowercase()),
     }
 }
 

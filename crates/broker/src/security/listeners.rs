@@ -66,6 +66,16 @@ impl ListenerSecurity {
         Ok(Self { sasl, tls })
     }
 
+    /// How connections are secured.
+    pub(crate) const fn protocol(&self) -> SecurityProtocol {
+        match (&self.sasl, &self.tls) {
+            (None, None) => SecurityProtocol::Plaintext,
+            (None, Some(_)) => SecurityProtocol::Ssl,
+            (Some(_), None) => SecurityProtocol::SaslPlaintext,
+            (Some(_), Some(_)) => SecurityProtocol::SaslSsl,
+        }
+    }
+
     /// What a new connection's TLS is made from; none where there is no TLS.
     pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.as_ref().map(|tls| Arc::clone(&tls.config))

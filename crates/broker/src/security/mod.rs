@@ -21,7 +21,7 @@ mod tokens;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use naru_model::config::{BrokerConfig, Props};
+use naru_model::config::{BrokerConfig, Endpoint, Props};
 use naru_security::acl::Authorizer;
 
 use jwks::KeySources;
@@ -59,7 +59,8 @@ impl Security {
     /// Reads the settings, or says what is wrong with them.
     pub(crate) fn read(file: &Props, config: &BrokerConfig) -> Result<Self, String> {
         let keys = KeySources::default();
-        let listeners = RwLock::new(Arc::new(read_listeners(file, config, &keys)?));
+        let endpoints = config.listeners.broker.iter().chain(&config.listeners.controller);
+        let listeners = RwLock::new(Arc::new(read_listeners(file, endpoints, &keys)?));
         let links = Links::read(file, config)?;
         let tokens = Tokens::new(config.tokens.secret_key.clone());
         let authorizer = authorizer(file)?.map(Arc::new);
@@ -68,25 +69,52 @@ impl Security {
 
     /// Takes the settings of all listeners as the cluster's metadata has them when the node starts:
     /// nobody has seen others of this process.
-    pub(crate) fn begin(&self, props: &Props, config: &BrokerConfig) {
-        self.take(read_listeners(props, config, &self.keys));
+    pub(crate) fn begin<'e>(
+        &self,
+        props: &Props,
+        endpoints: impl IntoIterator<Item = &'e Endpoint>,
+    ) {
+        self.take(props, endpoints, |_, _| Ok(()));
     }
 
     /// Takes the settings of all listeners anew, if they may follow those in force: who sets them
-    /// at a controller is not asked before. What is wrong leaves everything as it was. Reads
+    /// at a controller is not asked before. What is wrong leaves a listener as it was. Reads
     /// files.
-    pub(crate) fn reload(&self, props: &Props, config: &BrokerConfig) {
-        self.take(self.successors(props, config));
+    pub(crate) fn reload<'e>(
+        &self,
+        props: &Props,
+        endpoints: impl IntoIterator<Item = &'e Endpoint>,
+    ) {
+        self.take(props, endpoints, may_follow);
     }
 
-    fn take(&self, listeners: Result<Listeners, String>) {
-        match listeners {
-            Ok(listeners) => {
-                *self.listeners.write().unwrap_or_else(PoisonError::into_inner) =
-                    Arc::new(listeners);
+    fn take<'e>(
+        &self,
+        props: &Props,
+        endpoints: impl IntoIterator<Item = &'e Endpoint>,
+        may_follow: fn(&ListenerSecurity, &ListenerSecurity) -> Result<(), String>,
+    ) {
+        let known = Arc::clone(&self.listeners.read().unwrap_or_else(PoisonError::into_inner));
+        let mut listeners = Listeners::new();
+        for endpoint in endpoints {
+            let name = &endpoint.name;
+            // What had the name with another protocol has nothing to do with it.
+            let before = known.get(name).filter(|before| before.protocol() == endpoint.protocol);
+            let next = ListenerSecurity::read(props, endpoint, &self.keys);
+            let next = next.and_then(|next| {
+                before.map_or(Ok(()), |before| may_follow(before, &next)).map(|()| next)
+            });
+            match next {
+                Ok(next) => {
+                    listeners.insert(name.clone(), Arc::new(next));
+                }
+                Err(error) => {
+                    tracing::error!("security of listener {name} stays as it was: {error}");
+                    listeners.extend(before.map(|before| (name.clone(), Arc::clone(before))));
+                }
             }
-            Err(error) => tracing::error!("listeners' security stays as it was: {error}"),
         }
+        *self.listeners.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listeners);
     }
 
     /// Whether these settings of all listeners can be taken over while the node runs: their files
@@ -95,21 +123,19 @@ impl Security {
     ///
     /// # Errors
     /// What is wrong.
-    pub(crate) fn check(&self, props: &Props, config: &BrokerConfig) -> Result<(), String> {
-        self.successors(props, config).map(drop)
-    }
-
-    fn successors(&self, props: &Props, config: &BrokerConfig) -> Result<Listeners, String> {
-        let next = read_listeners(props, config, &self.keys)?;
+    pub(crate) fn check<'e>(
+        &self,
+        props: &Props,
+        endpoints: impl IntoIterator<Item = &'e Endpoint>,
+    ) -> Result<(), String> {
+        let next = read_listeners(props, endpoints, &self.keys)?;
         let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
         for (name, next) in &next {
-            let before = known.get(name).and_then(|before| before.tls.as_ref());
-            if let (Some(before), Some(next)) = (before, &next.tls) {
-                next.check_successor_of(before)
-                    .map_err(|text| format!("listener {name}: {text}"))?;
+            if let Some(before) = known.get(name) {
+                may_follow(before, next).map_err(|text| format!("listener {name}: {text}"))?;
             }
         }
-        Ok(next)
+        Ok(())
     }
 
     /// How this node's own connections are secured.
@@ -145,13 +171,21 @@ impl Security {
     }
 }
 
-fn read_listeners(
+/// Whether a certificate names what the one before names.
+fn may_follow(before: &ListenerSecurity, next: &ListenerSecurity) -> Result<(), String> {
+    match (&before.tls, &next.tls) {
+        (Some(before), Some(next)) => next.check_successor_of(before),
+        _ => Ok(()),
+    }
+}
+
+fn read_listeners<'e>(
     props: &Props,
-    config: &BrokerConfig,
+    endpoints: impl IntoIterator<Item = &'e Endpoint>,
     keys: &KeySources,
 ) -> Result<Listeners, String> {
-    let endpoints = config.listeners.broker.iter().chain(&config.listeners.controller);
     endpoints
+        .into_iter()
         .map(|endpoint| {
             let security = ListenerSecurity::read(props, endpoint, keys)?;
             Ok((endpoint.name.clone(), Arc::new(security)))

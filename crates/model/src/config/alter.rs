@@ -172,7 +172,7 @@ pub fn validate_broker(props: &Props, per_broker: bool) -> Result<(), ConfigErro
 }
 
 /// Key and trust store settings, which change at run time for one listener only.
-const STORES: [&str; 10] = [
+pub(super) const STORES: [&str; 10] = [
     "ssl.key.password",
     "ssl.keystore.certificate.chain",
     "ssl.keystore.key",
@@ -186,7 +186,7 @@ const STORES: [&str; 10] = [
 ];
 
 /// What may be set for all brokers although it is a listener's.
-const LISTENER_LIMITS: [&str; 3] =
+pub(super) const LISTENER_LIMITS: [&str; 3] =
     ["max.connections", "max.connection.creation.rate", "num.network.threads"];
 
 fn is_for_one_broker(key: &str) -> bool {

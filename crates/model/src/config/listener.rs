@@ -98,7 +98,8 @@ pub struct Roles {
     pub controller: bool,
 }
 
-type Protocols = BTreeMap<String, SecurityProtocol>;
+/// By listener names in upper case.
+pub(super) type Protocols = BTreeMap<String, SecurityProtocol>;
 
 impl Listeners {
     pub(super) fn read(read: &Reader<'_>, roles: Roles) -> Result<Self, ConfigError> {
@@ -189,7 +190,7 @@ fn upper(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.to_ascii_uppercase()).collect()
 }
 
-fn protocols(
+pub(super) fn protocols(
     read: &Reader<'_>,
     controller_names: &[String],
     listeners: &[String],
@@ -252,45 +253,52 @@ fn endpoints(
 }
 
 fn endpoint(key: &str, text: &str, protocols: &Protocols) -> Result<Endpoint, ConfigError> {
-    let malformed = || {
-        ConfigError::node(
+    let Some((name, host, port)) = parse_endpoint(text) else {
+        return Err(ConfigError::node(
             key,
             format!("{text} is not of the form NAME://host:port, port 0 to 65535"),
-        )
+        ));
     };
-    let (name, address) = text.split_once("://").ok_or_else(malformed)?;
-    let name = name.trim().to_ascii_uppercase();
-    let (host, port) = match address.strip_prefix(':') {
-        Some(port) => ("", port.parse().map_err(|_| malformed())?),
-        None => split_host_port(address).ok_or_else(malformed)?,
-    };
-    if name.is_empty() {
-        return Err(malformed());
-    }
     let Some(protocol) = protocols.get(&name) else {
         return Err(ConfigError::node(
             key,
             format!("the listener {name} has no entry in listener.security.protocol.map"),
         ));
     };
-    Ok(Endpoint { name, protocol: *protocol, host: host.to_owned(), port })
+    Ok(Endpoint { name, protocol: *protocol, host, port })
+}
+
+/// Name, in upper case, host and port of `NAME://host:port`.
+pub(super) fn parse_endpoint(text: &str) -> Option<(String, String, u16)> {
+    let (name, address) = text.split_once("://")?;
+    let name = name.trim().to_ascii_uppercase();
+    let (host, port) = match address.strip_prefix(':') {
+        Some(port) => ("", port.parse().ok()?),
+        None => split_host_port(address)?,
+    };
+    (!name.is_empty()).then(|| (name, host.to_owned(), port))
 }
 
 fn distinct_ports(listeners: &[Endpoint]) -> Result<(), ConfigError> {
-    for (at, one) in listeners.iter().enumerate() {
+    match port_clash(listeners) {
+        None => Ok(()),
+        Some((one, other)) => Err(ConfigError::node(
+            "listeners",
+            format!("{} and {} both use port {}", one.name, other.name, one.port),
+        )),
+    }
+}
+
+/// Two listeners that cannot both have their port.
+pub(super) fn port_clash(listeners: &[Endpoint]) -> Option<(&Endpoint, &Endpoint)> {
+    listeners.iter().enumerate().find_map(|(at, one)| {
         let clash = listeners.iter().skip(at + 1).find(|other| {
             // An IPv4 and an IPv6 address may share a port.
             let families_differ = one.host.contains(':') != other.host.contains(':');
             one.port != 0 && one.port == other.port && !families_differ
         });
-        if let Some(other) = clash {
-            return Err(ConfigError::node(
-                "listeners",
-                format!("{} and {} both use port {}", one.name, other.name, one.port),
-            ));
-        }
-    }
-    Ok(())
+        clash.map(|other| (one, other))
+    })
 }
 
 fn roles_fit(

@@ -45,11 +45,13 @@ pub(super) fn check(props: &Props) -> Result<(), ConfigError> {
     let cordoned = props.iter().find_map(|(key, value)| Cordoning::of_change(key, Some(value)));
     cordoned.map_or(Ok(()), |cordoned| cordoned.check_all_alone())?;
     if let Some(texts) = props.get("listeners") {
-        let broken = texts.split(',').map(str::trim).find(|text| !text.contains("://"));
+        let texts: Vec<&str> = texts.split(',').map(str::trim).collect();
+        let broken = texts.iter().find(|text| !text.contains("://"));
         if let Some(broken) = broken {
             let text = format!(
-                "Error creating broker listeners from '[{texts}]': Unable to parse {broken} to a \
-                 broker endpoint"
+                "Error creating broker listeners from '[{}]': Unable to parse {broken} to a \
+                 broker endpoint",
+                texts.join(", ")
             );
             return refuse("listeners", text);
         }
