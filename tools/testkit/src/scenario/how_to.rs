@@ -12,7 +12,7 @@ use crate::probe::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(300);
 /// As many as the page names.
-const PORTS: usize = 4;
+const PORTS: usize = 5;
 
 pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let System::Naru { binary } = stage.system else {

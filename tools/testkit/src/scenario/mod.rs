@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod how_to;
 mod kill;
+mod listeners;
 mod log_dirs;
 mod lost_state;
 mod mirror;

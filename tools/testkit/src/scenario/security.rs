@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Stage;
 use super::certificates::{authority, issue, serial};
+use super::listeners;
 use super::own_security::Own;
 use crate::broker::{Broker, System, java};
 use crate::install::program;
@@ -20,7 +21,7 @@ use crate::process::run as run_to_end;
 
 const PATIENCE: Duration = Duration::from_secs(240);
 const STANDARD: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
-const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
+pub(super) const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
 /// The listeners' ports.
@@ -38,6 +39,7 @@ struct Ports {
 
 pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     program("openssl", "openssl")?;
+    program("kcat", "kcat")?;
     certificates(stage.folder)?;
     let ports = Ports {
         scram: free_port()?,
@@ -135,6 +137,7 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     let changed = change_at_controller(stage.folder, &tools, broker.controller_port(), &tls);
     outcome
         .add_result("a certificate set at the controller counts if it is one to follow", &changed);
+    listeners::cases(stage, &mut broker, &tools, (&admin, &scram), outcome)?;
     ensure!(broker.is_running(), "the broker ended: {}", broker.last_words());
     Ok(())
 }
@@ -214,14 +217,21 @@ const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
 const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 
 /// Kafka's own tools.
-struct Java<'a> {
+pub(super) struct Java<'a> {
     libs: &'a Path,
-    folder: &'a Path,
+    pub(super) folder: &'a Path,
 }
 
 impl Java<'_> {
     /// What a tool prints, whatever its exit code.
-    fn run(&self, class: &str, to: &str, who: &str, words: &[&str], input: &str) -> Result<String> {
+    pub(super) fn run(
+        &self,
+        class: &str,
+        to: &str,
+        who: &str,
+        words: &[&str],
+        input: &str,
+    ) -> Result<String> {
         let config = self.folder.join(format!("{who}.properties"));
         let file = self.folder.join("input");
         fs::write(&file, input)?;

@@ -14,8 +14,8 @@ pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
 
 pub const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
+pub const DELETE: i8 = 1;
+pub const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 pub fn describe_one(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {

@@ -7,6 +7,7 @@ mod features;
 mod fetch;
 mod frames;
 mod groups;
+mod listeners;
 mod loggers;
 mod logins;
 mod markers;
@@ -48,6 +49,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "alter-configs", run: configs::alter },
     Scenario { name: "incremental-configs", run: configs::incremental },
     Scenario { name: "loggers", run: loggers::run },
+    Scenario { name: "listeners", run: listeners::run },
     Scenario { name: "topic-values", run: values::topics },
     Scenario { name: "broker-values", run: values::brokers },
     Scenario { name: "produce", run: produce::run },
