@@ -220,6 +220,9 @@ fn endpoints(texts: &[String], protocols: &Protocols) -> Result<Vec<Endpoint>, S
         return Err(format!("Each listener must have a different name, listeners: [{}]", told()));
     }
     match port_clash(&all) {
+        Some((one, other)) if !(is_address(&one.host) && is_address(&other.host)) => {
+            Err(format!("Each listener must have a different port, listeners: [{}]", told()))
+        }
         Some((one, _)) => Err(format!(
             "If you have two listeners on the same port then one needs to be IPv4 and the other \
              IPv6, listeners: [{}], port: {}",
@@ -228,6 +231,10 @@ fn endpoints(texts: &[String], protocols: &Protocols) -> Result<Vec<Endpoint>, S
         )),
         None => Ok(all),
     }
+}
+
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
 }
 
 /// What is set for one listener alone, but for what may change while it is open.

@@ -38,8 +38,8 @@ pub(super) fn cases(
 ) -> Result<()> {
     let file = fs::read_to_string(broker.properties_file())?;
     let last = |key: &str| {
-        let lines = file.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        lines.last().map(str::to_owned).context("a key of the file")
+        let mut lines = file.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        lines.next_back().map(str::to_owned).context("a key of the file")
     };
     let (listeners, protocols) = (last("listeners")?, last("listener.security.protocol.map")?);
     let change = Change { tools, admin, other, listeners, protocols, port: free_port()? };
@@ -131,8 +131,9 @@ impl Change<'_> {
         let said = self.alter(&["--delete-config", "listeners,listener.security.protocol.map"])?;
         ensure!(said.contains("Completed updating config for broker 1."), "{said}");
         here.set_read_timeout(Some(PATIENCE))?;
-        match here.read(&mut [0]) {
-            Ok(0) => {}
+        // TLS says that it ends.
+        match here.read_to_end(&mut Vec::new()) {
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => bail!("its connection is still open: {other:?}"),
         }

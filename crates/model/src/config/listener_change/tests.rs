@@ -135,8 +135,15 @@ fn addresses_are_well_formed_and_different() {
         (
             "C://:2",
             format!(
+                "Each listener must have a different port, listeners: [A://:1, B://:2, C://:2, \
+                 {CONTROLLER}]"
+            ),
+        ),
+        (
+            "C://127.0.0.9:3",
+            format!(
                 "If you have two listeners on the same port then one needs to be IPv4 and the \
-                 other IPv6, listeners: [A://:1, B://:2, C://:2, {CONTROLLER}], port: 2"
+                 other IPv6, listeners: [A://:1, B://:2, C://127.0.0.9:3, {CONTROLLER}], port: 3"
             ),
         ),
     ] {
