@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::Stage;
 use super::security::{Java, PLAIN};
 use crate::broker::{Broker, System};
+use crate::install::program;
 use crate::outcome::Outcome;
 use crate::probe::free_port;
 
@@ -36,6 +37,7 @@ pub(super) fn cases(
     (admin, other): (&str, &str),
     outcome: &mut Outcome,
 ) -> Result<()> {
+    program("kcat", "kcat")?;
     let file = fs::read_to_string(broker.properties_file())?;
     let last = |key: &str| {
         let mut lines = file.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));

@@ -39,7 +39,6 @@ struct Ports {
 
 pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     program("openssl", "openssl")?;
-    program("kcat", "kcat")?;
     certificates(stage.folder)?;
     let ports = Ports {
         scram: free_port()?,
