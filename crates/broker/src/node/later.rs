@@ -87,6 +87,8 @@ impl Node {
         let listeners = self.learn_listeners();
         let own = self.layers(|layers| layers.broker.clone());
         self.security.begin(&self.props_with(&own), self.with_controllers(&listeners));
+        // Other keys than the file names have to be kept fresh as well.
+        self.keep_keys_fresh();
     }
 
     /// Takes over which listeners there are, and what is set of their security on this broker or
