@@ -96,7 +96,7 @@ async fn verification(
         Identity { id: request.producer_id.into(), epoch: request.producer_epoch.into() };
     let partition = TopicPartition::new(OFFSETS_TOPIC, index);
     let verify_only = context.version < IMPLICIT_SINCE;
-    let is_needed = node.config().log.transaction_verification;
+    let is_needed = node.live().verifies_transactions();
     if verify_only && !is_needed {
         return Ok(Verification::NotNeeded);
     }

@@ -215,7 +215,7 @@ const fn adds_partitions(context: &RequestContext) -> bool {
 }
 
 fn must_verify(context: &RequestContext) -> bool {
-    context.node.config().log.transaction_verification
+    context.node.live().verifies_transactions()
 }
 
 /// What a client is told when the coordinator has not said yes.

@@ -11,6 +11,7 @@ mod fitness;
 mod join;
 mod later;
 mod listeners;
+mod live;
 mod moves;
 mod open;
 mod react;
@@ -40,6 +41,7 @@ use tokio::sync::watch;
 pub(crate) use cleaner::Cleaner;
 pub use error::{ExitCode, StartError};
 pub(crate) use listeners::LISTENER_KEYS;
+pub(crate) use live::LiveSettings;
 pub(crate) use moves::Moves;
 pub use start::{GivenUp, Progress, RunningNode, start};
 pub use summary::{ListenerSummary, Summary};
@@ -98,6 +100,7 @@ pub(crate) struct Node {
     registration: Registration,
     /// Producer ids of this broker's block that are not given out yet.
     producer_ids: tokio::sync::Mutex<std::ops::Range<i64>>,
+    live: LiveSettings,
     /// What this broker is to listen on.
     listeners: RwLock<Vec<Endpoint>>,
     /// What it listens on, once it serves.
@@ -110,6 +113,11 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn config(&self) -> &BrokerConfig {
         &self.config
+    }
+
+    /// Settings that change while the node runs.
+    pub(crate) fn live(&self) -> &LiveSettings {
+        &self.live
     }
 
     /// The levels of this process's log.

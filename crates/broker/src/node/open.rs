@@ -19,6 +19,7 @@ pub(super) fn open_known_partitions(
     progress: Progress<'_>,
 ) -> Result<Recovery, StartError> {
     node.replication().learn_brokers(image);
+    node.layers(|layers| node.live().take(layers));
     node.set_throttles();
     node.cordon();
     node.cleaner().configure(node);

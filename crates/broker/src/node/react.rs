@@ -229,6 +229,7 @@ impl Node {
             self.telemetry().adopt(image);
         }
         if every {
+            self.layers(|layers| self.live().take(layers));
             self.set_throttles();
             self.cordon();
             self.cleaner().configure(self);

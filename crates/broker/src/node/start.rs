@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use super::join::Patience;
 use super::later::Later;
 use super::{
-    Cleaner, ListenerSummary, Moves, Node, StartError, Summary, chores, cleaner, join, millis, now,
+    Cleaner, ListenerSummary, LiveSettings, Moves, Node, StartError, Summary, chores, cleaner,
+    join, millis, now,
 };
 use crate::coordination::Coordination;
 use crate::fetch_session::FetchSessions;
@@ -150,6 +151,7 @@ pub fn start(
         storage,
         metadata,
         loggers,
+        live: LiveSettings::new(&config),
         listeners: RwLock::new(config.listeners.broker.clone()),
         doors: OnceLock::new(),
         config,

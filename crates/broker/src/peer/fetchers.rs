@@ -79,7 +79,7 @@ impl Fetchers {
         epoch: LeaderEpoch,
     ) {
         let key = partition.key();
-        let fetchers = node.config().replication.num_fetchers;
+        let fetchers = node.live().replica_fetchers();
         let dir = node.log_dirs().iter().position(|dir| partition.is_in(dir.path()));
         let wanted = FetcherKey::of(leader, dir.unwrap_or(0), key, fetchers);
         let mut inner = self.inner();
