@@ -60,7 +60,8 @@ impl Connection {
         Ok(Self { stream, client_id, next_id: 0, security, session, within })
     }
 
-    /// Sends a request; the answer is to be awaited with [`Self::receive`].
+    /// Sends a request; the answer is to be awaited with [`Self::receive`]. May take for ever if
+    /// the other end takes nothing in; given up half way, the connection is of no use any more.
     pub(super) async fn send<R: Request>(
         &mut self,
         request: &R,
@@ -99,15 +100,19 @@ impl Connection {
         Ok(response)
     }
 
+    /// Sends a request and reads its answer, both `within` this time. After that the connection is
+    /// of no use any more.
     pub(super) async fn ask<R: Request>(
         &mut self,
         request: &R,
         version: i16,
         within: Duration,
     ) -> Result<R::Response, ConnectionError> {
-        self.send(request, version).await?;
-        let answer = tokio::time::timeout(within, self.receive::<R>(version)).await;
-        answer.map_err(|_| ConnectionError::TimedOut)?
+        let asking = async {
+            self.send(request, version).await?;
+            self.receive::<R>(version).await
+        };
+        tokio::time::timeout(within, asking).await.map_err(|_| ConnectionError::TimedOut)?
     }
 
     async fn read_frame(&mut self) -> Result<Bytes, ConnectionError> {
@@ -144,4 +149,39 @@ async fn connect_to(address: SocketAddr, receive_buffer: Option<usize>) -> io::R
         socket.set_recv_buffer_size(u32::try_from(size).unwrap_or(u32::MAX))?;
     }
     socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use naru_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+
+    use super::*;
+
+    #[test]
+    fn whoever_takes_nothing_in_is_not_waited_for_longer_than_was_said() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Accepts, as the kernel does for a process that is stopped, and reads nothing.
+        let stuck = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = stuck.local_addr().unwrap().port();
+        // More than the buffers of both ends take.
+        let partitions = vec![FetchPartition::default(); 1_000_000];
+        let topics = vec![FetchTopic { partitions, ..FetchTopic::default() }];
+        let request = FetchRequest { topics, ..FetchRequest::default() };
+        let ended = runtime.block_on(async {
+            let security = Arc::new(ClientSecurity::default());
+            let (id, within) = ("stuck".to_owned(), Duration::from_secs(10));
+            let opened = Connection::open("127.0.0.1", port, id, None, within, &security).await;
+            let mut connection = opened.unwrap();
+            let sending = tokio::time::timeout(within, connection.send(&request, 17));
+            assert!(
+                tokio::time::timeout(Duration::from_millis(300), sending).await.is_err(),
+                "all of it was taken in: the request is too small"
+            );
+            let opened = Connection::open("127.0.0.1", port, "b".into(), None, within, &security);
+            let mut connection = opened.await.unwrap();
+            let asking = connection.ask(&request, 17, Duration::from_millis(100));
+            tokio::time::timeout(within, asking).await
+        });
+        assert!(matches!(ended, Ok(Err(ConnectionError::TimedOut))), "{ended:?}");
+    }
 }

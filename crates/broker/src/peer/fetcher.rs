@@ -14,6 +14,7 @@ use naru_protocol::messages::fetch_request::{
 };
 use naru_protocol::messages::fetch_response::FetchResponse;
 use naru_replication::{FetchPlan, FetchRequestPlan, PartitionKey};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -55,11 +56,18 @@ pub(super) fn runner(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => {
-                runtime.block_on(Fetcher::new(node, source, client_id).run(news, stored))
+                run_and_leave(runtime, Fetcher::new(node, source, client_id).run(news, stored));
             }
             Err(error) => tracing::error!("broker {source} is not fetched from: {error}"),
         }
     }
+}
+
+/// Runs something to its end, and waits for nothing that it leaves behind: the system may look up
+/// a name for as long as it likes.
+fn run_and_leave(runtime: Runtime, run: impl Future<Output = ()>) {
+    runtime.block_on(run);
+    runtime.shutdown_background();
 }
 
 /// A partition that is fetched for.
@@ -330,13 +338,20 @@ impl Fetcher {
                 Err(waited) => return waited,
             },
         };
-        if let Err(error) = connection.send(&request, FETCH_VERSION).await {
-            return Waited::Failed(error);
-        }
         let within = self.timeout();
+        // A leader that takes nothing in must not keep this from hearing that it is to stop.
+        let mut has_more = false;
+        let sending = tokio::time::timeout(within, connection.send(&request, FETCH_VERSION));
+        let sent = hearing(sending, news, stored, |told| has_more |= self.take(told)).await;
+        match sent {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => return Waited::Failed(error),
+            Some(Err(_)) => return Waited::Failed(ConnectionError::TimedOut),
+            None => return Waited::Stop,
+        }
         let give_up = tokio::time::sleep(within);
         tokio::pin!(give_up);
-        let mut interrupt: Option<Instant> = None;
+        let mut interrupt = has_more.then(|| Instant::now() + INTERRUPT_AFTER);
         let waited = {
             let answer = connection.receive::<FetchRequest>(FETCH_VERSION);
             tokio::pin!(answer);
@@ -386,26 +401,23 @@ impl Fetcher {
         stored: &mut mpsc::UnboundedReceiver<PartitionKey>,
     ) -> Result<(Connection, bool), Waited> {
         let connecting = connection_to(Arc::clone(&self.node), self.source, self.client_id.clone());
-        tokio::pin!(connecting);
         let mut is_outdated = false;
-        loop {
-            tokio::select! {
-                biased;
-                one = news.recv() => match one {
-                    Some(one) => {
-                        self.hear(one);
-                        is_outdated = true;
-                    }
-                    None => return Err(Waited::Stop),
-                },
-                Some(key) = stored.recv() => is_outdated |= self.has_stored(key),
-                connected = &mut connecting => {
-                    return match connected {
-                        Ok(connection) => Ok((connection, is_outdated)),
-                        Err(error) => Err(Waited::Failed(error)),
-                    };
-                }
-            }
+        let take = |told: Told| {
+            let is_news = matches!(told, Told::News(_));
+            is_outdated |= self.take(told) || is_news;
+        };
+        match hearing(connecting, news, stored, take).await {
+            Some(Ok(connection)) => Ok((connection, is_outdated)),
+            Some(Err(error)) => Err(Waited::Failed(error)),
+            None => Err(Waited::Stop),
+        }
+    }
+
+    /// Takes in what was told; whether there is something new to ask for.
+    fn take(&mut self, told: Told) -> bool {
+        match told {
+            Told::News(news) => self.hear(news),
+            Told::Stored(key) => self.has_stored(key),
         }
     }
 
@@ -480,6 +492,33 @@ impl Fetcher {
     }
 }
 
+/// What a fetcher is told while it waits for something else.
+#[derive(Debug)]
+enum Told {
+    News(News),
+    /// A partition has stored what it got.
+    Stored(PartitionKey),
+}
+
+/// What comes of `work`, with all that is told meanwhile taken in; none, at once, when it is time
+/// to stop.
+async fn hearing<T>(
+    work: impl Future<Output = T>,
+    news: &mut mpsc::UnboundedReceiver<News>,
+    stored: &mut mpsc::UnboundedReceiver<PartitionKey>,
+    mut take: impl FnMut(Told),
+) -> Option<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            one = news.recv() => take(Told::News(one?)),
+            Some(key) = stored.recv() => take(Told::Stored(key)),
+            done = &mut work => return Some(done),
+        }
+    }
+}
+
 async fn connection_to(
     node: Arc<Node>,
     leader: BrokerId,
@@ -501,3 +540,6 @@ async fn connection_to(
 fn key(topic: Uuid, partition: i32) -> PartitionKey {
     PartitionKey { topic, partition }
 }
+
+#[cfg(test)]
+mod tests;
