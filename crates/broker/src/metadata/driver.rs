@@ -493,7 +493,12 @@ impl Driver {
         if !published.delta.brokers_changed.is_empty() {
             self.internal_topics_due = Some(self.clock.now() + BROKERS_SETTLE_MS);
         }
-        self.shared.publish(Reaction { image: published.image, delta: published.delta, done });
+        self.shared.publish(Reaction {
+            image: published.image,
+            delta: published.delta,
+            again: false,
+            done,
+        });
     }
 
     fn tell_leadership(&self) {

@@ -12,7 +12,7 @@ mod open;
 mod suspects;
 mod transport;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -55,7 +55,17 @@ pub(crate) struct Leadership {
 struct Reaction {
     image: Arc<MetadataImage>,
     delta: MetadataDelta,
+    /// Asked for by the node itself: no change of the image's.
+    again: bool,
     done: Vec<Done>,
+}
+
+impl Reaction {
+    /// Whether a node has to react to it that was put together with the image that ends at `known`.
+    /// What it asked for itself it did with that image or a newer one.
+    fn is_due(&self, known: i64) -> bool {
+        self.again || self.image.end_offset() > known
+    }
 }
 
 /// What the loop and everybody else have in common.
@@ -126,13 +136,13 @@ impl Shared {
 
     /// Has this node react once more to what is published, and publishes nothing: the loop may
     /// have something newer meanwhile.
-    fn react(&self, delta: MetadataDelta, done: Vec<Done>) {
+    fn react(&self, delta: MetadataDelta, again: bool, done: Vec<Done>) {
         let reactions = self.reactions.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock: no reaction to something newer is in the queue before this one.
         let image = Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner));
         if let Some(reactions) = reactions.as_ref() {
             // Nobody reacts any more when the node has stopped.
-            let _ = reactions.send(Reaction { image, delta, done });
+            let _ = reactions.send(Reaction { image, delta, again, done });
         }
     }
 
@@ -366,11 +376,11 @@ impl MetadataHost {
         let taken = self.reactions.lock().unwrap_or_else(PoisonError::into_inner).take();
         let node = Arc::clone(node);
         std::thread::Builder::new().name("reactions".to_owned()).spawn(move || {
-            for Reaction { image, delta, done } in taken.into_iter().flatten() {
-                if image.end_offset() > known {
-                    node.react(&image, &delta);
+            for reaction in taken.into_iter().flatten() {
+                if reaction.is_due(known) {
+                    node.react(&reaction.image, &reaction.delta);
                 }
-                done.into_iter().for_each(|done| done(Ok(())));
+                reaction.done.into_iter().for_each(|done| done(Ok(())));
             }
         })
     }
@@ -382,15 +392,14 @@ impl MetadataHost {
             // Whoever waited may have given up.
             let _ = told.send(());
         });
-        self.shared.react(MetadataDelta::default(), vec![done]);
+        self.shared.react(MetadataDelta::default(), false, vec![done]);
         // Dropped unanswered when the node stops.
         let _ = reacted.await;
     }
 
-    /// Has this node react to these partitions as if they had just changed.
-    pub(crate) fn react_again(&self, partitions_changed: BTreeSet<(Uuid, i32)>) {
-        let delta = MetadataDelta { partitions_changed, ..MetadataDelta::default() };
-        self.shared.react(delta, Vec::new());
+    /// Has this node react to these as if they had just changed.
+    pub(crate) fn react_again(&self, delta: MetadataDelta) {
+        self.shared.react(delta, true, Vec::new());
     }
 
     /// Whether the last process of this registration is known to be gone.
@@ -433,5 +442,33 @@ impl MetadataHost {
         // Ends the thread that reacts.
         self.shared.reactions.lock().unwrap_or_else(PoisonError::into_inner).take();
         closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_a_node_asks_of_itself_is_due_though_nothing_has_been_published_since() {
+        let (sender, reactions) = channel();
+        let shared = Shared::new(1, Props::default(), sender);
+        let known = shared.image().end_offset();
+        let partitions_changed = BTreeSet::from([(Uuid(7), 0)]);
+        let delta = || MetadataDelta {
+            partitions_changed: partitions_changed.clone(),
+            ..MetadataDelta::default()
+        };
+        shared.react(delta(), true, Vec::new());
+        shared.publish(Reaction {
+            image: shared.image(),
+            delta: delta(),
+            again: false,
+            done: Vec::new(),
+        });
+        let due: Vec<bool> = reactions.try_iter().map(|reaction| reaction.is_due(known)).collect();
+        assert_eq!(due, [true, false]);
     }
 }

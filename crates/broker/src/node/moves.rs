@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use naru_controller::MetadataDelta;
+use naru_controller::image::ConfigResource;
 use naru_log::{
     AppendError, Log, LogReader, OpenOptions, ReadError, StorageError, read_partition_metadata,
     write_partition_metadata,
@@ -374,13 +376,23 @@ impl Node {
         // The copy lacks what the old log lacked.
         moved.take_over_lost(lost);
         self.partitions().insert(vec![Arc::clone(&moved)]);
-        // Its role comes by the thread that reacts: by the newest image, and in order.
-        self.metadata().react_again(BTreeSet::from([key]));
+        self.metadata().react_again(moved_delta(key, &topic.name));
         let placed = self.dir_id_of(&moved).map(|dir| (key.0, key.1, dir));
         self.assign_dirs(placed.into_iter().collect());
         if let Err(error) = self.storage().checkpoint(&self.partitions().all()) {
             tracing::warn!("checkpoints were not written: {error}");
         }
+    }
+}
+
+/// What the thread that reacts has to do for a partition that has moved, by the newest image and in
+/// order: give it its role, and its topic's settings, which may have changed since they were read
+/// for it.
+fn moved_delta(key: (Uuid, i32), topic: &str) -> MetadataDelta {
+    MetadataDelta {
+        partitions_changed: BTreeSet::from([key]),
+        configs_changed: BTreeSet::from([ConfigResource::topic(topic)]),
+        ..MetadataDelta::default()
     }
 }
 

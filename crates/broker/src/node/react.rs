@@ -159,7 +159,9 @@ impl Node {
     pub(super) fn open_again(&self) {
         let mut not_opened = self.not_opened.lock().unwrap_or_else(PoisonError::into_inner);
         if !not_opened.is_empty() {
-            self.metadata().react_again(std::mem::take(&mut not_opened));
+            let partitions_changed = std::mem::take(&mut *not_opened);
+            let delta = MetadataDelta { partitions_changed, ..MetadataDelta::default() };
+            self.metadata().react_again(delta);
         }
     }
 

@@ -74,6 +74,7 @@ impl Driver {
         self.shared.publish(Reaction {
             image: published.image,
             delta: published.delta,
+            again: false,
             done: Vec::new(),
         });
         Ok(control)
