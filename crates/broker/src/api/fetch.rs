@@ -24,9 +24,10 @@ use tokio::time::Instant;
 
 use super::lookup;
 use crate::dispatch::{RequestContext, decode};
-use crate::fetch_session::{FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock};
+use crate::fetch_session::{
+    BegunSession, FetchTarget, Session, SessionAsk, SessionPlan, TopicKey, Wanted, lock,
+};
 use crate::listener::{Answer, FileRange, Outgoing};
-use crate::node::Node;
 use crate::partition::{Feed, Partition, PartitionRead, ReadAs};
 use crate::security::{Operation, Resource};
 
@@ -71,7 +72,7 @@ struct Fetch {
     context: RequestContext,
     session: Option<(Arc<Mutex<Session>>, bool)>,
     /// The session that it has begun, until an answer tells of it.
-    begun: Begun,
+    begun: BegunSession,
     targets: Vec<FetchTarget>,
     bytes_max: usize,
     bytes_min: usize,
@@ -82,24 +83,6 @@ struct Fetch {
     feed: Option<Arc<Feed>>,
     /// The consumer's rack, if it should read from a replica there.
     rack: Option<String>,
-}
-
-/// A session that nobody knows of yet: it ends with a request that is given up before its answer
-/// is made, as by a follower that has more to ask.
-struct Begun(Option<(Arc<Node>, i32)>);
-
-impl Begun {
-    fn tell(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        if let Some((node, id)) = &self.0 {
-            node.fetch_sessions().forget(*id);
-        }
-    }
 }
 
 /// What the sender may read.
@@ -145,8 +128,10 @@ impl Fetch {
         let new_id = i32::try_from(node.random() >> 97).unwrap_or(1).max(1);
         let plan = node.fetch_sessions().plan(ask, &named, &forgotten, node.now(), new_id);
         let begun = match &plan {
-            Ok(SessionPlan::Session { full: true, .. }) => Some((Arc::clone(node), new_id)),
-            _ => None,
+            Ok(SessionPlan::Session { full: true, .. }) => {
+                BegunSession::new(node.fetch_sessions(), new_id)
+            }
+            _ => BegunSession::none(),
         };
         let (session, feed, targets) = match plan {
             Ok(SessionPlan::Sessionless) => (None, None, named),
@@ -199,7 +184,7 @@ impl Fetch {
         let wait_max = u64::try_from(request.max_wait_ms).unwrap_or(0);
         Ok(Self {
             session,
-            begun: Begun(begun),
+            begun,
             targets,
             feed,
             bytes_max: size(request.max_bytes).min(node_max),

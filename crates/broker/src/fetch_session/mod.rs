@@ -155,6 +155,35 @@ impl FetchSessions {
     }
 }
 
+/// A session that nobody knows of yet: it ends with a request that is given up before its answer
+/// is made, as by a follower that has more to ask.
+#[derive(Debug)]
+pub(crate) struct BegunSession(Option<(Arc<FetchSessions>, i32)>);
+
+impl BegunSession {
+    pub(crate) fn new(sessions: &Arc<FetchSessions>, id: i32) -> Self {
+        Self(Some((Arc::clone(sessions), id)))
+    }
+
+    /// The request begins no session.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// An answer tells of it: from now on it lives without the request.
+    pub(crate) fn tell(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for BegunSession {
+    fn drop(&mut self) {
+        if let Some((sessions, id)) = &self.0 {
+            sessions.forget(*id);
+        }
+    }
+}
+
 /// The oldest session that nobody has gone on with for too long.
 fn never_gone_on(cache: &HashMap<i32, Cached>, now: Timestamp) -> Option<i32> {
     let is_lost = |(_, cached): &(&i32, &Cached)| {

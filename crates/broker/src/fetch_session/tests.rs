@@ -142,3 +142,18 @@ fn a_feed_names_what_is_followed_only() {
     assert_eq!(session.changed(), [target(1, 0)]);
     assert_eq!(session.changed(), []);
 }
+
+#[test]
+fn a_session_ends_with_the_request_that_began_it_unless_an_answer_told_of_it() {
+    let sessions = Arc::new(FetchSessions::new(10));
+    open(&sessions, 5, NOW);
+    open(&sessions, 6, NOW);
+    let given_up = BegunSession::new(&sessions, 5);
+    let mut answered = BegunSession::new(&sessions, 6);
+    assert_eq!(sessions.counts().0, 2, "both live as long as their requests");
+    answered.tell();
+    drop((given_up, answered, BegunSession::none()));
+    let goes_on = |id| sessions.plan(ask(id, 1), &[], &[], NOW, 7);
+    assert_eq!(goes_on(5).unwrap_err(), ErrorCode::FetchSessionIdNotFound);
+    assert!(matches!(goes_on(6), Ok(SessionPlan::Session { full: false, .. })));
+}

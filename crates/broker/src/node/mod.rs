@@ -76,7 +76,7 @@ pub(crate) struct Node {
     partitions: PartitionTable,
     metadata: MetadataHost,
     coordination: Coordination,
-    fetch_sessions: FetchSessions,
+    fetch_sessions: Arc<FetchSessions>,
     share: ShareGroups,
     connections: Arc<ConnectionRegistry>,
     /// Where the hosts are that limits on connections name.
@@ -184,7 +184,7 @@ impl Node {
         &self.coordination
     }
 
-    pub(crate) fn fetch_sessions(&self) -> &FetchSessions {
+    pub(crate) fn fetch_sessions(&self) -> &Arc<FetchSessions> {
         &self.fetch_sessions
     }
 

@@ -116,7 +116,7 @@ pub fn start(
     let node = Arc::new(Node {
         partitions: PartitionTable::default(),
         coordination: Coordination::default(),
-        fetch_sessions: FetchSessions::new(config.fetch.session_cache_slots),
+        fetch_sessions: Arc::new(FetchSessions::new(config.fetch.session_cache_slots)),
         share: ShareGroups::new(&config.groups.share_partitions),
         connections: ConnectionRegistry::new(
             connection_limits(&config.sockets, &config, config.listeners.broker.len(), &hosts),
