@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use naru_model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
+use rustix::io::Errno;
 
 /// The disk refused something; the log directory should go offline unless space is all it lacks.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,12 @@ impl StorageError {
             self.source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero
         )
+    }
+
+    /// Whether the process (or the system) has too many files open to open one more.
+    pub fn lacks_descriptors(&self) -> bool {
+        let code = self.source.raw_os_error();
+        [Errno::MFILE, Errno::NFILE].iter().any(|errno| Some(errno.raw_os_error()) == code)
     }
 }
 

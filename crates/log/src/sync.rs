@@ -11,7 +11,7 @@ use naru_model::Offset;
 use crate::checkpoint::Durable;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Context, StorageError};
-use crate::log::{Log, sync_file, unless_full};
+use crate::log::{Log, sync_file, unless_full, unless_scarce};
 
 /// Small files and names in the folder that were written but not synced, each with a stamp, so
 /// that a sync does not vouch for what was written while it ran.
@@ -181,12 +181,13 @@ impl Log {
     }
 
     /// Writes out index entries that wait in memory, for those who look at a running node's files:
-    /// Apache Kafka's are mapped into memory and show at once.
+    /// Apache Kafka's are mapped into memory and show at once. Recovery can do without them: no
+    /// directory goes offline because there is no descriptor left for such a file.
     pub fn write_pending_entries(&mut self) -> Result<(), StorageError> {
         if self.failed.is_some() || !self.active.has_pending_entries() {
             return Ok(());
         }
-        unless_full(self.active.write_indexes())
+        unless_scarce(self.active.write_indexes())
     }
 
     fn begin_plan(&self, end: Offset) -> Result<SyncPlan, StorageError> {

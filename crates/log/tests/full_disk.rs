@@ -1,4 +1,5 @@
-//! A disk that is full: appends are refused, all else goes on, and it heals by itself.
+//! A disk that is full: appends are refused, all else goes on, and it heals by itself. So it is
+//! with index entries while there are no file descriptors left.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
@@ -242,4 +243,32 @@ fn a_follower_forgets_the_epoch_of_what_it_could_not_append() {
         refused,
         Err(AppendError::EpochWentBack { request: LeaderEpoch(4), current: LeaderEpoch(5) })
     ));
+}
+
+#[test]
+fn index_entries_wait_for_a_descriptor_and_rise() {
+    let disk = SimDisk::new();
+    let config = LogConfig { segment_bytes: 1 << 20, ..config() };
+    let (mut log, _) = open(&as_disk(&disk), &dir(), &config, true);
+    log.release_files();
+    let size = |kind: &str| {
+        disk.bytes_of(&dir().join(format!("00000000000000000000.{kind}"))).map_or(0, |b| b.len())
+    };
+    fill(&mut log, 0, 1);
+    disk.take_descriptors();
+    log.write_pending_entries().unwrap();
+    assert_eq!(size("timeindex"), 0, "there was none for it");
+    disk.heal();
+    log.write_pending_entries().unwrap();
+    assert_eq!(size("timeindex"), 12);
+    disk.take_descriptors();
+    // Of the same time: no entry is due, but what the last one says cannot be read.
+    fill(&mut log, 1, 20);
+    log.write_pending_entries().unwrap();
+    assert_eq!(size("index"), 0);
+    disk.heal();
+    log.write_pending_entries().unwrap();
+    assert!(size("index") > 8, "{}", size("index"));
+    assert_eq!(size("timeindex"), 12);
+    assert_eq!(values(&log), names(20));
 }

@@ -61,10 +61,11 @@ impl Inner {
         }
     }
 
-    /// Appends the greatest timestamp so far, unless the last entry has it.
+    /// Appends the greatest timestamp so far, unless the last entry has it, or cannot be read:
+    /// entries must rise.
     pub(super) fn append_time(&mut self, disk: &dyn Disk, base: Offset) {
         let Ok(Some((time, offset))) = self.greatest(disk, base) else { return };
-        let last = self.times.last(disk).unwrap_or(None);
+        let Ok(last) = self.times.last(disk) else { return };
         if last.is_some_and(|e| timestamp_of(&e) >= time) {
             return;
         }

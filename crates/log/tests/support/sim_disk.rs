@@ -33,6 +33,7 @@ struct State {
     /// Bytes that still fit, if limited.
     room: Option<u64>,
     fail_syncs: bool,
+    no_descriptors: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -71,6 +72,7 @@ impl SimDisk {
     pub fn heal(&self) {
         let mut state = self.lock();
         (state.fault, state.room, state.fail_syncs) = (None, None, false);
+        state.no_descriptors = false;
     }
 
     /// From now on files may grow by so much, and by what is freed.
@@ -85,6 +87,11 @@ impl SimDisk {
 
     pub fn fail_syncs(&self) {
         self.lock().fail_syncs = true;
+    }
+
+    /// From now on no file can be opened: the process has as many open as it may.
+    pub fn take_descriptors(&self) {
+        self.lock().no_descriptors = true;
     }
 
     /// What a power cut leaves; `choose(n)` gives a number below `n`.
@@ -225,6 +232,9 @@ impl SimFile {
 impl Disk for SimDisk {
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
+        if state.no_descriptors {
+            return Err(io::Error::from_raw_os_error(24));
+        }
         let node = match state.names.get(path) {
             Some(node) => *node,
             None if create => {
