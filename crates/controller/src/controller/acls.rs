@@ -44,6 +44,8 @@ pub enum AclError {
     Principal(String),
     #[error("Unable to perform excessively large batch operation.")]
     TooManyRecords,
+    #[error("Cannot remove more than {RECORDS_PER_REQUEST_MAX} acls in a single delete operation.")]
+    TooManyRemovals,
     #[error("Unknown patternFilter.")]
     UnknownPattern,
     #[error("Unknown entryFilter.")]
@@ -100,7 +102,8 @@ impl Controller {
         Decision { records, response }
     }
 
-    /// Decides a DeleteAcls request. What two filters find is told twice and deleted once.
+    /// Decides a DeleteAcls request. What two filters find is told twice and deleted once. If all
+    /// together find more than a request may delete, nothing is.
     pub fn decide_delete_acls(&self, request: &DeleteAclsRequest) -> Decision<DeleteAclsResponse> {
         let mut removed: BTreeSet<[u8; 16]> = BTreeSet::new();
         let mut records = Vec::new();
@@ -117,6 +120,9 @@ impl Controller {
             for entry in self.image.acl_records() {
                 if !filter.matches(&acl_of(entry)) {
                     continue;
+                }
+                if removed.len() >= RECORDS_PER_REQUEST_MAX {
+                    return refuse_deletions(request, &AclError::TooManyRemovals);
                 }
                 if removed.insert(entry.id.to_bytes()) {
                     let removal = RemoveAccessControlEntryRecord { id: entry.id };
@@ -138,6 +144,19 @@ impl Controller {
         let response = DeleteAclsResponse { filter_results, ..DeleteAclsResponse::default() };
         Decision { records, response }
     }
+}
+
+fn refuse_deletions(request: &DeleteAclsRequest, error: &AclError) -> Decision<DeleteAclsResponse> {
+    let refused = DeleteAclsFilterResult {
+        error_code: error.code().code(),
+        error_message: Some(error.to_string()),
+        ..DeleteAclsFilterResult::default()
+    };
+    let response = DeleteAclsResponse {
+        filter_results: vec![refused; request.filters.len()],
+        ..DeleteAclsResponse::default()
+    };
+    Decision { records: Vec::new(), response }
 }
 
 fn check(acl: &Acl) -> Result<(), AclError> {

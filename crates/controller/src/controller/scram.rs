@@ -14,7 +14,7 @@ use naru_protocol::messages::user_scram_credential_record::UserScramCredentialRe
 use naru_security::sasl::{ITERATIONS_MAX, ScramHash, scram_keys_of};
 
 use super::Controller;
-use crate::records::{Decision, RecordAndVersion};
+use crate::records::{Decision, RecordAndVersion, take_decided};
 
 /// Why a credential is not changed. The texts are Apache Kafka 4.3.1's: tools print them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,8 @@ pub enum ScramError {
     TooFewIterations,
     #[error("Too many iterations")]
     TooManyIterations,
+    #[error("Unable to perform excessively large batch operation.")]
+    TooManyRecords,
 }
 
 impl ScramError {
@@ -41,6 +43,7 @@ impl ScramError {
             Self::Twice => ErrorCode::DuplicateResource,
             Self::Mechanism => ErrorCode::UnsupportedSaslMechanism,
             Self::NotThere => ErrorCode::ResourceNotFound,
+            Self::TooManyRecords => ErrorCode::PolicyViolation,
             Self::EmptyName | Self::TooFewIterations | Self::TooManyIterations => {
                 ErrorCode::UnacceptableCredential
             }
@@ -82,12 +85,11 @@ impl Controller {
                 user: user.to_owned(),
                 ..AlterUserScramCredentialsResult::default()
             };
-            match decided {
-                Ok(mut changes) => records.append(&mut changes),
-                Err(error) => {
-                    result.error_code = error.code().code();
-                    result.error_message = Some(error.to_string());
-                }
+            // Apache Kafka fails with all of them, in no words.
+            let taken = take_decided(&mut records, decided, ScramError::TooManyRecords);
+            if let Err(error) = taken {
+                result.error_code = error.code().code();
+                result.error_message = Some(error.to_string());
             }
             results.push(result);
         }

@@ -98,3 +98,32 @@ fn acls_that_say_nothing_are_refused() {
     assert_eq!(create(&mut cluster, bad), [invalid; 4]);
     assert!(cluster.controller.image().acls().is_empty());
 }
+
+#[test]
+fn filters_that_find_more_than_a_request_may_delete_delete_nothing() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    let acls: Vec<_> = (0..10_001).map(|at| acl(&format!("t{at}"), "User:alice")).collect();
+    for acls in acls.chunks(6_000) {
+        assert!(create(&mut cluster, acls.to_vec()).iter().all(|code| *code == 0));
+    }
+    let filter = |resource_type_filter: i8| DeleteAclsFilter {
+        resource_type_filter,
+        pattern_type_filter: 1,
+        operation: 1,
+        permission_type: 1,
+        ..DeleteAclsFilter::default()
+    };
+    let of_groups_and_all = DeleteAclsRequest { filters: vec![filter(3), filter(1)] };
+    let refused = cluster.controller.decide_delete_acls(&of_groups_and_all);
+    assert!(refused.records.is_empty());
+    let many = "Cannot remove more than 10000 acls in a single delete operation.";
+    assert_eq!(refused.response.filter_results.len(), 2);
+    assert!(refused.response.filter_results.iter().all(|result| {
+        result.error_code == ErrorCode::InvalidRequest.code()
+            && result.error_message.as_deref() == Some(many)
+            && result.matching_acls.is_empty()
+    }));
+    assert_eq!(delete(&mut cluster, &[Some("t0")]), [1]);
+    assert_eq!(delete(&mut cluster, &[None]), [10_000]);
+    assert!(cluster.controller.image().acls().is_empty());
+}

@@ -64,3 +64,14 @@ fn what_cannot_be_is_refused_for_the_whole_user() {
     assert_eq!(both[0].1, code(ErrorCode::DuplicateResource));
     assert!(!has(&cluster, "c"));
 }
+
+#[test]
+fn users_beyond_what_a_request_may_change_are_refused() {
+    let mut cluster = Cluster::with_brokers(&[1]);
+    let many = (0..10_001).map(|at| upsertion(&format!("u{at:05}"), 4096)).collect();
+    let mut results = alter(&mut cluster, &[], many);
+    let last = results.pop();
+    assert_eq!(last, Some(("u10000".to_owned(), ErrorCode::PolicyViolation.code())));
+    assert!(results.iter().all(|(_, code)| *code == 0));
+    assert!(has(&cluster, "u09999") && !has(&cluster, "u10000"));
+}
