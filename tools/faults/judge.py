@@ -73,7 +73,7 @@ def produced(rows, contents, topic, partitions, systems=()):
     """Ledgers of Produce against the topic. With `systems`, which node ran what, records that their
     client sent again by itself are counted as `sent_again` (judge_epochs.py), not as doubled."""
     rows = list(rows)
-    again = judge_epochs.sent_again(rows, systems) if systems else set()
+    again = judge_epochs.sent_again(rows, systems) if systems else {}
     acks, sent, failed, ended = [], {}, collections.Counter(), set()
     for row in rows:
         if row[0] == "ack":
@@ -103,7 +103,7 @@ def produced(rows, contents, topic, partitions, systems=()):
         "acknowledged": len(acks),
         "lost": sum((r[1], r[2], r[3]) not in places for r in acks),
         "moved": sum(was_moved(r[4], places.get((r[1], r[2], r[3]))) for r in acks),
-        "doubled": sum(len(found) - 1 for key, found in places.items() if key not in again),
+        "doubled": sum(max(0, len(at) - 1 - again.get(key, 0)) for key, at in places.items()),
         "reordered": reordered,
         "strange": strange,
         "ended_producers": len(ended),
@@ -112,8 +112,9 @@ def produced(rows, contents, topic, partitions, systems=()):
     if doubled:
         figures["doubled_at"] = doubled[:5]
     if again:
-        # Twice, not more often: it is sent again once for each epoch that begins.
-        figures["sent_again"] = sum(len(found) - 1 for key, found in places.items() if key in again)
+        # Not more often than once for each epoch that begins.
+        copies = {key: len(places[key]) - 1 for key in again if key in places}
+        figures["sent_again"] = sum(min(more, again[key]) for key, more in copies.items())
     gaps = [row for row in rows if row[0] == "gap"]
     if gaps:
         figures["gaps"] = [[*row[1:4], row[5]] for row in gaps]

@@ -18,9 +18,9 @@ def system_of(systems, node, time):
 
 
 def sent_again(rows, systems):
-    """{(producer, partition, number)} of the records that may be there twice: those that had been
-    sent and were not acknowledged when Apache Kafka refused a gap. None of a producer that any
-    other node refused one.
+    """{(producer, partition, number): times} of the records that may be there so often beside the
+    first: those that had been sent and were not acknowledged when Apache Kafka refused a gap, once
+    for each gap. None of a producer that any other node refused one.
     """
     gaps, others = collections.defaultdict(list), set()
     for row in rows:
@@ -29,10 +29,11 @@ def sent_again(rows, systems):
             gaps[producer].append((time, sent))
             if system_of(systems, node, time) != "apache":
                 others.add(producer)
-    again = set()
+    again = {}
     for row in rows:
         if row[0] == "ack" and row[1] not in others:
             _, producer, partition, number, _, time = row
-            if any(gap < time and number < sent[partition] for gap, sent in gaps[producer]):
-                again.add((producer, partition, number))
+            times = sum(gap < time and number < sent[partition] for gap, sent in gaps[producer])
+            if times:
+                again[(producer, partition, number)] = times
     return again

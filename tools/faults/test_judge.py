@@ -93,6 +93,24 @@ class Produced(unittest.TestCase):
             judge.produced([*acks, ["gap", "p", 4.0, 1, [2], ""]], contents, TOPIC, 1)[0], "doubled"
         )
 
+    def test_a_gap_excuses_one_copy_of_a_record_and_two_gaps_two(self):
+        ran = [["system", 1, "apache", 0.0]]
+        ack = ["ack", "p", 0, 0, 0, 9.0]
+
+        def after(copies, gaps):
+            contents = {(TOPIC, 0): list(enumerate([record(0)] * copies))}
+            rows = [ack, *(["gap", "p", 4.0 + gap, 1, [1], ""] for gap in range(gaps))]
+            return judge.produced(rows, contents, TOPIC, 1, ran)[0]
+
+        for copies, gaps in ((1, 1), (2, 1), (2, 2), (3, 2)):
+            figures = after(copies, gaps)
+            self.assertEqual(judge.broken(figures), [])
+            self.assertEqual(figures["sent_again"], copies - 1)
+        self.only(after(3, 1), "doubled")
+        self.only(after(10, 1), "doubled", count=8)
+        self.only(after(4, 2), "doubled")
+        self.assertEqual(after(10, 1)["sent_again"], 1)
+
     def test_no_acknowledgement_at_all_is_no_success(self):
         self.assertEqual(judge.broken(history([], [])), ["nothing was acknowledged"])
 
