@@ -76,9 +76,10 @@ impl Controller {
         }
         let mut records = Vec::new();
         found.retain(|_, (_, _, twice)| !*twice);
-        let too_many = found.len() > RECORDS_PER_REQUEST_MAX;
         for (id, name, _) in found.into_values() {
-            if too_many {
+            // As many as a request may delete are, and the others are not, as in Kafka, which
+            // has UNKNOWN_SERVER_ERROR for those.
+            if records.len() >= RECORDS_PER_REQUEST_MAX {
                 responses.push(result(Some(name), id, Some(&TopicError::TooManyRecords)));
                 continue;
             }
