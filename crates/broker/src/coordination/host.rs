@@ -1,4 +1,8 @@
-//! One shard and what surrounds it: its partition, who waits for it, its timer.
+//! One shard and what surrounds it: its partition, who waits for it, its timer. `load` fills it
+//! with what its log has, `write` appends what it writes and tells it what became of that.
+
+mod load;
+mod write;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -7,32 +11,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use naru_controller::controller::broker_lease_ms;
-use naru_coordinators::{
-    CoordinatorRecord, Identity, Marker, Outcome, ReplyToken, Shard, Write, WriteId, WriteKind,
-};
+use naru_coordinators::{Identity, Outcome, ReplyToken, Shard};
 use naru_log::{Verification, VerificationGuard};
-use naru_model::{ErrorCode, Offset, Sequence, Timestamp};
-use naru_records::{
-    BatchBuilder, BatchHeader, BatchOptions, Compression, EndTxnMarker, ProducerStamp,
-};
+use naru_model::{ErrorCode, Timestamp};
+use naru_records::Compression;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::ShardClock;
 use crate::node::{self, Node, millis};
-use crate::partition::{Appended, Partition, Stored, TxnMarker};
+use crate::partition::Partition;
+use write::{Pending, stamp};
 
 /// Requests that may wait in one shard; more are told to come back.
 const WAITING_MAX: usize = 100_000;
 /// What nobody waits for may wait for the shard's loading; more is dropped.
 const TOLD_EARLY_MAX: usize = 10_000;
-/// What a compressed batch of an internal topic may inflate to.
-const INFLATED_MAX: u64 = 64 << 20;
-/// Pause before what could not be loaded is tried again.
-const LOAD_RETRY: Duration = Duration::from_secs(1);
 /// Pause before a coordinator that answers nobody looks whether it may again.
 const AWAY_PAUSE: Duration = Duration::from_millis(200);
-/// Bytes read at once while loading.
-const LOAD_CHUNK: usize = 4 << 20;
 
 /// What one kind of shard needs of its shell.
 pub(crate) trait Hosted:
@@ -80,13 +75,6 @@ pub(crate) struct ShardHost<S: Hosted> {
     timer_moved: Notify,
     /// Results of writes on their way back to the shard, in the order of the writes.
     pending: mpsc::UnboundedSender<Pending>,
-}
-
-/// A write whose result is not known yet.
-#[derive(Debug)]
-struct Pending {
-    id: WriteId,
-    stored: oneshot::Receiver<Stored>,
 }
 
 #[derive(Debug)]
@@ -168,101 +156,6 @@ impl<S: Hosted> ShardHost<S> {
     /// Takes over what brokers are configured with now.
     pub(super) fn reconfigure(&self, node: &Node) {
         self.core().shard.reconfigure_from(node, &self.partition);
-    }
-
-    /// Reads the partition into the shard on a background thread, then starts its timer.
-    pub(super) fn load(host: &Arc<Self>, node: &Arc<Node>) {
-        let host = Arc::clone(host);
-        let background = node.background().clone();
-        let metadata = Arc::clone(node);
-        node.background().spawn_blocking(move || {
-            // Filled beside the lock: who asks meanwhile is told that it is loading, and at once.
-            let Some(shard) = host.read_shard(&metadata) else { return };
-            let (told_early, load) = {
-                let mut core = host.core();
-                core.load = Load(core.load.0 + 1);
-                // Else it was retired while it was loading.
-                if core.loaded == Err(ErrorCode::CoordinatorLoadInProgress) {
-                    core.loaded = Ok(());
-                    core.shard = shard;
-                    // Settings may have changed since it was begun.
-                    core.shard.reconfigure_from(&metadata, &host.partition);
-                    core.shard.prepare(&metadata);
-                    // Sessions begin now: loading may have taken long.
-                    let now = core.now();
-                    let outcome = core.shard.on_loaded(now);
-                    host.carry_out(&mut core, now, outcome);
-                }
-                (std::mem::take(&mut core.told_early), core.load)
-            };
-            told_early.into_iter().for_each(|command| host.tell(command));
-            background.spawn(Self::run_timer(host, load));
-        });
-    }
-
-    /// The shard as the log has it, all of it committed; none if it was given up meanwhile. What is
-    /// in the way may pass: damage is mended, replicas come back.
-    fn read_shard(&self, node: &Arc<Node>) -> Option<S> {
-        let mut is_told = false;
-        loop {
-            let mut shard = S::empty(node, &self.partition);
-            let leads = self.partition.check_leads().is_ok();
-            let read = if leads {
-                self.replay_partition(&mut shard).and_then(|()| self.wait_for_commit())
-            } else {
-                // Whoever leads now is about to be told, or this broker leads again.
-                Err("it is not led here".to_owned())
-            };
-            if self.core().loaded != Err(ErrorCode::CoordinatorLoadInProgress) {
-                return None;
-            }
-            match read {
-                Ok(()) => return Some(shard),
-                Err(error) if leads && !is_told => {
-                    is_told = true;
-                    tracing::error!(partition = %self.partition.name(), %error, "not loaded yet");
-                }
-                Err(_) => {}
-            }
-            if *node.stopping().borrow() || self.partition.is_offline() {
-                self.core().loaded = Err(ErrorCode::CoordinatorNotAvailable);
-                return None;
-            }
-            std::thread::sleep(LOAD_RETRY);
-        }
-    }
-
-    /// What this leader has may not be committed yet. Answered now and lost with this leader, a
-    /// committed offset would go back.
-    fn wait_for_commit(&self) -> Result<(), String> {
-        let Some(committed) = self.partition.park_until_committed() else { return Ok(()) };
-        match committed.blocking_recv() {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the partition is gone".to_owned()),
-        }
-    }
-
-    fn replay_partition(&self, shard: &mut S) -> Result<(), String> {
-        self.partition.for_each_batch(LOAD_CHUNK, |header, batch| {
-            if header.is_control() {
-                replay_marker(shard, header, batch);
-                return Ok(());
-            }
-            let records = naru_records::read_records(batch, INFLATED_MAX)
-                .map_err(|error| error.to_string())?;
-            let producer = header.is_transactional().then_some(header.producer_id);
-            for record in records {
-                let record = record.map_err(|error| error.to_string())?;
-                let Some(key) = record.key else { continue };
-                shard.replay_from(record.offset);
-                if let Err(error) = shard.replay(producer, &key, record.value.as_ref()) {
-                    let offset = record.offset;
-                    tracing::warn!(%offset, %error, "an unreadable coordinator record is skipped");
-                }
-            }
-            Ok(())
-        })
     }
 
     /// Gives the shard up: whoever waits is told to look for the coordinator again.
@@ -435,77 +328,6 @@ impl<S: Hosted> ShardHost<S> {
         }
     }
 
-    /// Appends a batch. The result if it is known at once; otherwise it comes back by itself.
-    fn append(
-        &self,
-        core: &mut Core<S>,
-        write: &Write,
-        verification: Verification,
-        now: Timestamp,
-    ) -> Option<Result<(), ErrorCode>> {
-        let appended = match self.place(write, verification, now) {
-            Ok(appended) => appended,
-            Err(error) => return Some(Err(error)),
-        };
-        core.shard.on_appended(write.id, Offset(appended.base_offset));
-        match self.partition.park_until_stored(&appended) {
-            // An earlier write that is not settled yet must be told first.
-            None if core.unsettled == 0 => Some(Ok(())),
-            None => {
-                let (sender, stored) = oneshot::channel();
-                let _ = sender.send(Ok(()));
-                self.settle_later(core, write.id, stored)
-            }
-            Some(stored) => self.settle_later(core, write.id, stored),
-        }
-    }
-
-    fn place(
-        &self,
-        write: &Write,
-        verification: Verification,
-        now: Timestamp,
-    ) -> Result<Appended, ErrorCode> {
-        let mut options = BatchOptions { compression: self.compression, ..BatchOptions::default() };
-        match write.kind {
-            WriteKind::Plain => {}
-            WriteKind::Transactional(producer) => {
-                options.producer = Some(stamp(producer));
-                options.transactional = true;
-            }
-            WriteKind::Marker(marker) => {
-                let appended = self.partition.append_marker(txn_marker(marker), now);
-                return appended.map_err(|refused| refused.error);
-            }
-        }
-        let batch = build_batch(&write.records, &options)?;
-        let appended = self.partition.append_own(&batch.into(), verification, now);
-        appended.map_err(|refused| refused.error)
-    }
-
-    fn settle_later(
-        &self,
-        core: &mut Core<S>,
-        id: WriteId,
-        stored: oneshot::Receiver<Stored>,
-    ) -> Option<Result<(), ErrorCode>> {
-        core.unsettled += 1;
-        match self.pending.send(Pending { id, stored }) {
-            Ok(()) => None,
-            Err(_) => Some(Err(ErrorCode::CoordinatorNotAvailable)),
-        }
-    }
-
-    /// Gives the shard the results of its writes, in order, as long as the host lives.
-    async fn settle_writes(host: Weak<Self>, mut results: mpsc::UnboundedReceiver<Pending>) {
-        while let Some(Pending { id, stored }) = results.recv().await {
-            let result = stored.await.unwrap_or(Err(ErrorCode::NotCoordinator));
-            let Some(host) = host.upgrade() else { return };
-            host.settle(id, result);
-            host.timer_moved.notify_one();
-        }
-    }
-
     /// Does what is due, if anybody could have been heard of; whether that was so.
     fn tick(&self) -> bool {
         let contact = self.check_contact().is_ok();
@@ -516,23 +338,6 @@ impl<S: Hosted> ShardHost<S> {
             self.carry_out(&mut core, now, outcome);
         }
         contact
-    }
-
-    /// Tells the shard what became of a write. One that was given up on may be kept or lost: the
-    /// shard that took it back would differ from the log until the next one reads it. So the
-    /// shard is given up, and made anew of what the log has and the quorum of replicas keeps.
-    fn settle(&self, id: WriteId, result: Result<(), ErrorCode>) {
-        let mut core = self.core();
-        let now = core.now();
-        core.unsettled -= 1;
-        let outcome = if core.loaded.is_err() {
-            Outcome::default()
-        } else if result == Err(ErrorCode::NotLeaderOrFollower) {
-            self.give_up_in_doubt(&mut core)
-        } else {
-            core.shard.on_written(now, id, result)
-        };
-        self.carry_out(&mut core, now, outcome);
     }
 
     /// Ticks the shard whenever its next deadline has come, as long as the node lives and has it.
@@ -591,41 +396,3 @@ impl<S: Hosted> Core<S> {
         now
     }
 }
-
-/// Takes in the end of a transaction that the log has.
-fn replay_marker(shard: &mut impl Shard, header: &BatchHeader, batch: &[u8]) {
-    match naru_records::end_txn_marker(batch) {
-        Some(EndTxnMarker::Commit { .. }) => shard.replay_marker(header.producer_id, true),
-        Some(EndTxnMarker::Abort { .. }) => shard.replay_marker(header.producer_id, false),
-        None => {}
-    }
-}
-
-fn txn_marker(marker: Marker) -> TxnMarker {
-    TxnMarker {
-        producer_id: marker.producer.id,
-        producer_epoch: marker.producer.epoch,
-        coordinator_epoch: marker.coordinator_epoch,
-        committed: marker.commit,
-        transaction_version: i8::try_from(marker.version.0).unwrap_or(i8::MAX),
-    }
-}
-
-/// One batch of these records; an error is the codec's, and none is used.
-fn build_batch(
-    records: &[CoordinatorRecord],
-    options: &BatchOptions,
-) -> Result<Vec<u8>, ErrorCode> {
-    let mut builder = BatchBuilder::new();
-    for record in records {
-        builder.append_plain(record.timestamp, Some(&record.key), record.value.as_deref());
-    }
-    builder.build(options).map_err(|_| ErrorCode::MessageTooLarge)
-}
-
-fn stamp(producer: Identity) -> ProducerStamp {
-    ProducerStamp { id: producer.id, epoch: producer.epoch, base_sequence: NO_SEQUENCE }
-}
-
-/// Coordinators do not count what they write in a producer's name.
-const NO_SEQUENCE: Sequence = Sequence(-1);

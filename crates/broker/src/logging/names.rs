@@ -26,6 +26,7 @@ const WRITERS: &[&str] = &[
     "naru_broker::api::txn_markers",
     "naru_broker::coordination",
     "naru_broker::coordination::host",
+    "naru_broker::coordination::host::load",
     "naru_broker::coordination::internal_topics",
     "naru_broker::coordination::share_state",
     "naru_broker::http",
