@@ -32,23 +32,27 @@ impl ShardClock {
         let before_ms = self.steady_ms();
         let now = node::now();
         let after_ms = self.steady_ms();
-        (now, self.step(now, before_ms, after_ms))
+        self.judge(now, before_ms, after_ms)
     }
 
     fn steady_ms(&self) -> i64 {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    fn step(&mut self, now: Timestamp, before_ms: i64, after_ms: i64) -> i64 {
+    fn judge(&mut self, now: Timestamp, before_ms: i64, after_ms: i64) -> (Timestamp, i64) {
         let ahead_ms = now.0.saturating_sub(after_ms);
-        let known = *self.ahead_ms.get_or_insert(ahead_ms);
-        let step_ms = ahead_ms.saturating_sub(known);
-        // This thread may have been stopped between the looks.
-        if after_ms - before_ms > LOOK_MAX_MS || step_ms.abs() < STEP_MIN_MS {
-            return 0;
+        if after_ms - before_ms > LOOK_MAX_MS {
+            // This thread was stopped between the looks. If the clock was set meanwhile nobody
+            // can tell by how much: it is as if it had not been, until the next look tells.
+            let unset = |known: i64| Timestamp(known.saturating_add(after_ms));
+            return (self.ahead_ms.map_or(now, unset), 0);
+        }
+        let step_ms = ahead_ms.saturating_sub(*self.ahead_ms.get_or_insert(ahead_ms));
+        if step_ms.abs() < STEP_MIN_MS {
+            return (now, 0);
         }
         self.ahead_ms = Some(ahead_ms);
-        step_ms
+        (now, step_ms)
     }
 }
 
@@ -56,33 +60,46 @@ impl ShardClock {
 mod tests {
     use super::*;
 
+    /// What a look tells of a step that takes no time.
+    fn step(clock: &mut ShardClock, now_ms: i64, steady_ms: i64) -> i64 {
+        let (now, step_ms) = clock.judge(Timestamp(now_ms), steady_ms, steady_ms);
+        assert_eq!(now, Timestamp(now_ms));
+        step_ms
+    }
+
     #[test]
     fn a_clock_that_is_set_is_told_once_and_one_that_runs_is_not() {
         let mut clock = ShardClock::new();
-        assert_eq!(clock.step(Timestamp(1_000_000), 0, 0), 0);
-        assert_eq!(clock.step(Timestamp(1_005_000), 5_000, 5_000), 0);
+        assert_eq!(step(&mut clock, 1_000_000, 0), 0);
+        assert_eq!(step(&mut clock, 1_005_000, 5_000), 0);
         // Set forward by an hour, half a second later.
-        assert_eq!(clock.step(Timestamp(4_605_500), 5_500, 5_500), 3_600_000);
-        assert_eq!(clock.step(Timestamp(4_605_600), 5_600, 5_600), 0);
-        assert_eq!(clock.step(Timestamp(1_005_700), 5_700, 5_700), -3_600_000);
-        assert_eq!(clock.step(Timestamp(1_005_800), 5_800, 5_800), 0);
+        assert_eq!(step(&mut clock, 4_605_500, 5_500), 3_600_000);
+        assert_eq!(step(&mut clock, 4_605_600, 5_600), 0);
+        assert_eq!(step(&mut clock, 1_005_700, 5_700), -3_600_000);
+        assert_eq!(step(&mut clock, 1_005_800, 5_800), 0);
     }
 
     #[test]
     fn a_slewed_clock_is_told_when_it_has_come_far() {
         let mut clock = ShardClock::new();
         let steps: Vec<i64> = (0..1_000)
-            .map(|second| clock.step(Timestamp(second * 1_001), second * 1_000, second * 1_000))
+            .map(|second| step(&mut clock, second * 1_001, second * 1_000))
             .filter(|step| *step != 0)
             .collect();
         assert_eq!(steps, vec![50; 19]);
     }
 
     #[test]
-    fn a_thread_that_was_stopped_while_it_looked_sees_no_step() {
+    fn a_thread_that_was_stopped_while_it_looked_sees_neither_a_step_nor_what_it_set() {
         let mut clock = ShardClock::new();
-        assert_eq!(clock.step(Timestamp(1_000), 0, 0), 0);
-        assert_eq!(clock.step(Timestamp(2_000), 1_000, 3_000), 0);
-        assert_eq!(clock.step(Timestamp(4_001), 3_001, 3_001), 0);
+        // Nothing is known yet, and what this look says is not kept.
+        assert_eq!(clock.judge(Timestamp(100), 0, 900), (Timestamp(100), 0));
+        assert_eq!(step(&mut clock, 2_000, 1_000), 0);
+        assert_eq!(clock.judge(Timestamp(3_000), 2_000, 4_000), (Timestamp(5_000), 0));
+        assert_eq!(step(&mut clock, 5_001, 4_001), 0);
+        // Set forward by an hour in such a look: told by the next one, and not by the time.
+        assert_eq!(clock.judge(Timestamp(3_606_000), 5_000, 5_020), (Timestamp(6_020), 0));
+        assert_eq!(step(&mut clock, 3_606_100, 5_100), 3_600_000);
+        assert_eq!(step(&mut clock, 3_606_200, 5_200), 0);
     }
 }
