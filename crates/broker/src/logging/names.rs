@@ -37,6 +37,7 @@ const WRITERS: &[&str] = &[
     "naru_broker::logging",
     "naru_broker::metadata::driver",
     "naru_broker::metadata::driver::follow",
+    "naru_broker::metadata::driver::lead",
     "naru_broker::metadata::driver::room",
     "naru_broker::metadata::driver::tend",
     "naru_broker::metadata::journal",

@@ -48,8 +48,12 @@ impl Driver {
             Some(code) => done(Err(code)),
             None => self.wait(done, job.after_reaction),
         }
-        if written.as_ref().is_err_and(JournalError::is_too_large) {
-            return Ok(()); // It was refused, and nothing is written.
+        if let Err(error) = &written
+            && error.is_too_large()
+        {
+            // Whoever asked gets the code only. Nothing is written.
+            tracing::warn!(%error, records = records.len(), "a metadata change was refused");
+            return Ok(());
         }
         self.mind_full(written, false)
     }
