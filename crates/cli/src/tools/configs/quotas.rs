@@ -80,6 +80,13 @@ fn check_keys(
     let added: Vec<&str> = set.iter().map(|(key, _)| key.as_str()).collect();
     let removed: Vec<&str> = removed.iter().map(String::as_str).collect();
     let of_user = matches!(entities, [one] if one.plural == "users");
+    // A password with a bracket or comma in it goes on in the next name.
+    let has_secret = set.iter().any(|(key, _)| scram::is_scram(key));
+    let shown = |names: &[&str], between: &str| {
+        let is_shown = |name: &str| !has_secret || scram::is_scram(name);
+        let names = names.iter().map(|&name| if is_shown(name) { name } else { "[hidden]" });
+        names.collect::<Vec<_>>().join(between)
+    };
     let unexpected = |what: &str, done: &str, whose: &str, names: &str| {
         words(format!(
             "Only {what} configs can be {done} for '{whose}' using --bootstrap-server. Unexpected \
@@ -93,7 +100,7 @@ fn check_keys(
             return Ok(Concern::Quotas);
         }
         // What is said of what is added is said of what is deleted, too.
-        return Err(unexpected("connection quota", "added", "ips", &unknown.join(",")));
+        return Err(unexpected("connection quota", "added", "ips", &shown(&unknown, ",")));
     }
     let (what, whose) =
         if of_user { ("quota and SCRAM credential", "users") } else { ("quota", "clients") };
@@ -103,7 +110,7 @@ fn check_keys(
         let fits = |key: &str| CLIENT_KEYS.contains(&key) || of_user && scram::is_scram(key);
         let unknown: Vec<&str> = keys.iter().copied().filter(|key| !fits(key)).collect();
         if !unknown.is_empty() {
-            let names = format!("{collection}({})", unknown.join(", "));
+            let names = format!("{collection}({})", shown(&unknown, ", "));
             return Err(unexpected(what, done, whose, &names));
         }
     }
@@ -208,6 +215,8 @@ mod tests {
         assert_eq!(of_user(&["SCRAM-SHA-256"], &["SCRAM-SHA-512"]), Ok(Concern::Credentials));
         let both = of_user(&["SCRAM-SHA-256"], &[rate]).unwrap_err();
         assert!(both.starts_with("Cannot alter both quota and SCRAM credential"), "{both}");
+        let torn = of_user(&["SCRAM-SHA-256", "word"], &[]).unwrap_err();
+        assert!(torn.ends_with("Set([hidden])"), "a piece of a password may be in it: {torn}");
         let default = checked(&[entity("users", "")], &["SCRAM-SHA-256"], &[]).unwrap_err();
         assert!(default.starts_with("The use of --entity-default"), "{default}");
         for (set, removed, whose) in [

@@ -26,6 +26,10 @@ pub(super) fn scram_record(text: &str) -> Result<RecordAndVersion, String> {
     let hash = match mechanism.trim() {
         "SCRAM-SHA-256" => ScramHash::Sha256,
         "SCRAM-SHA-512" => ScramHash::Sha512,
+        // A password may be before the bracket, too.
+        other if other.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') => {
+            return Err(malformed());
+        }
         other => {
             return Err(format!("The add-scram mechanism {other} is not supported."));
         }
