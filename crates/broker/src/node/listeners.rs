@@ -75,7 +75,7 @@ impl Node {
         let of_security = |key: &String| key.contains("ssl.") || key.contains("sasl.");
         if changes || named.iter().any(of_security) {
             self.security
-                .check(&self.props_with(own), self.with_controllers(&wanted))
+                .check(&self.props_with(own), self.with_controllers(&wanted), named)
                 .map_err(|text| format!("Validation of dynamic config update failed: {text}"))?;
         }
         match self.doors.get().filter(|_| changes) {

@@ -26,6 +26,8 @@ use naru_security::acl::Authorizer;
 
 use jwks::KeySources;
 
+use crate::node::LISTENER_KEYS;
+
 pub(crate) use access::Resource;
 pub(crate) use jwks::KeySource;
 pub(crate) use links::Links;
@@ -102,7 +104,11 @@ impl Security {
             let before = known.get(name).filter(|before| before.protocol() == endpoint.protocol);
             let next = ListenerSecurity::read(props, endpoint, &self.keys);
             let next = next.and_then(|next| {
-                before.map_or(Ok(()), |before| may_follow(before, &next)).map(|()| next)
+                match before.map_or(Ok(()), |before| may_follow(before, &next)) {
+                    Ok(()) => Ok(next),
+                    // As in Kafka, nobody compares then.
+                    Err(text) => Err(format!("{text}; it counts from the next start on")),
+                }
             });
             match next {
                 Ok(next) => {
@@ -117,9 +123,11 @@ impl Security {
         *self.listeners.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listeners);
     }
 
-    /// Whether these settings of all listeners can be taken over while the node runs: their files
-    /// can be read, and a certificate names what the one before names, unless `ssl.allow.dn.changes`
-    /// or `ssl.allow.san.changes` are true.
+    /// Whether these settings can be taken over while the node runs, by the listeners that
+    /// `named`, the keys that are set or removed, say something of, and by those that begin with
+    /// it: their files can be read, and a certificate names what the one before names, unless
+    /// `ssl.allow.dn.changes` or `ssl.allow.san.changes` are true. What has become wrong with
+    /// others is not theirs who change these.
     ///
     /// # Errors
     /// What is wrong.
@@ -127,12 +135,19 @@ impl Security {
         &self,
         props: &Props,
         endpoints: impl IntoIterator<Item = &'e Endpoint>,
+        named: &[String],
     ) -> Result<(), String> {
-        let next = read_listeners(props, endpoints, &self.keys)?;
-        let known = self.listeners.read().unwrap_or_else(PoisonError::into_inner);
-        for (name, next) in &next {
-            if let Some(before) = known.get(name) {
-                may_follow(before, next).map_err(|text| format!("listener {name}: {text}"))?;
+        let known = Arc::clone(&self.listeners.read().unwrap_or_else(PoisonError::into_inner));
+        for endpoint in endpoints {
+            let name = &endpoint.name;
+            let before = known.get(name).filter(|before| before.protocol() == endpoint.protocol);
+            let begins = |key: &str| before.is_none() && LISTENER_KEYS.contains(&key);
+            if !named.iter().any(|key| is_about(key, name) || begins(key)) {
+                continue;
+            }
+            let next = ListenerSecurity::read(props, endpoint, &self.keys)?;
+            if let Some(before) = before {
+                may_follow(before, &next).map_err(|text| format!("listener {name}: {text}"))?;
             }
         }
         Ok(())
@@ -168,6 +183,18 @@ impl Security {
     /// As [`Self::authorizer`], for who keeps it.
     pub(crate) fn shared_authorizer(&self) -> Option<Arc<Authorizer>> {
         self.authorizer.clone()
+    }
+}
+
+/// Whether a setting says something of a listener's security: one of its own, or one of all.
+fn is_about(key: &str, listener: &str) -> bool {
+    let is_security = |key: &str| key.contains("ssl.") || key.contains("sasl.");
+    match key.strip_prefix("listener.name.") {
+        Some(key) => key
+            .strip_prefix(&*listener.to_ascii_lowercase())
+            .and_then(|key| key.strip_prefix('.'))
+            .is_some_and(is_security),
+        None => is_security(key),
     }
 }
 
@@ -220,7 +247,64 @@ fn authorizer(file: &Props) -> Result<Option<Authorizer>, String> {
 
 #[cfg(test)]
 mod tests {
+    use naru_model::config::SecurityProtocol;
+
     use super::*;
+
+    const PLAIN_OF_A: &str = "listener.name.a.plain.sasl.jaas.config";
+    const PLAIN_OF_B: &str = "listener.name.b.plain.sasl.jaas.config";
+
+    fn endpoints(names: &[&str]) -> Vec<Endpoint> {
+        let endpoint = |name: &&str| Endpoint {
+            name: (*name).to_owned(),
+            protocol: SecurityProtocol::SaslPlaintext,
+            host: String::new(),
+            port: 0,
+        };
+        names.iter().map(endpoint).collect()
+    }
+
+    /// Two listeners that take passwords.
+    fn two_listeners() -> (Security, Props) {
+        let mut props = Props::new();
+        props.insert("sasl.enabled.mechanisms".to_owned(), "PLAIN".to_owned());
+        for key in [PLAIN_OF_A, PLAIN_OF_B] {
+            let entry = "PlainLoginModule required user_alice=\"x\";";
+            props.insert(key.to_owned(), entry.to_owned());
+        }
+        let keys = KeySources::default();
+        let listeners = read_listeners(&props, &endpoints(&["A", "B"]), &keys).unwrap();
+        let listeners = RwLock::new(Arc::new(listeners));
+        let (links, tokens) = (Links::default(), Tokens::new(None));
+        (Security { authorizer: None, listeners, links, tokens, keys }, props)
+    }
+
+    #[test]
+    fn a_listener_whose_settings_are_wrong_leaves_others_alone() {
+        let (security, mut props) = two_listeners();
+        let before = |name: &str| security.listener(name).unwrap();
+        let (a, b) = (before("A"), before("B"));
+        props.remove(PLAIN_OF_B);
+        security.reload(&props, &endpoints(&["A", "B"]));
+        assert!(Arc::ptr_eq(&b, &before("B")), "it stays as it was");
+        assert!(!Arc::ptr_eq(&a, &before("A")), "the other is read anew");
+    }
+
+    #[test]
+    fn only_listeners_that_a_change_is_about_are_judged() {
+        let (security, mut props) = two_listeners();
+        props.remove(PLAIN_OF_B);
+        let check = |names: &[&str], key: &str| {
+            security.check(&props, &endpoints(names), &[key.to_owned()])
+        };
+        assert_eq!(check(&["A", "B"], PLAIN_OF_A), Ok(()));
+        assert_eq!(check(&["A", "B"], "listeners"), Ok(()));
+        for key in [PLAIN_OF_B, "sasl.jaas.config"] {
+            assert!(check(&["A", "B"], key).unwrap_err().contains("listener B"), "{key}");
+        }
+        assert_eq!(check(&["A", "B", "C"], PLAIN_OF_A), Ok(()));
+        assert!(check(&["A", "B", "C"], "listeners").unwrap_err().contains("listener C"));
+    }
 
     fn read(lines: &[(&str, &str)]) -> Result<Option<Authorizer>, String> {
         let props = lines.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
