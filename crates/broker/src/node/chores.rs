@@ -18,6 +18,8 @@ const CLOSED_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is tried to open what could not be opened.
 const OPEN_EVERY: Duration = Duration::from_secs(1);
+/// How often names are looked up that have limits and no address yet.
+const HOSTS_EVERY: Duration = Duration::from_secs(60);
 /// How often a full disk is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 
@@ -49,6 +51,7 @@ pub(super) fn run(node: &Arc<Node>) {
         Chore { every: TICK, last: started, run: dirs::give_up_failed },
         Chore { every: SPACE_EVERY, last: started, run: tend_space },
         Chore { every: OPEN_EVERY, last: started, run: open_again },
+        Chore { every: HOSTS_EVERY, last: started, run: look_up_hosts },
     ];
     // Kafka's first look for old segments comes after this delay, not after a whole interval.
     let initial = Duration::from_millis(log.initial_task_delay_ms);
@@ -70,6 +73,11 @@ pub(super) fn run(node: &Arc<Node>) {
 
 fn open_again(node: &Arc<Node>) -> Result<(), StorageError> {
     node.open_again();
+    Ok(())
+}
+
+fn look_up_hosts(node: &Arc<Node>) -> Result<(), StorageError> {
+    node.look_unknown_hosts_up();
     Ok(())
 }
 

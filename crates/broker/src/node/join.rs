@@ -36,7 +36,7 @@ impl Patience {
     }
 
     /// Waits for `what`, and says so if it takes long.
-    fn wait<T>(
+    pub(super) fn wait<T>(
         &self,
         what: &'static str,
         waiting: impl Future<Output = T>,

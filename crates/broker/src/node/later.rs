@@ -5,6 +5,7 @@
 //! is done, what was in force stays.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,18 @@ impl Turns {
             Turn::Nobody => Turn::Somebody,
             Turn::Somebody | Turn::Again => Turn::Again,
         }) == Turn::Nobody
+    }
+
+    /// Does the work that was taken, and again as long as it is asked for meanwhile.
+    fn work(&self, work: impl Fn()) {
+        loop {
+            // That it panicked has been said. Nobody may wait for it, and who asks next finds
+            // that nobody does it.
+            let _ = catch_unwind(AssertUnwindSafe(&work));
+            if !self.done() {
+                break;
+            }
+        }
     }
 
     /// Has done the work; whether it has to be done again.
@@ -108,7 +121,10 @@ impl Node {
         );
     }
 
-    /// Waits until what is set of listeners' security has been taken over, or refused.
+    /// Waits until what this broker knows to be set of listeners' security has been taken over,
+    /// or refused. What another node leads the cluster to is known here a little later than it
+    /// is answered: a change by way of a broker that is no active controller may count shortly
+    /// after its answer.
     pub(crate) async fn security_settled(&self) {
         // After that time it is as if another broker had been asked: it comes later.
         let _ = timeout(SETTLED_MAX, self.later.security.settled()).await;
@@ -117,42 +133,57 @@ impl Node {
     /// Takes over how many connections there may be, and how fast they may come from where. What
     /// is said of a name whose address is not known counts when it is.
     pub(super) fn limit_connections(self: &Arc<Self>) {
-        self.set_connection_limits();
-        if !self.limited_names().is_empty() {
-            self.do_later(
-                |later| &later.hosts,
-                |node| {
-                    node.hosts.look_up(&node.limited_names(), || node.set_connection_limits());
-                },
-            );
+        if !self.set_connection_limits().is_empty() {
+            self.look_hosts_up();
         }
     }
 
-    /// Names that something is said of.
-    fn limited_names(&self) -> BTreeSet<String> {
-        let limits = self.image().quota_limits();
-        let mut names = Hosts::names(limits.ips().map(|(host, _)| host));
-        if let Ok(sockets) = self.layers(SocketConfig::resolve) {
-            let hosts = sockets.max_connections_per_ip_overrides.keys();
-            names.append(&mut Hosts::names(hosts.map(String::as_str)));
+    /// Looks limited names up again if the address of one is still not known.
+    pub(super) fn look_unknown_hosts_up(self: &Arc<Self>) {
+        let names = self.set_connection_limits();
+        if names.iter().any(|name| self.hosts.address(name).is_none()) {
+            self.look_hosts_up();
         }
-        names
     }
 
-    fn set_connection_limits(&self) {
+    fn look_hosts_up(self: &Arc<Self>) {
+        self.do_later(
+            |later| &later.hosts,
+            |node| {
+                let names = node.set_connection_limits();
+                node.hosts.look_up(&names, || {
+                    node.set_connection_limits();
+                });
+            },
+        );
+    }
+
+    /// Waits until limited names have been looked up, so that no connection comes before its
+    /// limit.
+    pub(super) async fn hosts_settled(&self) {
+        // Limits of names that nobody tells the address of come later.
+        let _ = timeout(SETTLED_MAX, self.later.hosts.settled()).await;
+    }
+
+    /// Puts limits in force, of names as far as their addresses are known; gives the names.
+    fn set_connection_limits(&self) -> BTreeSet<String> {
         // Of two who set them, the later one has read the newer ones.
         let _order = self.later.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let quotas = self.image().quota_limits();
+        let mut names = Hosts::names(quotas.ips().map(|(host, _)| host));
         match self.layers(SocketConfig::resolve) {
             Ok(sockets) => {
+                let overrides = sockets.max_connections_per_ip_overrides.keys();
+                names.append(&mut Hosts::names(overrides.map(String::as_str)));
                 let limits =
                     connection_limits(&sockets, &self.config, self.listeners().len(), &self.hosts);
                 self.connections().limit(limits);
             }
             Err(error) => tracing::error!(%error, "connections are limited as they were"),
         }
-        let limits = self.image().quota_limits();
-        let named = limits.ips().filter_map(|(host, rate)| Some((self.hosts.address(host)?, rate)));
-        self.connections().limit_addresses(named.collect(), limits.default_ip());
+        let named = quotas.ips().filter_map(|(host, rate)| Some((self.hosts.address(host)?, rate)));
+        self.connections().limit_addresses(named.collect(), quotas.default_ip());
+        names
     }
 
     fn do_later(self: &Arc<Self>, turns: fn(&Later) -> &Turns, work: fn(&Arc<Self>)) {
@@ -161,19 +192,14 @@ impl Node {
         }
         let node = Arc::clone(self);
         // A node that stops begins no more work.
-        self.background.spawn_blocking(move || {
-            loop {
-                work(&node);
-                if !turns(&node.later).done() {
-                    break;
-                }
-            }
-        });
+        self.background.spawn_blocking(move || turns(&node.later).work(|| work(&node)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -183,6 +209,22 @@ mod tests {
         assert!(!turns.take() && !turns.take(), "somebody does");
         assert!(turns.done(), "for both who came meanwhile");
         assert!(!turns.done());
+        assert!(turns.take(), "nobody does it any more");
+    }
+
+    #[test]
+    fn work_that_panics_is_done_and_begun_anew() {
+        let turns = Turns::default();
+        let times = Cell::new(0);
+        assert!(turns.take());
+        turns.work(|| {
+            times.set(times.get() + 1);
+            if times.get() == 1 {
+                turns.take();
+                panic!("a panic of this test's");
+            }
+        });
+        assert_eq!(times.get(), 2, "who asked meanwhile is not forgotten");
         assert!(turns.take(), "nobody does it any more");
     }
 

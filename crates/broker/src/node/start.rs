@@ -178,6 +178,7 @@ pub fn start(
     node.coordination.adopt(&node, &node.image());
     let reactions = node.metadata.start_reacting(&node, image.end_offset())?;
     join::serve(&node, &patience)?;
+    patience.wait("addresses of hosts that are limited", node.hosts_settled())?;
 
     let summary = Summary {
         cluster_id: node.cluster_id().to_owned(),
