@@ -49,8 +49,18 @@ pub(super) fn cases(
     outcome.add_result("a listener begins while the broker runs, and kcat logs in", &begun);
     let is_naru = matches!(stage.system, System::Naru { .. });
     outcome.add_result("listeners that cannot be are refused", &change.refused(is_naru));
+    let keys = TcpListener::bind("127.0.0.1:0")?;
+    keys.set_nonblocking(true)?;
+    let asked = is_naru.then(|| change.ask_for_keys(&keys));
     broker.stop()?;
+    // Whoever asked before it ended.
+    while keys.accept().is_ok() {}
     broker.start_again()?;
+    if let Some(asked) = asked {
+        let asked = asked.and_then(|()| is_asked(&keys));
+        let what = "keys of tokens are asked for where it was set, after a restart as well";
+        outcome.add_result(what, &asked);
+    }
     outcome.add_result("a listener that was added outlives a restart", &change.is_served(stage));
     let ended = change.end();
     outcome.add_result("a listener ends with its connections, others go on", &ended);
@@ -69,6 +79,16 @@ impl Change<'_> {
         ))?;
         ensure!(said.contains("Completed updating config for broker 1."), "{said}");
         Ok(())
+    }
+
+    /// Sets another address of the keys that sign tokens.
+    fn ask_for_keys(&self, keys: &TcpListener) -> Result<()> {
+        let said = self.set(&format!(
+            "listener.name.signed.oauthbearer.sasl.oauthbearer.jwks.endpoint.url=http://{}/keys\n",
+            keys.local_addr()?
+        ))?;
+        ensure!(said.contains("Completed updating config for broker 1."), "{said}");
+        is_asked(keys)
     }
 
     /// What kafka-configs says to these lines.
@@ -145,6 +165,18 @@ impl Change<'_> {
         let waits = matches!(other, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut));
         ensure!(waits, "another listener's connection ended: {other:?}");
         Ok(())
+    }
+}
+
+/// Somebody comes, who gets no answer.
+fn is_asked(keys: &TcpListener) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match keys.accept() {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > PATIENCE => return Err(error).context("nobody asks"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 

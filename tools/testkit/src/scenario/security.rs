@@ -133,7 +133,7 @@ pub(super) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     }
     let changed = change_certificate(stage.folder, &tools, &admin, &tls);
     outcome.add_result("certificates change without a restart", &changed);
-    let changed = change_at_controller(stage.folder, &tools, broker.controller_port(), &tls);
+    let changed = change_at_controller(&broker, &tools, &tls);
     outcome
         .add_result("a certificate set at the controller counts if it is one to follow", &changed);
     listeners::cases(stage, &mut broker, &tools, (&admin, &scram), outcome)?;
@@ -188,7 +188,20 @@ fn change_certificate(folder: &Path, tools: &Java<'_>, admin: &str, tls: &str) -
 }
 
 /// The same at the controller, which does not read it: who uses it judges.
-fn change_at_controller(folder: &Path, tools: &Java<'_>, port: u16, tls: &str) -> Result<()> {
+fn change_at_controller(broker: &Broker, tools: &Java<'_>, tls: &str) -> Result<()> {
+    let (folder, port) = (tools.folder, broker.controller_port());
+    let refusals = || -> Result<usize> {
+        let log = fs::read(broker.log_file())?;
+        Ok(String::from_utf8_lossy(&log).matches("DistinguishedName does not match").count())
+    };
+    let wait = |what: &str, is_so: &dyn Fn() -> Result<bool>| {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_so()? {
+            ensure!(Instant::now() < until, "{what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    };
     let set = |keystore: &str| {
         let keystore = folder.join(keystore);
         let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
@@ -199,17 +212,13 @@ fn change_at_controller(folder: &Path, tools: &Java<'_>, port: u16, tls: &str) -
         ensure!(said.contains("Completed updating config for broker 1."), "{said}");
         Ok(())
     };
-    let before = serial(tls)?;
+    let (before, refused) = (serial(tls)?, refusals()?);
     set("stranger.pem")?;
+    wait("nothing is said of another server's certificate", &|| Ok(refusals()? > refused))?;
     ensure!(serial(tls)? == before, "another server's certificate is shown");
     issue(folder, "server", 9)?;
     set("server.pem")?;
-    let until = Instant::now() + Duration::from_secs(20);
-    while serial(tls)? == before {
-        ensure!(Instant::now() < until, "still {before}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
+    wait("the server's own certificate is not shown", &|| Ok(serial(tls)?.trim() == "serial=09"))
 }
 
 const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
