@@ -2,15 +2,21 @@
 
 mod fake;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fake::{FakeBroker, Reply, all_versions};
 use naru_client::admin::NewTopic;
+use naru_client::net::{ClientSecurity, Connection, ConnectionOptions};
 use naru_client::{Admin, Error};
 use naru_model::ErrorCode;
 use naru_protocol::api::ApiKey;
 use naru_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use naru_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use naru_protocol::messages::metadata_request::MetadataRequest;
+use naru_protocol::messages::metadata_response::MetadataResponse;
+use naru_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
+use naru_protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
 
 #[tokio::test]
 async fn a_broker_that_refuses_the_newest_api_versions_is_asked_with_an_older_one() {
@@ -162,4 +168,55 @@ async fn a_request_that_missed_the_controller_is_sent_again() {
     let created = admin.create_topics(&[NewTopic::new("n")], false).await.unwrap();
     assert!(created[0].1.is_ok());
     assert_eq!(broker.count(ApiKey::CreateTopics), 2);
+}
+
+#[tokio::test]
+async fn who_comes_while_a_login_is_due_waits_for_one_login_and_for_no_other_request() {
+    const CALLERS: usize = 3;
+    let (mut logins, mut waiting) = (0, Vec::new());
+    let broker = FakeBroker::start(move |asked| match asked.api {
+        ApiKey::SaslHandshake => asked.answer(&SaslHandshakeResponse::default()),
+        ApiKey::SaslAuthenticate => {
+            logins += 1;
+            let session_lifetime_ms = if logins == 1 { 300 } else { 60_000 };
+            asked.answer(&SaslAuthenticateResponse { session_lifetime_ms, ..Default::default() })
+        }
+        // Nobody is answered before all have asked.
+        ApiKey::Metadata => {
+            let Reply::Bytes(bytes) = asked.answer(&MetadataResponse::default()) else {
+                return Reply::Close;
+            };
+            waiting.push(bytes);
+            if waiting.len() < CALLERS {
+                return Reply::Silence;
+            }
+            Reply::Bytes(waiting.concat())
+        }
+        _ => Reply::Usual,
+    })
+    .await;
+    let security = ClientSecurity::read(&|name| {
+        Some(match name {
+            "security.protocol" => "SASL_PLAINTEXT".to_owned(),
+            "sasl.mechanism" => "PLAIN".to_owned(),
+            "sasl.jaas.config" => "a.B required username=\"a\" password=\"b\";".to_owned(),
+            _ => return None,
+        })
+    });
+    let options = ConnectionOptions {
+        client_id: "test".to_owned(),
+        connect_timeout: Duration::from_secs(2),
+        request_timeout: Duration::from_secs(2),
+        security: Arc::new(security.unwrap()),
+    };
+    let address = format!("127.0.0.1:{}", broker.port);
+    let connection = Connection::open(&address, options).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let request = MetadataRequest::default();
+    let ask = || connection.call(&request, 9, Duration::ZERO);
+    let (first, second, third) = tokio::join!(ask(), ask(), ask());
+    for answer in [first, second, third] {
+        answer.unwrap();
+    }
+    assert_eq!(broker.count(ApiKey::SaslAuthenticate), 2);
 }

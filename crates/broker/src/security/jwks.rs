@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use naru_client::net::{HttpUrl, fetch};
+use naru_security::bearer::shown_address;
 use naru_security::sasl::{Jwk, JwkMaterial, Jwt, JwtError};
 use ring::signature::{self, RsaParameters, UnparsedPublicKey, VerificationAlgorithm};
 use rustls::ClientConfig;
@@ -157,12 +158,19 @@ impl KeySource {
             let (first, longest) = source.pace.backoff;
             let next = match source.read().await {
                 Ok(count) => {
-                    tracing::debug!(from = source.name, count, "keys that sign tokens were read");
+                    tracing::debug!(
+                        from = shown_address(&source.name),
+                        count,
+                        "keys that sign tokens were read"
+                    );
                     pause = None;
                     source.pace.refresh
                 }
                 Err(error) => {
-                    tracing::warn!(from = source.name, "no keys that sign tokens: {error}");
+                    tracing::warn!(
+                        from = shown_address(&source.name),
+                        "no keys that sign tokens: {error}"
+                    );
                     let now = pause.unwrap_or(first);
                     pause = Some(now.saturating_mul(2).min(longest));
                     now

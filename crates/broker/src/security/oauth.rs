@@ -3,15 +3,13 @@
 //! With `sasl.oauthbearer.jwks.endpoint.url` a token must be signed with one of the keys there.
 //! Without, as in Kafka, tokens are not signed at all, which is for tests only.
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use naru_client::net::HttpUrl;
 use naru_client::net::security::tls;
-use naru_security::bearer::file_of_url;
+use naru_security::bearer::{file_of_url, shown_address};
 use naru_security::jaas::JaasEntry;
 use naru_security::sasl::{Claims, Jwt, JwtError, JwtRules};
 
@@ -72,14 +70,7 @@ impl OAuthRules {
             };
             return Ok(Self { claims, keys: None });
         };
-        let ssl = |name: &str| option(name).or_else(|| text(name)).map(str::to_owned);
-        let asked = RefCell::new(String::new());
-        // What is looked at makes the difference between two sources of one address.
-        let place = place(url, &|name| {
-            let value = ssl(name);
-            let _ = write!(asked.borrow_mut(), "\n{name}={value:?}");
-            value
-        })?;
+        let place = place(url, entry.as_ref())?;
         let pace = Pace {
             refresh: millis(number("sasl.oauthbearer.jwks.endpoint.refresh.ms", 3_600_000)),
             backoff: (
@@ -100,10 +91,14 @@ impl OAuthRules {
             scopes: Vec::new(),
             needs_issued_at: true,
         };
-        // There are passwords in it: it is not kept.
-        let mut asked_hash = DefaultHasher::new();
-        asked.into_inner().hash(&mut asked_hash);
-        let settings = format!("{url} {pace:?} {:x}", asked_hash.finish());
+        // What is said of TLS makes the difference between two sources of one address. There are
+        // passwords in it: it is not kept.
+        let mut said = DefaultHasher::new();
+        let options = entry.iter().flat_map(JaasEntry::options);
+        for option in options.filter(|(name, _)| name.starts_with("ssl.")) {
+            option.hash(&mut said);
+        }
+        let settings = format!("{url} {pace:?} {:x}", said.finish());
         let source = sources.source(url, settings, place, pace);
         source.read_file().map_err(|error| format!("{URL}: {error}"))?;
         Ok(Self { claims, keys: Some(source) })
@@ -122,14 +117,20 @@ impl OAuthRules {
 }
 
 /// Where keys are.
-fn place(url: &str, ssl: &dyn Fn(&str) -> Option<String>) -> Result<Place, String> {
+fn place(url: &str, entry: Option<&JaasEntry>) -> Result<Place, String> {
     if let Some(path) = file_of_url(url) {
         return Ok(Place::File(PathBuf::from(path)));
     }
     let parsed = HttpUrl::parse(url).ok_or_else(|| {
+        let url = shown_address(url);
         format!("{URL}: {url} is no address; write file:///PATH, or one with http or https")
     })?;
-    let config = parsed.is_secure.then(|| tls::client_config(ssl)).transpose()?;
+    let config = parsed.is_secure.then(|| match entry {
+        Some(entry) => tls::identity_provider_config(entry),
+        // As from an entry that says nothing.
+        None => tls::client_config(&|_| None),
+    });
+    let config = config.transpose()?;
     Ok(Place::Http(parsed, config.map(Arc::new)))
 }
 

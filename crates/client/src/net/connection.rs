@@ -4,7 +4,8 @@
 //! behind. Memory grows with the bytes received, not with the length announced.
 //!
 //! Where logins end, whoever sends next when one is due logs in again first (KIP-368), with all
-//! places of `in_flight` taken: nothing else is under way meanwhile.
+//! places of `in_flight` taken: nothing else is under way meanwhile. Whoever comes meanwhile waits
+//! for that, not for the request behind it.
 //!
 //! Invariant: `awaited` holds one entry for each request written and not yet answered, in the
 //! order of writing.
@@ -58,6 +59,8 @@ pub struct Connection {
     versions: Versions,
     /// Until when the login holds; none if it does not end. Held for moments only.
     session: Option<Mutex<Session>>,
+    /// Held by who logs in again.
+    renewing: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     tasks: [AbortHandle; 2],
@@ -124,6 +127,7 @@ impl Connection {
             options,
             versions: Versions::default(),
             session: session.ends().then(|| Mutex::new(session)),
+            renewing: tokio::sync::Mutex::new(()),
             shared,
             outgoing,
             tasks: [writer, reader],
@@ -176,7 +180,8 @@ impl Connection {
     /// Sends a request that is not answered (Produce with acks=0).
     pub(crate) async fn send_only<R: Request>(&self, request: &R, version: i16) -> Result<()> {
         // Held until it is written: not in the midst of a login.
-        let _permit = self.place().await?;
+        let wait = self.options.request_timeout;
+        let _permit = self.place_within::<R>(wait).await?;
         let (done, written) = oneshot::channel();
         let frame = frame::request(request, version, self.next_id(), &self.options.client_id);
         self.outgoing
@@ -191,11 +196,25 @@ impl Connection {
         version: i16,
         wait: Duration,
     ) -> Result<Bytes> {
-        let permit = self.place().await?;
+        let permit = self.place_within::<R>(wait).await?;
         if self.is_closed() {
             return Err(self.disconnected());
         }
         self.exchange_in(Some(permit), request, version, wait).await
+    }
+
+    /// As [`Self::place`]. Who gets none in time has not asked anything yet, and leaves the
+    /// connection to those who have.
+    async fn place_within<R: Request>(
+        &self,
+        wait: Duration,
+    ) -> Result<tokio::sync::OwnedSemaphorePermit> {
+        let place = tokio::time::timeout(wait, self.place()).await;
+        place.unwrap_or_else(|_| Err(self.late::<R>(wait)))
+    }
+
+    fn late<R: Request>(&self, after: Duration) -> Error {
+        Error::Timeout { what: format!("{} at {}", api_of::<R>().name(), self.address), after }
     }
 
     /// A place for one request on a connection whose login holds.
@@ -204,13 +223,13 @@ impl Connection {
         if let Some(session) = &self.session
             && is_due(session)
         {
-            let places = in_flight().acquire_many_owned(IN_FLIGHT_MAX).await;
-            let mut places = places.map_err(|_| self.disconnected())?;
+            let _alone = self.renewing.lock().await;
             // Somebody else may have done it.
             if is_due(session) {
+                let places = in_flight().acquire_many_owned(IN_FLIGHT_MAX).await;
+                let _places = places.map_err(|_| self.disconnected())?;
                 self.renew(session).await?;
             }
-            return places.split(1).ok_or_else(|| self.disconnected());
         }
         in_flight().acquire_owned().await.map_err(|_| self.disconnected())
     }
@@ -266,8 +285,7 @@ impl Connection {
             Ok(Err(_)) => Err(self.disconnected()),
             Err(_) => {
                 self.shared.close();
-                let what = format!("{} at {}", api_of::<R>().name(), self.address);
-                Err(Error::Timeout { what, after: wait })
+                Err(self.late::<R>(wait))
             }
         }
     }

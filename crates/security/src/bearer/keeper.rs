@@ -10,6 +10,8 @@ use super::{NoToken, OwnToken};
 
 /// Least time between two attempts.
 const PAUSE_MIN_MS: i64 = 1_000;
+/// Least time between two attempts while none succeeds.
+const RETRY_MIN_MS: i64 = 100;
 
 /// `sasl.login.refresh.*`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +58,10 @@ impl RetryRules {
     /// How long to wait after so many failures.
     fn pause(self, failures: u32, is_lasting: bool) -> i64 {
         let doubled = self.first_ms.saturating_mul(1 << failures.saturating_sub(1).min(30));
-        if is_lasting { self.longest_ms.max(PAUSE_MIN_MS) } else { doubled.min(self.longest_ms) }
+        match is_lasting {
+            true => self.longest_ms.max(PAUSE_MIN_MS),
+            false => doubled.min(self.longest_ms).max(RETRY_MIN_MS),
+        }
     }
 }
 
@@ -69,13 +74,33 @@ pub enum Shown {
     Nothing(String),
 }
 
+impl Shown {
+    /// Whether it is a token that has ended.
+    pub fn is_over(&self, now_ms: i64) -> bool {
+        matches!(self, Self::Token(token) if token.expires_ms <= now_ms)
+    }
+}
+
 /// What comes of an attempt.
 #[derive(Debug)]
 pub struct Next {
     /// What is shown from now on.
     pub shown: Shown,
-    /// When to try again, in milliseconds since 1970.
-    pub at_ms: i64,
+    /// How long to wait for the next attempt, whatever becomes of the clock.
+    pub pause_ms: i64,
+    /// When a token is due, in milliseconds since 1970: the clock may get there first. None after
+    /// a failure.
+    pub at_ms: Option<i64>,
+}
+
+impl Next {
+    /// How much longer to wait, when so much time has passed since the attempt. Whoever finds that
+    /// the token has ended, as after a clock was set, does not wait for long.
+    pub fn left(&self, passed: Duration, now_ms: i64, is_wanted: bool) -> Duration {
+        let pause_ms = if is_wanted { self.pause_ms.min(PAUSE_MIN_MS) } else { self.pause_ms };
+        let left = millis(pause_ms).saturating_sub(passed);
+        self.at_ms.map_or(left, |at_ms| left.min(millis(at_ms.saturating_sub(now_ms))))
+    }
 }
 
 /// Keeps a token that is good.
@@ -108,16 +133,17 @@ impl TokenKeeper {
                 let at_ms = self.refresh.refresh_at(now_ms, &token, random);
                 let token = Arc::new(token);
                 self.token = Some(Arc::clone(&token));
-                Next { shown: Shown::Token(token), at_ms }
+                let pause_ms = at_ms.saturating_sub(now_ms);
+                Next { shown: Shown::Token(token), pause_ms, at_ms: Some(at_ms) }
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
-                let pause = self.retry.pause(self.failures, error.is_lasting);
+                let pause_ms = self.retry.pause(self.failures, error.is_lasting);
                 let shown = match self.token.clone().filter(|token| token.expires_ms > now_ms) {
                     Some(token) => Shown::Token(token),
                     None => Shown::Nothing(error.why),
                 };
-                Next { shown, at_ms: now_ms.saturating_add(pause.max(1)) }
+                Next { shown, pause_ms, at_ms: None }
             }
         }
     }
@@ -127,6 +153,10 @@ impl TokenKeeper {
 /// it ends (KIP-368); `random` is at least 0 and below 1.
 pub fn renewal_of_session(lifetime: Duration, random: f64) -> Duration {
     lifetime.mul_f64(0.85 + 0.1 * random.clamp(0.0, 1.0))
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 #[expect(
@@ -178,17 +208,41 @@ mod tests {
         let failed = || Err(NoToken::passing("no"));
         let first = keeper.take(failed(), 0, 0.0);
         assert!(matches!(first.shown, Shown::Nothing(why) if why == "no"));
-        assert_eq!(first.at_ms, 100);
-        assert_eq!(keeper.take(failed(), 0, 0.0).at_ms, 200);
-        assert_eq!(keeper.take(Err(NoToken::lasting("no")), 0, 0.0).at_ms, 10_000);
+        assert_eq!((first.pause_ms, first.at_ms), (100, None));
+        assert_eq!(keeper.take(failed(), 0, 0.0).pause_ms, 200);
+        assert_eq!(keeper.take(Err(NoToken::lasting("no")), 0, 0.0).pause_ms, 10_000);
         let good = keeper.take(Ok(token(0, 100)), 0, 0.0);
-        assert_eq!(good.at_ms, 80_000);
+        assert_eq!((good.pause_ms, good.at_ms), (80_000, Some(80_000)));
         let next = keeper.take(failed(), 80_000, 0.0);
         assert!(matches!(next.shown, Shown::Token(_)));
-        assert_eq!(next.at_ms, 80_100);
+        assert_eq!((next.pause_ms, next.at_ms), (100, None));
         assert!(matches!(keeper.take(failed(), 100_000, 0.0).shown, Shown::Nothing(_)));
         let old = keeper.take(Ok(token(0, 100)), 200_000, 0.0).shown;
         assert!(matches!(old, Shown::Nothing(why) if why.contains("clocks")));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_delays_nothing() {
+        let second = Duration::from_secs(1);
+        let mut keeper = TokenKeeper::new(REFRESH, RETRY);
+        let now_ms = 1_000_000;
+        let failed = keeper.take(Err(NoToken::lasting("no")), now_ms, 0.0);
+        assert_eq!(failed.left(second, 0, false), 9 * second, "set back");
+        assert_eq!(failed.left(10 * second, 0, false), Duration::ZERO);
+        let good = keeper.take(Ok(token(1000, 1100)), now_ms, 0.0);
+        assert_eq!(good.left(30 * second, now_ms + 30_000, false), 50 * second);
+        assert_eq!(good.left(30 * second, 0, false), 50 * second, "set back");
+        assert_eq!(good.left(second, now_ms + 80_000, false), Duration::ZERO, "set forward");
+        assert!(good.shown.is_over(now_ms + 100_000) && !good.shown.is_over(now_ms + 99_999));
+        assert_eq!(good.left(Duration::ZERO, 0, true), second, "never more often than this");
+        assert_eq!(good.left(second, 0, true), Duration::ZERO);
+    }
+
+    #[test]
+    fn attempts_that_fail_have_pauses_between_them_whatever_is_set() {
+        let mut keeper = TokenKeeper::new(REFRESH, RetryRules { first_ms: 0, longest_ms: 0 });
+        assert_eq!(keeper.take(Err(NoToken::passing("no")), 0, 0.0).pause_ms, 100);
+        assert_eq!(keeper.take(Err(NoToken::lasting("no")), 0, 0.0).pause_ms, 1_000);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The token that this side itself shows when it logs in with OAUTHBEARER (KIP-255, 768, 1139).
 //!
 //! `rules` are the settings: where tokens come from. `request` is what an identity provider is
-//! asked, `assertion` how it is asked without a secret, `answer` what its answer means, `unsecured` makes tokens that nobody signs, `token` reads
-//! one, `keeper` decides when the next one is due. Whoever uses this speaks HTTP, reads files and
-//! has the clock.
+//! asked, `address` where, `assertion` how it is asked without a secret, `answer` what its answer
+//! means, `unsecured` makes tokens that nobody signs, `token` reads one, `keeper` decides when the
+//! next one is due. Whoever uses this speaks HTTP, reads files and has the clock.
 
+mod address;
 mod answer;
 mod assertion;
 mod keeper;
@@ -13,6 +14,7 @@ mod rules;
 mod token;
 mod unsecured;
 
+pub use address::{Address, shown_address};
 pub use answer::{NoToken, token_of_answer, token_of_file};
 pub use assertion::{
     AssertionGrant, AssertionPlace, AssertionRules, SigningAlgorithm, signed_assertion,

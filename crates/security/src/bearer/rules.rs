@@ -1,5 +1,6 @@
 //! The settings of this side's own logins with OAUTHBEARER.
 
+use super::address::Address;
 use super::request::ClientSecret;
 use super::unsecured::PREFIX;
 use super::{AssertionGrant, AssertionPlace, Lookup, RefreshRules, RetryRules, UnsecuredToken};
@@ -29,7 +30,7 @@ pub enum TokenPlace {
     /// An identity provider gives them.
     Endpoint {
         /// Where it is asked.
-        url: String,
+        url: Address,
         /// Who asks.
         asking: Asking,
         /// `sasl.oauthbearer.scope`.
@@ -88,6 +89,11 @@ impl BearerRules {
         };
         let whole = |name: &str, default, max| number(&text, name, default, (0, max));
         let seconds = |name: &str, default: i64, max: i64| whole(name, default, max);
+        // Java waits for ever then, which helps nobody: what hangs is asked again.
+        let patience = |name: &str| match whole(name, PATIENCE_MS, i64::MAX) {
+            Ok(0) => Ok(PATIENCE_MS),
+            other => other,
+        };
         let fraction =
             |name: &str, default: f64, range: (f64, f64)| number(&text, name, default, range);
         Ok(Self {
@@ -104,8 +110,8 @@ impl BearerRules {
                 first_ms: whole("sasl.login.retry.backoff.ms", 100, i64::MAX)?,
                 longest_ms: whole("sasl.login.retry.backoff.max.ms", 10_000, i64::MAX)?,
             },
-            connect_timeout_ms: whole("sasl.login.connect.timeout.ms", PATIENCE_MS, i64::MAX)?,
-            read_timeout_ms: whole("sasl.login.read.timeout.ms", PATIENCE_MS, i64::MAX)?,
+            connect_timeout_ms: patience("sasl.login.connect.timeout.ms")?,
+            read_timeout_ms: patience("sasl.login.read.timeout.ms")?,
         })
     }
 }
@@ -130,10 +136,10 @@ fn place(text: Lookup<'_>, entry: &JaasEntry) -> Result<TokenPlace, String> {
             format!("{JAAS}: {error}; tokens of an identity provider need {HANDLER} and {URL}")
         });
     }
-    let url = text(URL).ok_or_else(|| {
+    let url = text(URL).map(Address::new).ok_or_else(|| {
         format!("{URL} is not set: tokens are got from an address of https, http or file")
     })?;
-    let file = file_of_url(&url);
+    let file = file_of_url(url.as_str());
     let retriever = text(RETRIEVER);
     match (retriever.as_deref().map(class_name), file) {
         (None | Some("DefaultJwtRetriever" | "FileJwtRetriever"), Some(file)) => {
@@ -159,7 +165,7 @@ fn place(text: Lookup<'_>, entry: &JaasEntry) -> Result<TokenPlace, String> {
 }
 
 /// Who asks an identity provider, and for what.
-fn endpoint(text: Lookup<'_>, entry: &JaasEntry, url: String) -> Result<TokenPlace, String> {
+fn endpoint(text: Lookup<'_>, entry: &JaasEntry, url: Address) -> Result<TokenPlace, String> {
     // As in Kafka the settings count, then the older options.
     let either = |key: &str, option: &str| {
         let option = entry.option(option).map(str::trim).filter(|value| !value.is_empty());
@@ -317,6 +323,17 @@ mod tests {
         assert!(read("extension_auth=\"a\"", &[(URL, "file:/x")]).unwrap_err().contains("letters"));
         let other = JaasEntry::parse("PlainLoginModule required;").unwrap();
         assert!(BearerRules::read(&|_| None, &other).unwrap_err().contains(MODULE));
+    }
+
+    #[test]
+    fn a_timeout_of_nothing_is_none_and_secrets_in_an_address_are_not_shown() {
+        let url = (URL, "https://id:hidden@id/token?key=hidden");
+        let none = ("sasl.login.connect.timeout.ms", "0");
+        let rules = read("clientId=\"a\" clientSecret=\"b\"", &[url, none]).unwrap();
+        assert_eq!(rules.connect_timeout_ms, PATIENCE_MS);
+        assert!(!format!("{rules:?}").contains("hidden"), "{rules:?}");
+        let told = read("", &[url]).unwrap_err();
+        assert!(told.contains("https://id/token asks") && !told.contains("hidden"), "{told}");
     }
 
     #[test]

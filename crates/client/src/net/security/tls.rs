@@ -16,6 +16,7 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion, version,
 };
 
+use naru_security::jaas::JaasEntry;
 use naru_security::stores::{Store, decrypted_key, read_store};
 
 use super::Lookup;
@@ -35,13 +36,27 @@ const SYSTEM_ROOTS: [&str; 3] =
 /// # Errors
 /// What is missing or wrong, in words.
 pub fn client_config(settings: Lookup<'_>) -> Result<ClientConfig, String> {
+    let algorithm = settings("ssl.endpoint.identification.algorithm");
+    let checks_name = algorithm.is_none_or(|algorithm| !algorithm.trim().is_empty());
+    config_of(settings, checks_name)
+}
+
+/// The settings towards an identity provider. As in Kafka they are those of the login's entry
+/// alone, else what the system trusts; and its name is always checked.
+///
+/// # Errors
+/// What is missing or wrong, in words.
+pub fn identity_provider_config(entry: &JaasEntry) -> Result<ClientConfig, String> {
+    let config = config_of(&|name| entry.option(name).map(str::to_owned), true);
+    config.map_err(|error| format!("options of sasl.jaas.config: {error}"))
+}
+
+fn config_of(settings: Lookup<'_>, checks_name: bool) -> Result<ClientConfig, String> {
     let provider = provider(settings)?;
     let roots = Arc::new(match trust(settings)? {
         Some(roots) => roots,
         None => system_roots()?,
     });
-    let checks_name = settings("ssl.endpoint.identification.algorithm")
-        .is_none_or(|algorithm| !algorithm.trim().is_empty());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
         .build()
         .map_err(|error| format!("ssl.truststore: {error}"))?;
@@ -331,6 +346,32 @@ mod tests {
             })
         };
         client_config(&lookup).map(drop)
+    }
+
+    #[test]
+    fn an_identity_provider_s_name_is_checked_and_it_is_trusted_by_the_entry_alone() {
+        let entry = |more: &str| {
+            let trust = format!(
+                "ssl.truststore.location=\"{STORES}/trust.jks\" \
+                 ssl.truststore.password=\"store-secret\""
+            );
+            let entry = JaasEntry::parse(&format!("Module required {trust} {more};"));
+            identity_provider_config(&entry.unwrap())
+        };
+        let unchecked = "ssl.endpoint.identification.algorithm";
+        let config = entry(&format!("{unchecked}=\"\"")).unwrap();
+        assert!(!format!("{config:?}").contains("AnyName"), "the name is checked all the same");
+        let trust = format!("{STORES}/trust.jks");
+        let lookup = |name: &str| match name {
+            "ssl.truststore.location" => Some(trust.clone()),
+            "ssl.truststore.password" => Some("store-secret".to_owned()),
+            name if name == unchecked => Some(String::new()),
+            _ => None,
+        };
+        let config = client_config(&lookup).unwrap();
+        assert!(format!("{config:?}").contains("AnyName"), "this is what would be seen");
+        let told = entry("ssl.truststore.type=\"BCFKS\"").unwrap_err();
+        assert!(told.starts_with("options of sasl.jaas.config: ssl.truststore.type"), "{told}");
     }
 
     #[test]

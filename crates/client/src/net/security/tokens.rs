@@ -10,7 +10,7 @@ use std::io;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use naru_security::bearer::{
     Asking, BearerRules, NoToken, OwnToken, Shown, TokenKeeper, TokenPlace, token_of_answer,
@@ -19,7 +19,7 @@ use naru_security::bearer::{
 use naru_security::jaas::JaasEntry;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::ClientConfig as TlsConfig;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::super::http::{HttpUrl, Patience, post_form};
 use super::assertions::assertion;
@@ -27,7 +27,7 @@ use super::{Lookup, tls};
 
 /// Largest file that is read as a token.
 const FILE_MAX: u64 = 128 << 10;
-/// The longest sleep: a clock may be set.
+/// The longest time until the clock is looked at: it may be set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -48,6 +48,8 @@ struct Getter {
     rules: BearerRules,
     /// Of the identity provider, if there is one.
     endpoint: Option<(HttpUrl, Option<Arc<TlsConfig>>)>,
+    /// Somebody has found that the token has ended.
+    wanted: Notify,
 }
 
 impl fmt::Debug for TokenSource {
@@ -65,21 +67,20 @@ impl TokenSource {
         let rules = BearerRules::read(settings, entry)?;
         let endpoint = match &rules.place {
             TokenPlace::Endpoint { url, .. } => {
-                let parsed = HttpUrl::parse(url).ok_or_else(|| {
+                let parsed = HttpUrl::parse(url.as_str()).ok_or_else(|| {
                     format!(
                         "sasl.oauthbearer.token.endpoint.url: {url} is no address of https, http \
                          or file"
                     )
                 })?;
-                // As in Kafka what the entry says of TLS is about the identity provider.
-                let ssl =
-                    |name: &str| entry.option(name).map(str::to_owned).or_else(|| settings(name));
-                let config = parsed.is_secure.then(|| tls::client_config(&ssl)).transpose()?;
+                let config = parsed.is_secure.then(|| tls::identity_provider_config(entry));
+                let config = config.transpose()?;
                 Some((parsed, config.map(Arc::new)))
             }
             TokenPlace::File(_) | TokenPlace::Unsecured(_) => None,
         };
-        Ok(Self { getter: Arc::new(Getter { rules, endpoint }), running: OnceLock::new() })
+        let getter = Getter { rules, endpoint, wanted: Notify::new() };
+        Ok(Self { getter: Arc::new(getter), running: OnceLock::new() })
     }
 
     /// What is told beside a token.
@@ -97,8 +98,9 @@ impl TokenSource {
                     return Ok(Arc::clone(token));
                 }
                 Some(Shown::Nothing(why)) => return Err(no_token(why)),
-                // The first, or the next one, is on its way.
-                Some(Shown::Token(_)) | None => {}
+                // It may be that nobody knows yet: clocks are set, and machines sleep.
+                Some(Shown::Token(_)) => self.getter.wanted.notify_one(),
+                None => {}
             }
             if shown.changed().await.is_err() {
                 return Err(no_token("nobody gets any more"));
@@ -150,14 +152,17 @@ impl Getter {
                 ..error
             });
             let next = keeper.take(tried, now_ms(), random());
-            show.send_replace(Some(next.shown));
+            let tried_at = Instant::now();
+            show.send_replace(Some(next.shown.clone()));
+            let mut is_wanted = false;
             loop {
-                let left = u64::try_from(next.at_ms.saturating_sub(now_ms())).unwrap_or(0);
-                if left == 0 {
+                let left = next.left(tried_at.elapsed(), now_ms(), is_wanted);
+                if left.is_zero() {
                     break;
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(Duration::from_millis(left).min(SLEEP_MAX)) => {}
+                    () = tokio::time::sleep(left.min(SLEEP_MAX)) => {}
+                    () = self.wanted.notified() => is_wanted |= next.shown.is_over(now_ms()),
                     _ = ended.changed() => return,
                 }
             }
@@ -193,12 +198,11 @@ impl Getter {
     }
 
     /// Where tokens come from, for people.
-    fn place(&self) -> &str {
+    fn place(&self) -> String {
         match &self.rules.place {
-            TokenPlace::Unsecured(_) => "sasl.jaas.config",
-            TokenPlace::File(path) => path,
-            // What follows a question mark may be secret.
-            TokenPlace::Endpoint { url, .. } => url.split('?').next().unwrap_or_default(),
+            TokenPlace::Unsecured(_) => "sasl.jaas.config".to_owned(),
+            TokenPlace::File(path) => path.clone(),
+            TokenPlace::Endpoint { url, .. } => url.to_string(),
         }
     }
 }
@@ -314,6 +318,31 @@ mod tests {
         let before = asked.load(Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(4000)).await;
         assert_eq!(asked.load(Ordering::SeqCst), before, "who asks has ended with the source");
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_that_the_token_has_ended_gets_another_one_soon() {
+        let (url, asked) = serve(200, |_| format!("{{\"access_token\":\"{}\"}}", made(60)));
+        let source = source(
+            "clientId=\"a\" clientSecret=\"b\"",
+            &[("sasl.oauthbearer.token.endpoint.url", &url)],
+        );
+        // As if the clock had been set forward, or the machine had slept.
+        let over = Shown::Token(Arc::new(OwnToken::read(&made(-10), "sub").unwrap()));
+        let (show, shown) = watch::channel(Some(over));
+        let (alive, ended) = watch::channel(());
+        source.running.set(Running { shown, _alive: alive }).ok().unwrap();
+        let getter = Arc::clone(&source.getter);
+        // What a thread would do that waits for long.
+        let keeping = tokio::spawn(async move {
+            getter.wanted.notified().await;
+            getter.keep(&show, ended).await;
+        });
+        let token = tokio::time::timeout(Duration::from_secs(5), source.token()).await;
+        assert!(token.unwrap().unwrap().expires_ms > now_ms());
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        drop(source);
+        keeping.await.unwrap();
     }
 
     #[tokio::test]

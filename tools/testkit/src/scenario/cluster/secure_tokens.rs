@@ -113,7 +113,7 @@ fn tokens_of_nodes(stage: &Stage<'_>, asked: &str) -> Result<usize> {
 
 /// The PLAINTEXT listener is for this program only, which asks who leads.
 fn layout(stage: &Stage<'_>, url: &dyn Fn(&str) -> String) -> Layout {
-    let trust = stage.folder.join("ca.crt").display().to_string();
+    let ssl = trust(stage.folder);
     let mut layout = Layout::combined(stage.system, NODES)
         .secured_by("SASL_PLAINTEXT")
         .with("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
@@ -124,22 +124,26 @@ fn layout(stage: &Stage<'_>, url: &dyn Fn(&str) -> String) -> Layout {
         .with("sasl.oauthbearer.expected.audience", "kafka")
         .with("sasl.oauthbearer.expected.issuer", "identity")
         .with("sasl.oauthbearer.jwks.endpoint.url", &url("keys"))
-        .with("sasl.oauthbearer.token.endpoint.url", &url("token"))
-        .with("ssl.truststore.type", "PEM")
-        .with("ssl.truststore.location", &trust);
+        .with("sasl.oauthbearer.token.endpoint.url", &url("token"));
     // One listener has who asks in the settings, the other in its entry of JAAS.
     for (key, value) in [
         ("secure.oauthbearer.sasl.login.callback.handler.class", HANDLER.to_owned()),
         ("controller.oauthbearer.sasl.login.callback.handler.class", HANDLER.to_owned()),
-        ("secure.oauthbearer.sasl.jaas.config", format!("{MODULE} required;")),
+        ("secure.oauthbearer.sasl.jaas.config", format!("{MODULE} required {ssl};")),
         ("secure.sasl.oauthbearer.client.credentials.client.id", "node".to_owned()),
         ("secure.sasl.oauthbearer.client.credentials.client.secret", "node-secret".to_owned()),
         ("secure.sasl.oauthbearer.scope", "kafka".to_owned()),
-        ("controller.oauthbearer.sasl.jaas.config", jaas("node", "")),
+        ("controller.oauthbearer.sasl.jaas.config", jaas("node", &ssl)),
     ] {
         layout = layout.with(&format!("listener.name.{key}"), &value);
     }
     layout
+}
+
+/// Options of an entry that say who signs the identity provider's certificate.
+fn trust(folder: &Path) -> String {
+    let authority = folder.join("ca.crt").display().to_string();
+    format!("ssl.truststore.type=\"PEM\" ssl.truststore.location=\"{authority}\"")
 }
 
 fn jaas(who: &str, more: &str) -> String {
@@ -150,20 +154,19 @@ fn jaas(who: &str, more: &str) -> String {
 
 /// For Java and Naru's tools, and for librdkafka.
 fn client_files(folder: &Path, url: &str) -> Result<()> {
-    let trust = folder.join("ca.crt").display().to_string();
-    let ssl = format!("ssl.truststore.type=\"PEM\" ssl.truststore.location=\"{trust}\"");
+    let authority = folder.join("ca.crt").display().to_string();
     let java = format!(
         "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\n\
          sasl.login.callback.handler.class={HANDLER}\n\
          sasl.oauthbearer.token.endpoint.url={url}\nsasl.jaas.config={}\n",
-        jaas("admin", &ssl)
+        jaas("admin", &trust(folder))
     );
     fs::write(folder.join("admin.properties"), java)?;
     let librdkafka = format!(
         "{{\"security.protocol\":\"SASL_PLAINTEXT\",\"sasl.mechanism\":\"OAUTHBEARER\",\
          \"sasl.oauthbearer.method\":\"oidc\",\"sasl.oauthbearer.client.id\":\"app\",\
          \"sasl.oauthbearer.client.secret\":\"app-secret\",\"sasl.oauthbearer.scope\":\"kafka\",\
-         \"sasl.oauthbearer.token.endpoint.url\":\"{url}\",\"https.ca.location\":\"{trust}\"}}"
+         \"sasl.oauthbearer.token.endpoint.url\":\"{url}\",\"https.ca.location\":\"{authority}\"}}"
     );
     Ok(fs::write(folder.join("app.json"), librdkafka)?)
 }
