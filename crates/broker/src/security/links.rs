@@ -8,6 +8,9 @@ use naru_model::config::{BrokerConfig, Props, SecurityProtocol};
 
 use super::settings::Settings;
 
+/// Who answers questions of a login in Apache Kafka.
+const HANDLER: &str = "sasl.login.callback.handler.class";
+
 /// One for each kind of peer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Links {
@@ -46,6 +49,13 @@ fn link(
     let lookup = |name: &str| match name {
         "security.protocol" => Some(protocol.name().to_owned()),
         "sasl.mechanism" => Some(mechanism.to_owned()),
+        // Kafka reads it with the mechanism before it only.
+        HANDLER => {
+            let own = format!("{}.{HANDLER}", mechanism.to_ascii_lowercase());
+            let is_of_all = mechanism == "OAUTHBEARER";
+            let handler = settings.text(&own).or_else(|| settings.text(name).filter(|_| is_of_all));
+            handler.map(str::to_owned)
+        }
         sasl if sasl.starts_with("sasl.") => {
             settings.of_mechanism(mechanism, sasl).map(str::to_owned)
         }

@@ -16,6 +16,9 @@ use super::oauth::OAuthRules;
 use super::settings::Settings;
 use super::tls::TlsRules;
 
+/// Who checks logins in Apache Kafka.
+const HANDLER: &str = "sasl.server.callback.handler.class";
+
 /// One listener's part.
 #[derive(Debug)]
 pub(crate) struct ListenerSecurity {
@@ -109,6 +112,14 @@ impl SaslRules {
                         served; write, for example, sasl.enabled.mechanisms=SCRAM-SHA-512"
                 .to_owned());
         }
+        for mechanism in mechanisms.iter().filter(|one| **one != Mechanism::OAuthBearer) {
+            // Kafka reads it with the mechanism before it only. What checks passwords there would
+            // not be asked here.
+            let key = format!("{}.{HANDLER}", mechanism.name().to_ascii_lowercase());
+            if let Some(class) = settings.text(&key) {
+                return Err(format!("{key}: no Java class can be loaded, so there is no {class}"));
+            }
+        }
         let oauth = match mechanisms.contains(&Mechanism::OAuthBearer) {
             true => Some(OAuthRules::read(settings, keys)?),
             false => None,
@@ -164,6 +175,21 @@ mod tests {
         assert!(read(&gssapi).unwrap_err().contains("not served"));
         let plain = [("sasl.enabled.mechanisms", "PLAIN")];
         assert!(read(&plain).unwrap_err().contains("user_NAME"));
+    }
+
+    #[test]
+    fn classes_that_check_passwords_are_refused_where_they_would_be_asked() {
+        let own = "listener.name.out.plain.sasl.server.callback.handler.class";
+        let read = |key| {
+            read(&[
+                ("sasl.enabled.mechanisms", "PLAIN"),
+                ("sasl.jaas.config", "PlainLoginModule required user_alice=\"x\";"),
+                (key, "corp.LdapHandler"),
+            ])
+        };
+        assert!(read(own).unwrap_err().contains("no corp.LdapHandler"));
+        assert!(read("listener.name.in.plain.sasl.server.callback.handler.class").is_ok());
+        assert!(read(HANDLER).is_ok(), "as in Kafka nobody asks it");
     }
 
     #[test]

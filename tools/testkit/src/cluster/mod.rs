@@ -199,6 +199,10 @@ impl Cluster {
         self.processes[Self::index(id)].as_mut().is_some_and(Process::is_running)
     }
 
+    pub fn pid(&self, id: i32) -> Result<u32> {
+        self.process(id).map(Process::pid)
+    }
+
     pub fn resident_kib(&self, id: i32) -> Result<u64> {
         self.process(id)?.resident_kib()
     }

@@ -27,6 +27,9 @@ pub use stream::Stream;
 pub(super) use stream::{ReadHalf, WriteHalf};
 use tokens::TokenSource;
 
+/// Who answers questions of a login in Apache Kafka: served for OAUTHBEARER only.
+const HANDLER: &str = "sasl.login.callback.handler.class";
+
 /// A setting by its name, none if it is not set.
 pub type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 
@@ -124,6 +127,9 @@ fn credentials(settings: Lookup<'_>) -> Result<Credentials, String> {
     let entry = JaasEntry::parse(&jaas).map_err(|error| format!("sasl.jaas.config: {error}"))?;
     let option = |name: &str| entry.option(name).unwrap_or_default().to_owned();
     let who = || {
+        if let Some(class) = settings(HANDLER).filter(|class| !class.trim().is_empty()) {
+            return Err(format!("{HANDLER}: no Java class can be loaded, so there is no {class}"));
+        }
         let (name, password) = (option("username"), option("password"));
         if name.is_empty() {
             return Err("sasl.jaas.config has no username=\"...\"".to_owned());
@@ -136,4 +142,26 @@ fn credentials(settings: Lookup<'_>) -> Result<Credentials, String> {
         Mechanism::Scram(hash) => Credentials::Scram(hash, who()?),
         Mechanism::OAuthBearer => Credentials::Token(TokenSource::read(settings, &entry)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_would_know_the_password_is_refused() {
+        let read = |handler: Option<&str>| {
+            ClientSecurity::read(&|name| {
+                Some(match name {
+                    "security.protocol" => "SASL_PLAINTEXT".to_owned(),
+                    "sasl.mechanism" => "SCRAM-SHA-256".to_owned(),
+                    "sasl.jaas.config" => "a.B required username=\"a\";".to_owned(),
+                    HANDLER => handler?.to_owned(),
+                    _ => return None,
+                })
+            })
+        };
+        assert!(read(None).is_ok());
+        assert!(read(Some("corp.Vault")).unwrap_err().contains("no corp.Vault"));
+    }
 }

@@ -247,6 +247,8 @@ mod tests {
     use super::*;
 
     const MODULE: &str = "OAuthBearerLoginModule required";
+    /// Of `a`, over since 1970.
+    const OVER: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwiaWF0IjowLCJleHAiOjk5fQ.";
 
     fn source(options: &str, settings: &[(&str, &str)]) -> TokenSource {
         let lookup = |name: &str| {
@@ -328,7 +330,7 @@ mod tests {
             &[("sasl.oauthbearer.token.endpoint.url", &url)],
         );
         // As if the clock had been set forward, or the machine had slept.
-        let over = Shown::Token(Arc::new(OwnToken::read(&made(-10), "sub").unwrap()));
+        let over = Shown::Token(Arc::new(OwnToken::read(OVER, "sub").unwrap()));
         let (show, shown) = watch::channel(Some(over));
         let (alive, ended) = watch::channel(());
         source.running.set(Running { shown, _alive: alive }).ok().unwrap();

@@ -4,12 +4,13 @@ signed with.
 Arguments: PORT CERTIFICATE LIFETIME. CERTIFICATE is a file with key and certificate of TLS.
 `/token` takes a form (RFC 6749, 4.4) and gives a token of LIFETIME seconds, whose subject is the
 client's id; a client's secret is its id and `-secret`. `/keys` are the keys; `/asked` is how many
-tokens each client was given.
+tokens each client was given. One that begins again signs with the same key.
 """
 
 import base64
 import http.server
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -81,7 +82,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-openssl("genrsa", "-out", KEY, "2048")
+if not os.path.exists(KEY):
+    openssl("genrsa", "-out", KEY, "2048")
 server = http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(CERTIFICATE)

@@ -1,7 +1,9 @@
 //! A cluster whose brokers, controllers and clients log in with tokens of an identity provider
 //! (OAUTHBEARER), which is asked over TLS. Tokens are short, so that nodes get new ones and log
-//! in again on open connections while librdkafka produces; then the controller is killed.
+//! in again on open connections while librdkafka produces. Then the controller is killed, and comes
+//! back while the identity provider is away for longer than tokens last.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -18,7 +20,7 @@ use crate::broker::{System, java};
 use crate::cluster::{Cluster, Layout, replicas, view};
 use crate::outcome::{Outcome, Verdict};
 use crate::probe::free_port;
-use crate::process::run as run_to_end;
+use crate::process::{Process, run as run_to_end};
 
 const NODES: usize = 3;
 const TOPIC: &str = "tokens";
@@ -39,9 +41,12 @@ pub(super) fn story(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     issue(folder, "identity", 2)?;
     let port = free_port()?;
     let lifetime = LIFETIME.as_secs().to_string();
-    let mut identity = stage.python("scenarios/identity.py")?;
-    identity.arg(port.to_string()).args(["identity.pem", &lifetime]);
-    let mut identity = stage.start("identity", &mut identity)?;
+    let provider = || {
+        let mut provider = stage.python("scenarios/identity.py")?;
+        provider.arg(port.to_string()).args(["identity.pem", &lifetime]);
+        stage.start("identity", &mut provider)
+    };
+    let mut identity = provider()?;
     let url = |path: &str| format!("https://127.0.0.1:{port}/{path}");
     client_files(folder, &url("token"))?;
 
@@ -57,14 +62,22 @@ pub(super) fn story(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     load.arg(&addresses).arg("app.json").arg(&stop);
     let shaken = thread::scope(|scope| {
         let shaking = scope.spawn(|| {
-            let shaken = shake(stage, &mut cluster, &watch, &url("asked"));
-            fs::write(&stop, "").context("stop").and(shaken)
+            let shaken = renew(stage, &mut cluster, &watch, &url("asked"));
+            let without =
+                shaken.is_ok().then(|| begin_without(&mut cluster, &mut identity, &provider));
+            let shaken = (shaken, without);
+            fs::write(&stop, "").context("stop").map(|()| shaken)
         });
         let loaded = stage.cases(&mut load, PATIENCE, outcome);
         let shaken = shaking.join().expect("it returns its errors");
-        loaded.and(Ok(shaken))
+        loaded.and(shaken)
     })?;
-    outcome.add_result("nodes get new tokens and log in again on open connections", &shaken);
+    let (renewed, without) = shaken;
+    outcome.add_result("nodes get new tokens and log in again on open connections", &renewed);
+    if let Some(without) = without {
+        let name = "a node begins while the identity provider is away, and joins when it is back";
+        outcome.add_result(name, &without);
+    }
     outcome.add_result("Java asks a controller, with a token", &ask_controller(stage, &cluster));
     ensure!(identity.is_running(), "the identity provider ended: {}", identity.last_words());
     cluster.stop_all()?;
@@ -73,20 +86,72 @@ pub(super) fn story(stage: &Stage<'_>, outcome: &mut Outcome) -> Result<()> {
     Ok(())
 }
 
-/// Nobody loses a connection while tokens end twice; then the controller dies, and comes back.
-fn shake(stage: &Stage<'_>, cluster: &mut Cluster, watch: &Watch, asked: &str) -> Result<()> {
+/// Nobody loses a connection while tokens end twice.
+fn renew(stage: &Stage<'_>, cluster: &mut Cluster, watch: &Watch, asked: &str) -> Result<()> {
     cluster.wait(TOPIC, PATIENCE, |cluster| cluster.topic(TOPIC).map(drop))?;
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
     thread::sleep(LIFETIME / 5);
     let refused = watch.sum(cluster, "naru_refused_connections_total")?;
     let tokens = tokens_of_nodes(stage, asked)?;
+    let (brokers, controllers) = links(cluster)?;
     thread::sleep(LIFETIME * 2);
     let more = tokens_of_nodes(stage, asked)? - tokens;
     // Each node has one for brokers and one for controllers.
     ensure!(more >= 4 * NODES, "nodes got only {more} tokens meanwhile");
     let now = watch.sum(cluster, "naru_refused_connections_total")?;
     ensure!((now - refused).abs() < 0.5, "{} connections were closed", now - refused);
+    // None of them would be there without another login. Each follower reads from a leader, and
+    // each broker asks the active controller.
+    let (brokers_now, controllers_now) = links(cluster)?;
+    for (what, before, now) in
+        [("brokers", brokers, brokers_now), ("controllers", controllers, controllers_now)]
+    {
+        let kept = before.intersection(&now).count();
+        ensure!(kept >= NODES, "{kept} of {} links to {what} are left", before.len());
+    }
+    Ok(())
+}
 
+/// The sockets of nodes that are connected to brokers, and those to controllers.
+fn links(cluster: &mut Cluster) -> Result<(BTreeSet<u64>, BTreeSet<u64>)> {
+    let ids = cluster.running();
+    let mut own = BTreeSet::new();
+    for id in &ids {
+        for file in fs::read_dir(format!("/proc/{}/fd", cluster.pid(*id)?))? {
+            let Ok(target) = fs::read_link(file?.path()) else { continue };
+            let name = target.to_string_lossy().into_owned();
+            let inode = name.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+            own.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+        }
+    }
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let sockets: Vec<(u16, u64)> = table.lines().skip(1).filter_map(connected).collect();
+    let to = |port: &dyn Fn(i32) -> u16| {
+        let ports: Vec<u16> = ids.iter().map(|id| port(*id)).collect();
+        let there =
+            sockets.iter().filter(|(port, inode)| ports.contains(port) && own.contains(inode));
+        there.map(|(_, inode)| *inode).collect()
+    };
+    Ok((to(&|id| cluster.secure_port(id)), to(&|id| cluster.controller_port(id))))
+}
+
+/// The peer's port and the inode of a line of `/proc/net/tcp`, if it is about a connection.
+fn connected(line: &str) -> Option<(u16, u64)> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if *words.get(3)? != "01" {
+        return None;
+    }
+    let (_, port) = words.get(2)?.rsplit_once(':')?;
+    Some((u16::from_str_radix(port, 16).ok()?, words.get(9)?.parse().ok()?))
+}
+
+/// The controller dies, and comes back while the identity provider is away, for longer than
+/// anybody's token lasts.
+fn begin_without(
+    cluster: &mut Cluster,
+    identity: &mut Process,
+    provider: &dyn Fn() -> Result<Process>,
+) -> Result<()> {
     let controller = cluster.controller(PATIENCE)?;
     cluster.kill(controller)?;
     cluster.wait("the dead node is missed", PATIENCE, |cluster| {
@@ -94,7 +159,11 @@ fn shake(stage: &Stage<'_>, cluster: &mut Cluster, watch: &Watch, asked: &str) -
         ensure!(!listed.contains(&controller), "listed: {listed:?}");
         Ok(())
     })?;
+    identity.kill();
     cluster.launch(controller)?;
+    thread::sleep(LIFETIME + LIFETIME / 5);
+    ensure!(cluster.is_running(controller), "it ended: {}", cluster.last_words(controller));
+    *identity = provider()?;
     cluster.wait_registered()?;
     cluster.wait_in_sync(TOPIC, PATIENCE).map(drop)
 }
