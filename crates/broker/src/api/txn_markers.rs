@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use naru_model::{ErrorCode, ProducerEpoch, ProducerId};
 use naru_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WriteTxnMarkersRequest,
@@ -18,22 +19,29 @@ use naru_protocol::messages::write_txn_markers_response::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::coordination::OFFSETS_TOPIC;
-use crate::dispatch::RequestContext;
+use crate::dispatch::{RequestContext, decode};
+use crate::listener::Answer;
 use crate::node::{Node, millis};
 use crate::partition::TxnMarker;
 use crate::security::{Operation, Resource};
 
-pub(crate) async fn handle(
-    context: RequestContext,
-    request: WriteTxnMarkersRequest,
-) -> WriteTxnMarkersResponse {
+/// Appends at once, not when what came before it by the same connection is answered: the sender may
+/// have given up by then and have asked again, and what was late would end the producer's next
+/// transaction. Only that it is stored is waited for.
+pub(crate) fn handle(context: RequestContext, body: &Bytes) -> Answer {
+    let request: WriteTxnMarkersRequest = match decode(&context, body) {
+        Ok(request) => request,
+        Err(refusal) => return refusal,
+    };
     // Somebody who ends a transaction that hangs, or a coordinator.
     let may = context.may_see(Operation::Alter, Resource::Cluster)
         || context.may(Operation::ClusterAction, Resource::Cluster);
     if !may {
-        return refuse(&request, ErrorCode::ClusterAuthorizationFailed);
+        let refused = refuse(&request, ErrorCode::ClusterAuthorizationFailed);
+        return Answer::Send(context.finish(refused, 0));
     }
-    write_markers(&context.node, request).await
+    let written = write_markers(&context.node, request);
+    Answer::Later(Box::pin(async move { Answer::Send(context.finish(written.await, 0)) }))
 }
 
 fn refuse(request: &WriteTxnMarkersRequest, error: ErrorCode) -> WriteTxnMarkersResponse {
@@ -48,35 +56,39 @@ fn refuse(request: &WriteTxnMarkersRequest, error: ErrorCode) -> WriteTxnMarkers
     results.response
 }
 
-/// Writes the markers into the partitions that this broker leads.
-pub(crate) async fn write_markers(
+/// Writes the markers into the partitions that this broker leads, before the answer is waited for.
+pub(crate) fn write_markers(
     node: &Arc<Node>,
     request: WriteTxnMarkersRequest,
-) -> WriteTxnMarkersResponse {
+) -> impl Future<Output = WriteTxnMarkersResponse> + Send + use<> {
     let timeout = millis(i64::try_from(node.config().sockets.request_timeout_ms).unwrap_or(0));
     let deadline = Instant::now() + timeout;
     // All are appended before any is waited for.
     let mut under_way = Vec::new();
-    for asked in &request.markers {
-        for topic in &asked.topics {
-            for index in &topic.partition_indexes {
-                let appended = append(node, &topic.name, *index, marker_of(asked));
-                under_way.push((asked.producer_id, topic.name.as_str(), *index, appended));
-            }
+    for asked in request.markers {
+        let marker = marker_of(&asked);
+        for topic in asked.topics {
+            let append = |index| (index, append(node, &topic.name, index, marker));
+            let appended: Vec<_> = topic.partition_indexes.into_iter().map(append).collect();
+            under_way.push((asked.producer_id, topic.name, appended));
         }
     }
-    let mut results = Results::default();
-    for (producer_id, topic, index, appended) in under_way {
-        let result = match appended {
-            Ok(stored) => {
-                timeout_at(deadline, stored).await.unwrap_or(Err(ErrorCode::RequestTimedOut))
+    async move {
+        let mut results = Results::default();
+        for (producer_id, topic, appended) in under_way {
+            for (index, appended) in appended {
+                let result = match appended {
+                    Ok(stored) => timeout_at(deadline, stored)
+                        .await
+                        .unwrap_or(Err(ErrorCode::RequestTimedOut)),
+                    Err(error) => Err(error),
+                };
+                let error = result.err().unwrap_or(ErrorCode::None);
+                results.add(producer_id, &topic, index, error);
             }
-            Err(error) => Err(error),
-        };
-        let error = result.err().unwrap_or(ErrorCode::None);
-        results.add(producer_id, topic, index, error);
+        }
+        results.response
     }
-    results.response
 }
 
 fn marker_of(asked: &WritableTxnMarker) -> TxnMarker {

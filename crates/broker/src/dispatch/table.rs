@@ -110,7 +110,7 @@ table! {
     DescribeAcls 1..=3 now api::acls::describe;
     CreateAcls 1..=3 forward CreateAclsRequest;
     DeleteAcls 1..=3 forward DeleteAclsRequest;
-    WriteTxnMarkers 1..=2 later api::txn_markers::handle;
+    WriteTxnMarkers 1..=2 raw api::txn_markers::handle;
     AddPartitionsToTxn 0..=5 later api::transactions::add_partitions;
     AddOffsetsToTxn 0..=4 later api::transactions::add_offsets;
     EndTxn 0..=5 later api::transactions::end;

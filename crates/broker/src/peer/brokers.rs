@@ -1,6 +1,8 @@
 //! Connections to other brokers by which one coordinator asks another, or leaders for markers.
 //!
-//! Requests of several tasks share a connection and do not wait for each other.
+//! Requests of several tasks share a connection: they go out without waiting for each other, but a
+//! broker answers them in order. So what may take long has connections of its own: markers, see
+//! `marker_lane.rs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -14,17 +16,25 @@ use tokio::sync::Mutex;
 use super::marker_queue::MarkerQueues;
 use crate::node::Node;
 
-/// What is kept between requests: one connection a broker.
+/// How much longer than it may take a slow answer is waited for: it is one of many results, of
+/// which most are good.
+const SLOW_ANSWER_GRACE: Duration = Duration::from_secs(5);
+
+/// What is kept between requests: one connection a broker, and those of markers.
 #[derive(Debug)]
 pub(crate) struct BrokerLinks {
     options: ConnectionOptions,
     markers: MarkerQueues,
-    slots: std::sync::Mutex<HashMap<i32, Arc<Mutex<Slot>>>>,
+    slots: std::sync::Mutex<HashMap<i32, Slot>>,
 }
 
-/// The connection to one broker, and the address it goes to. Its lock is held while it is opened:
-/// who waits for it waits for no other broker.
-type Slot = Option<(String, Arc<Connection>)>;
+/// A place for one connection to one broker. Its lock is held while the connection is opened: who
+/// waits for it waits for no other broker.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Open>>>);
+
+/// A connection and the address it goes to.
+type Open = (String, Arc<Connection>);
 
 impl BrokerLinks {
     pub(crate) fn new(options: ConnectionOptions) -> Self {
@@ -43,16 +53,32 @@ impl BrokerLinks {
         broker: i32,
         request: &R,
     ) -> Result<R::Response, ErrorCode> {
-        let connection = self.connect(node, broker).await?;
-        let version =
-            connection.versions().pick::<R>(i16::MAX).map_err(|_| ErrorCode::UnsupportedVersion)?;
-        connection.call(request, version, Duration::ZERO).await.map_err(|error| {
-            tracing::debug!(broker, %error, "no answer");
-            ErrorCode::NetworkException
-        })
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.entry(broker).or_default().clone()
+        };
+        let connection = self.connect(node, broker, &slot).await?;
+        ask(&connection, request, Duration::ZERO).await
     }
 
-    async fn connect(&self, node: &Arc<Node>, broker: i32) -> Result<Arc<Connection>, ErrorCode> {
+    /// Asks a broker that keeps the answer back for `answered_in` at most: it is waited for longer.
+    pub(super) async fn ask_slow<R: Request>(
+        &self,
+        connection: &Connection,
+        request: &R,
+        answered_in: Duration,
+    ) -> Result<R::Response, ErrorCode> {
+        let wait = answered_in + SLOW_ANSWER_GRACE;
+        ask(connection, request, wait.saturating_sub(self.options.request_timeout)).await
+    }
+
+    /// The connection in a slot, opened if need be.
+    pub(super) async fn connect(
+        &self,
+        node: &Arc<Node>,
+        broker: i32,
+        slot: &Slot,
+    ) -> Result<Arc<Connection>, ErrorCode> {
         let image = node.image();
         let listener = &node.config().listeners.inter_broker;
         let known = image.broker(broker).filter(|known| !known.fenced);
@@ -60,11 +86,7 @@ impl BrokerLinks {
             .and_then(|known| known.endpoint(listener))
             .ok_or(ErrorCode::BrokerNotAvailable)?;
         let address = super::address(&endpoint.host, endpoint.port);
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(broker).or_default())
-        };
-        let mut slot = slot.lock().await;
+        let mut slot = slot.0.lock().await;
         if let Some((known, open)) = &*slot
             && *known == address
             && !open.is_closed()
@@ -85,4 +107,17 @@ impl BrokerLinks {
         *slot = Some((address, Arc::clone(&opened)));
         Ok(opened)
     }
+}
+
+async fn ask<R: Request>(
+    connection: &Connection,
+    request: &R,
+    extra_wait: Duration,
+) -> Result<R::Response, ErrorCode> {
+    let version =
+        connection.versions().pick::<R>(i16::MAX).map_err(|_| ErrorCode::UnsupportedVersion)?;
+    connection.call(request, version, extra_wait).await.map_err(|error| {
+        tracing::debug!(broker = connection.address(), %error, "no answer");
+        ErrorCode::NetworkException
+    })
 }

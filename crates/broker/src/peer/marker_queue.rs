@@ -1,7 +1,11 @@
 //! Markers of many transactions go to a broker in one request (WriteTxnMarkers): what comes while
-//! requests to it are under way goes with the next one.
+//! requests to it are under way goes with the next one. What is asked again goes apart from what
+//! is asked for the first time: it may well be held up again.
+//!
+//! For markers there are at most two times [`marker_lane::ROADS_MAX`](super::marker_lane::ROADS_MAX)
+//! connections to a broker, and two as long as none of its partitions is stuck.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,25 +13,35 @@ use std::time::Duration;
 use naru_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WriteTxnMarkersRequest,
 };
-use naru_protocol::messages::write_txn_markers_response::WritableTxnMarkerTopicResult;
+use naru_protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerTopicResult, WriteTxnMarkersResponse,
+};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::node::Node;
+use super::brokers::Slot;
+use super::marker_lane::{Lane, Load};
+use crate::node::{Node, millis};
 
-/// Requests to one broker at a time; with one, a marker would wait for two round trips.
-const UNDER_WAY_MAX: usize = 4;
-/// A request that takes longer, because a partition cannot store its marker, holds up no others.
-const UNDER_WAY_TIME_MAX: Duration = Duration::from_millis(200);
-/// Partitions that one request is about, but for those of a single transaction.
-const PARTITIONS_MAX: usize = 10_000;
-/// Markers that wait for one broker; more are tried again later.
-const WAITING_MAX: usize = 100_000;
+/// A request that takes longer, because a partition cannot store its marker, is to hold up no
+/// others.
+const UNDER_WAY_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// The coordinator's epoch; none when the markers are its business no longer.
 pub(crate) type CoordinatorEpoch = Arc<dyn Fn() -> Option<i32> + Send + Sync>;
 
 /// What a broker says of one marker, by topic.
 pub(super) type Written = Vec<WritableTxnMarkerTopicResult>;
+
+/// Whether a leader has been asked for a marker before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Turn {
+    First,
+    Again,
+}
+
+/// Which lane: to which broker, for the first time or again.
+pub(super) type Way = (i32, Turn);
 
 /// One transaction's marker on its way to one broker.
 struct Waiting {
@@ -43,108 +57,84 @@ impl fmt::Debug for Waiting {
     }
 }
 
-/// What goes to one broker.
-#[derive(Debug)]
-struct Queue<T> {
-    waiting: VecDeque<T>,
-    under_way: usize,
-}
-
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), under_way: 0 }
-    }
-}
-
-impl<T> Queue<T> {
-    fn push(&mut self, one: T) -> bool {
-        let has_room = self.waiting.len() < WAITING_MAX;
-        if has_room {
-            self.waiting.push_back(one);
-        }
-        has_room
-    }
-
-    /// What goes with the next request, if it may go now; `about` says whose marker something is
-    /// and for how many partitions. Answers tell producers, so each has one marker in a request.
-    fn next(&mut self, about: impl Fn(&T) -> (i64, usize)) -> Option<Vec<T>> {
-        if self.under_way >= UNDER_WAY_MAX {
-            return None;
-        }
-        let (mut batch, mut producers, mut partitions) = (Vec::new(), HashSet::new(), 0_usize);
-        while let Some(one) = self.waiting.front() {
-            let (producer, count) = about(one);
-            partitions = partitions.saturating_add(count);
-            let fits = batch.is_empty() || partitions <= PARTITIONS_MAX;
-            if !fits || !producers.insert(producer) {
-                break;
-            }
-            batch.extend(self.waiting.pop_front());
-        }
-        self.under_way += usize::from(!batch.is_empty());
-        Some(batch).filter(|batch| !batch.is_empty())
-    }
-}
-
-/// See the module.
+/// See the module. A lane stays as long as the node: it holds the connection.
 #[derive(Debug, Default)]
 pub(super) struct MarkerQueues {
-    queues: Mutex<HashMap<i32, Queue<Waiting>>>,
+    lanes: Mutex<HashMap<Way, Lane<Waiting, Slot>>>,
 }
 
 impl MarkerQueues {
-    fn queues(&self) -> MutexGuard<'_, HashMap<i32, Queue<Waiting>>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Way, Lane<Waiting, Slot>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, broker: i32, one: Waiting) -> bool {
-        self.queues().entry(broker).or_default().push(one)
+    fn with<A>(&self, way: Way, work: impl FnOnce(&mut Lane<Waiting, Slot>) -> A) -> A {
+        work(self.lanes().entry(way).or_default())
     }
 
-    fn next(&self, broker: i32) -> Option<Vec<Waiting>> {
+    fn next(&self, way: Way) -> Option<Load<Waiting, Slot>> {
         let about = |one: &Waiting| {
             let partitions = one.marker.topics.iter().map(|topic| topic.partition_indexes.len());
             (one.marker.producer_id, partitions.sum())
         };
-        self.queues().get_mut(&broker)?.next(about)
-    }
-
-    /// A request is under way no longer, or has been for too long.
-    fn release(&self, broker: i32) {
-        let mut queues = self.queues();
-        if let Some(queue) = queues.get_mut(&broker) {
-            queue.under_way = queue.under_way.saturating_sub(1);
-            if queue.under_way == 0 && queue.waiting.is_empty() {
-                queues.remove(&broker);
-            }
-        }
+        self.with(way, |lane| lane.next(about))
     }
 }
 
 /// Has a broker write a marker; none if it did not answer.
 pub(super) async fn send(
     node: &Arc<Node>,
-    broker: i32,
+    way: Way,
     marker: WritableTxnMarker,
     epoch: CoordinatorEpoch,
 ) -> Option<Written> {
     let (answer, written) = oneshot::channel();
-    if !node.brokers().markers().push(broker, Waiting { marker, epoch, answer }) {
+    let waiting = Waiting { marker, epoch, answer };
+    if !node.brokers().markers().with(way, |lane| lane.push(waiting)) {
         return None;
     }
-    send_next(node, broker);
+    send_next(node, way);
     written.await.ok()
 }
 
-fn send_next(node: &Arc<Node>, broker: i32) {
-    while let Some(batch) = node.brokers().markers().next(broker) {
+fn send_next(node: &Arc<Node>, way: Way) {
+    while let Some(load) = node.brokers().markers().next(way) {
         let asked = Arc::clone(node);
-        node.background().spawn(async move { exchange(&asked, broker, batch).await });
+        node.background().spawn(async move { exchange(&asked, way, load).await });
     }
 }
 
-async fn exchange(node: &Arc<Node>, broker: i32, batch: Vec<Waiting>) {
-    let (mut markers, mut answers) = (Vec::with_capacity(batch.len()), HashMap::new());
+/// Sends one request and gives those who wait their answers; who gets none asks again.
+async fn exchange(node: &Arc<Node>, way: Way, load: Load<Waiting, Slot>) {
+    let Load { batch, road, link } = load;
+    let mut is_slow = false;
+    if let Ok(connection) = node.brokers().connect(node, way.0, &link).await {
+        let (request, mut answers) = compose(batch);
+        let timeout_ms = node.config().sockets.request_timeout_ms;
+        // The broker is set to wait as long as this one, by all that is known here.
+        let answered_in = millis(i64::try_from(timeout_ms).unwrap_or(0));
+        let call = node.brokers().ask_slow(&connection, &request, answered_in);
+        tokio::pin!(call);
+        let answer = match timeout(UNDER_WAY_TIME_MAX, &mut call).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                is_slow = true;
+                node.brokers().markers().with(way, |lane| lane.is_slow(road));
+                send_next(node, way);
+                call.await
+            }
+        };
+        give(answer.unwrap_or_default(), &mut answers);
+    }
+    node.brokers().markers().with(way, |lane| lane.ended(road, is_slow));
+    send_next(node, way);
+}
+
+/// Who waits for an answer, by producer.
+type Answers = HashMap<i64, oneshot::Sender<Written>>;
+
+fn compose(batch: Vec<Waiting>) -> (WriteTxnMarkersRequest, Answers) {
+    let (mut markers, mut answers) = (Vec::with_capacity(batch.len()), Answers::new());
     for Waiting { mut marker, epoch, answer } in batch {
         // A coordinator that was read again sends its markers anew: those of before would end the
         // producer's next transaction.
@@ -153,20 +143,11 @@ async fn exchange(node: &Arc<Node>, broker: i32, batch: Vec<Waiting>) {
         answers.insert(marker.producer_id, answer);
         markers.push(marker);
     }
-    let request = WriteTxnMarkersRequest { markers };
-    let answer = {
-        let call = node.brokers().call(node, broker, &request);
-        tokio::pin!(call);
-        let soon = tokio::time::timeout(UNDER_WAY_TIME_MAX, &mut call).await;
-        node.brokers().markers().release(broker);
-        send_next(node, broker);
-        match soon {
-            Ok(answer) => answer,
-            Err(_) => call.await,
-        }
-    };
-    // Who is not answered asks again.
-    for result in answer.into_iter().flat_map(|response| response.markers) {
+    (WriteTxnMarkersRequest { markers }, answers)
+}
+
+fn give(answer: WriteTxnMarkersResponse, answers: &mut Answers) {
+    for result in answer.markers {
         if let Some(waiting) = answers.remove(&result.producer_id) {
             // Nobody waits for it any more.
             let _ = waiting.send(result.topics);
@@ -176,60 +157,39 @@ async fn exchange(node: &Arc<Node>, broker: i32, batch: Vec<Waiting>) {
 
 #[cfg(test)]
 mod tests {
+    use naru_protocol::messages::write_txn_markers_response::WritableTxnMarkerResult;
+
     use super::*;
 
-    type Marker = (i64, usize);
-
-    /// Every request is answered when no other can be sent; how many markers each has.
-    fn requests(queue: &mut Queue<Marker>) -> Vec<usize> {
-        let mut requests = Vec::new();
-        loop {
-            while let Some(batch) = queue.next(|one| *one) {
-                requests.push(batch.len());
-            }
-            if queue.under_way == 0 {
-                return requests;
-            }
-            queue.under_way -= 1;
-        }
+    fn waiting(producer_id: i64, epoch: Option<i32>) -> (Waiting, oneshot::Receiver<Written>) {
+        let (answer, written) = oneshot::channel();
+        let marker = WritableTxnMarker { producer_id, ..Default::default() };
+        (Waiting { marker, epoch: Arc::new(move || epoch), answer }, written)
     }
 
     #[test]
-    fn a_marker_goes_at_once_and_a_thousand_that_wait_go_in_one_request() {
-        let mut queue = Queue::default();
-        let mut sizes = Vec::new();
-        for producer in 0..1_000 {
-            assert!(queue.push((producer, 3)));
-            sizes.extend(queue.next(|one| *one).map(|batch| batch.len()));
-        }
-        assert_eq!(sizes, [1; UNDER_WAY_MAX]);
-        // Each of its own they were a thousand.
-        assert_eq!(requests(&mut queue), [996]);
+    fn a_marker_whose_coordinator_was_read_again_is_not_sent() {
+        let ((old, mut old_written), (new, _)) = (waiting(1, None), waiting(2, Some(7)));
+        let (request, answers) = compose(vec![old, new]);
+        let sent: Vec<_> =
+            request.markers.iter().map(|one| (one.producer_id, one.coordinator_epoch)).collect();
+        assert_eq!(sent, [(2, 7)]);
+        assert_eq!(answers.len(), 1);
+        // Who wanted it is told that nothing was answered.
+        assert_eq!(old_written.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 
     #[test]
-    fn a_request_is_bounded_but_for_a_single_transaction() {
-        let mut queue = Queue::default();
-        for (producer, partitions) in [(1, 6_000), (2, 4_000), (3, 1), (4, 50_000), (5, 1)] {
-            assert!(queue.push((producer, partitions)));
-        }
-        assert_eq!(requests(&mut queue), [2, 1, 1, 1]);
-    }
-
-    #[test]
-    fn two_markers_of_one_producer_go_in_two_requests() {
-        let mut queue = Queue::default();
-        for producer in [1, 2, 1, 1] {
-            assert!(queue.push((producer, 1)));
-        }
-        assert_eq!(requests(&mut queue), [2, 1, 1]);
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let mut queue = Queue { waiting: VecDeque::new(), under_way: UNDER_WAY_MAX };
-        assert!((0..WAITING_MAX).all(|_| queue.push((1, 1))));
-        assert!(!queue.push((1, 1)));
-        assert_eq!(queue.next(|one| *one), None);
+    fn who_is_missing_in_an_answer_is_told_so_and_the_others_have_theirs() {
+        let ((one, mut one_written), (two, mut two_written)) =
+            (waiting(1, Some(7)), waiting(2, Some(7)));
+        let (_, mut answers) = compose(vec![one, two]);
+        let topics =
+            vec![WritableTxnMarkerTopicResult { name: "t".to_owned(), partitions: vec![] }];
+        let result = WritableTxnMarkerResult { producer_id: 2, topics: topics.clone() };
+        give(WriteTxnMarkersResponse { markers: vec![result] }, &mut answers);
+        drop(answers);
+        assert_eq!(two_written.try_recv(), Ok(topics));
+        assert_eq!(one_written.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

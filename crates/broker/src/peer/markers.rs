@@ -12,7 +12,7 @@ use naru_protocol::messages::write_txn_markers_request::{
 };
 use tokio::task::JoinSet;
 
-use super::marker_queue::{self, CoordinatorEpoch, Written};
+use super::marker_queue::{self, CoordinatorEpoch, Turn, Written};
 use crate::api;
 use crate::node::Node;
 
@@ -37,8 +37,7 @@ pub(crate) async fn write_markers(
         if coordinator_epoch().is_none() {
             return false;
         }
-        let drop_unknown = attempt >= UNKNOWN_MAX;
-        match try_once(node, markers, &coordinator_epoch, &mut left, drop_unknown).await {
+        match try_once(node, markers, &coordinator_epoch, &mut left, attempt).await {
             Ok(()) if left.is_empty() => return true,
             Ok(()) => {}
             Err(error) => {
@@ -62,7 +61,7 @@ async fn try_once(
     markers: &Markers,
     coordinator_epoch: &CoordinatorEpoch,
     left: &mut BTreeSet<TopicPartition>,
-    drop_unknown: bool,
+    attempt: u32,
 ) -> Result<(), ErrorCode> {
     let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
     let image = node.image();
@@ -71,15 +70,16 @@ async fn try_once(
         if let Some(leader) = known.and_then(|partition| partition.leader) {
             by_leader.entry(leader).or_default().push(one.clone());
         }
-        known.is_some() || !drop_unknown
+        known.is_some() || attempt < UNKNOWN_MAX
     });
     let mut asked = JoinSet::new();
     for (leader, partitions) in by_leader {
         let mut marker = marker(markers, &partitions);
+        let turn = if attempt == 0 { Turn::First } else { Turn::Again };
         let (node, epoch) = (Arc::clone(node), Arc::clone(coordinator_epoch));
         asked.spawn(async move {
             if leader != node.id() {
-                return marker_queue::send(&node, leader, marker, epoch).await;
+                return marker_queue::send(&node, (leader, turn), marker, epoch).await;
             }
             marker.coordinator_epoch = epoch()?;
             let request = WriteTxnMarkersRequest { markers: vec![marker] };

@@ -8,6 +8,7 @@ mod fetcher;
 mod fetchers;
 mod isr;
 mod link;
+mod marker_lane;
 mod marker_queue;
 mod markers;
 mod mend;
