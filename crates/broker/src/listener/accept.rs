@@ -163,23 +163,25 @@ fn run_thread(node: &Arc<Node>, mut inbox: mpsc::UnboundedReceiver<Errand>) {
     }
 }
 
-/// Accepts until the listener or the node ends, and tells its connections then.
+/// Accepts until the listener or the node ends, and tells its connections of the node's end. Where
+/// nothing more can be accepted, those there are go on.
 async fn accept(node: Arc<Node>, door: NewDoor) {
     let NewDoor { bound, notice, threads, closing } = door;
     let mut stop = node.stopping();
     let mut told = notice.subscribe();
     tokio::select! {
         () = keep_accepting(&node, bound, threads, &notice) => {}
-        _ = stop.wait_for(|stopping| *stopping) => {}
+        _ = stop.wait_for(|stopping| *stopping) => {
+            notice.send_if_modified(|notice| {
+                let is_open = *notice == Notice::Open;
+                if is_open {
+                    *notice = Notice::Stopping;
+                }
+                is_open
+            });
+        }
         _ = told.wait_for(|notice| *notice != Notice::Open) => {}
     }
-    notice.send_if_modified(|notice| {
-        let is_open = *notice == Notice::Open;
-        if is_open {
-            *notice = Notice::Stopping;
-        }
-        is_open
-    });
     // The socket is closed by now.
     drop(closing);
 }
@@ -187,7 +189,7 @@ async fn accept(node: Arc<Node>, door: NewDoor) {
 async fn keep_accepting(
     node: &Node,
     bound: Bound,
-    threads: Vec<mpsc::UnboundedSender<Errand>>,
+    mut threads: Vec<mpsc::UnboundedSender<Errand>>,
     notice: &watch::Sender<Notice>,
 ) {
     let listener = match TcpListener::from_std(bound.socket) {
@@ -205,8 +207,8 @@ async fn keep_accepting(
                 let admitted = admit(node, &bound.name, bound.is_controller, stream, peer).await;
                 let Some((stream, info, place)) = admitted else { continue };
                 let handover = Handover { stream, info, place, notice: notice.subscribe() };
-                turn = (turn + 1) % threads.len();
-                if threads[turn].send(Errand::Serve(handover)).is_err() {
+                if !hand_over(&mut threads, &mut turn, handover) {
+                    tracing::error!(listener = %bound.name, "no network thread takes connections");
                     return;
                 }
             }
@@ -219,6 +221,26 @@ async fn keep_accepting(
             }
         }
     }
+}
+
+/// Gives a connection to the next thread that takes one; whether there is one. Those that take
+/// none, such as one that could not start, are not asked again.
+fn hand_over(
+    threads: &mut Vec<mpsc::UnboundedSender<Errand>>,
+    turn: &mut usize,
+    handover: Handover,
+) -> bool {
+    let mut errand = Errand::Serve(handover);
+    *turn += 1;
+    while !threads.is_empty() {
+        *turn %= threads.len();
+        match threads[*turn].send(errand) {
+            Ok(()) => return true,
+            Err(mpsc::error::SendError(back)) => errand = back,
+        }
+        threads.remove(*turn);
+    }
+    false
 }
 
 /// Lets a connection in, when its time has come and there is a place for it.

@@ -173,6 +173,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(&mut self) -> End {
+        let mut stop = self.node.stopping();
         let mut notice = self.notice.clone();
         loop {
             match self.advance() {
@@ -194,6 +195,8 @@ impl Connection {
                         return end;
                     }
                 }
+                // Whatever the thread that accepts is at.
+                _ = stop.wait_for(|stopping| *stopping), if !self.stopping => self.stopping = true,
                 told = notice.wait_for(|told| *told != Notice::Open), if !self.stopping => {
                     match told.map(|told| *told) {
                         Ok(Notice::Stopping) => self.stopping = true,

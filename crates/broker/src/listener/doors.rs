@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,28 +56,49 @@ pub(crate) struct Doors {
     threads: Vec<UnboundedSender<Errand>>,
     /// Held while listeners begin and end, so that one change comes after the other.
     open: Mutex<Open>,
+    /// How many are open, known without waiting for one that ends.
+    count: AtomicUsize,
 }
 
 impl Doors {
     pub(super) fn new(threads: Vec<UnboundedSender<Errand>>, bound: Vec<Bound>) -> Self {
-        let this = Self { threads, open: Mutex::default() };
+        let this = Self { threads, open: Mutex::default(), count: AtomicUsize::new(0) };
         this.with(|open| bound.into_iter().for_each(|bound| this.begin(open, bound)));
         this
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Open) -> T) -> T {
-        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = act(&mut open);
+        self.count.store(open.len(), Ordering::Relaxed);
+        done
     }
 
-    /// Ends what is not wanted and begins what is not open; `bind` says why one cannot.
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether one that is wanted is not open, or accepts no more; not while that changes.
+    pub(crate) fn is_behind(&self, wanted: &[Endpoint]) -> bool {
+        self.open
+            .try_lock()
+            .is_ok_and(|open| open.values().any(is_lost) || !change(&open, wanted).begin.is_empty())
+    }
+
+    /// Ends what is not wanted and begins what is not open; `bind` says why one cannot. Nothing
+    /// where nobody says what is wanted: the node stops.
     pub(crate) fn change(
         &self,
-        wanted: impl FnOnce() -> Vec<Endpoint>,
+        wanted: impl FnOnce() -> Option<Vec<Endpoint>>,
         bind: impl Fn(&Endpoint) -> Result<Bound, String>,
     ) {
         self.with(|open| {
             // Asked in here: of two who ask, the later one knows what is newer.
-            let change = change(open, &wanted());
+            let Some(wanted) = wanted() else { return };
+            // What accepts no more begins anew.
+            open.retain(|_, door| !is_lost(door));
+            let change = change(open, &wanted);
             for name in change.end {
                 if let Some(door) = open.remove(name.as_str()) {
                     end(&name, &door);
@@ -94,14 +116,14 @@ impl Doors {
         });
     }
 
-    /// What would begin, but for what takes over the port of a listener that would end.
-    pub(crate) fn to_begin(&self, wanted: &[Endpoint]) -> Vec<Endpoint> {
+    /// What would begin, and whether it takes over the port of a listener that would end.
+    pub(crate) fn to_begin(&self, wanted: &[Endpoint]) -> Vec<(bool, Endpoint)> {
         self.with(|open| {
-            let ListenerChange { mut begin, end } = change(open, wanted);
+            let ListenerChange { begin, end } = change(open, wanted);
             let ports = end.iter().filter_map(|name| open.get(name.as_str()));
             let ports: Vec<u16> = ports.map(|door| door.address.port()).collect();
-            begin.retain(|endpoint| !ports.contains(&endpoint.port));
-            begin
+            let takes_over = |one: &Endpoint| ports.contains(&one.port);
+            begin.into_iter().map(|one| (takes_over(&one), one)).collect()
         })
     }
 
@@ -125,6 +147,11 @@ fn change(open: &Open, wanted: &[Endpoint]) -> ListenerChange {
     ListenerChange::between(&names, wanted)
 }
 
+/// Whether it accepts no more though nobody ended it: the other side is dropped.
+fn is_lost(door: &OpenDoor) -> bool {
+    door.closed.try_recv() == Err(TryRecvError::Disconnected)
+}
+
 fn end(name: &str, door: &OpenDoor) {
     door.notice.send_replace(Notice::Closed);
     // Nothing is ever sent: the other side is dropped.
@@ -132,4 +159,75 @@ fn end(name: &str, door: &OpenDoor) {
         tracing::warn!("listener {name} takes its time to end");
     }
     tracing::info!(address = %door.address, "listener {name} ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use naru_model::config::SecurityProtocol;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::super::accept::bind;
+    use super::*;
+
+    fn endpoint(name: &str) -> Endpoint {
+        let host = "127.0.0.1".to_owned();
+        Endpoint { name: name.to_owned(), protocol: SecurityProtocol::Plaintext, host, port: 0 }
+    }
+
+    fn doors() -> (Doors, UnboundedReceiver<Errand>) {
+        let (sender, receiver) = unbounded_channel();
+        (Doors::new(vec![sender], Vec::new()), receiver)
+    }
+
+    fn bound(endpoint: &Endpoint) -> Result<Bound, String> {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        bind(&endpoint.name, false, address).map_err(|error| error.to_string())
+    }
+
+    fn accepts(inbox: &mut UnboundedReceiver<Errand>) -> Option<NewDoor> {
+        match inbox.try_recv() {
+            Ok(Errand::Accept(door)) => Some(door),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_could_not_begin_is_behind_until_it_does() {
+        let (doors, mut inbox) = doors();
+        let wanted = vec![endpoint("A")];
+        doors.change(|| Some(wanted.clone()), |_| Err("a problem of this test's".to_owned()));
+        assert!(accepts(&mut inbox).is_none());
+        assert_eq!((doors.count(), doors.is_behind(&wanted)), (0, true));
+        doors.change(|| Some(wanted.clone()), bound);
+        let door = accepts(&mut inbox);
+        assert!(door.is_some());
+        assert_eq!((doors.count(), doors.is_behind(&wanted)), (1, false));
+    }
+
+    #[test]
+    fn what_accepts_no_more_begins_anew_and_its_connections_go_on() {
+        let (doors, mut inbox) = doors();
+        let wanted = vec![endpoint("A")];
+        doors.change(|| Some(wanted.clone()), bound);
+        let door = accepts(&mut inbox).unwrap();
+        let told = door.notice.subscribe();
+        drop(door);
+        assert!(doors.is_behind(&wanted));
+        doors.change(|| Some(wanted.clone()), bound);
+        assert_eq!(*told.borrow(), Notice::Open);
+        assert!(accepts(&mut inbox).is_some(), "it begins again");
+    }
+
+    #[test]
+    fn nothing_begins_or_ends_where_the_node_stops() {
+        let (doors, mut inbox) = doors();
+        doors.change(|| Some(vec![endpoint("A")]), bound);
+        let door = accepts(&mut inbox).unwrap();
+        doors.change(|| None, bound);
+        assert!(accepts(&mut inbox).is_none());
+        assert_eq!(*door.notice.borrow(), Notice::Open);
+        assert_eq!(doors.count(), 1);
+    }
 }

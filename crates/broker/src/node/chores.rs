@@ -20,6 +20,8 @@ const CLOSED_EVERY: Duration = Duration::from_secs(1);
 const OPEN_EVERY: Duration = Duration::from_secs(1);
 /// How often names are looked up that have limits and no address yet.
 const HOSTS_EVERY: Duration = Duration::from_secs(60);
+/// How often listeners are tried again that could not begin, or were lost.
+const DOORS_EVERY: Duration = Duration::from_secs(60);
 /// How often a full disk is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(1);
 
@@ -52,6 +54,7 @@ pub(super) fn run(node: &Arc<Node>) {
         Chore { every: SPACE_EVERY, last: started, run: tend_space },
         Chore { every: OPEN_EVERY, last: started, run: open_again },
         Chore { every: HOSTS_EVERY, last: started, run: look_up_hosts },
+        Chore { every: DOORS_EVERY, last: started, run: open_lost_doors },
     ];
     // Kafka's first look for old segments comes after this delay, not after a whole interval.
     let initial = Duration::from_millis(log.initial_task_delay_ms);
@@ -78,6 +81,11 @@ fn open_again(node: &Arc<Node>) -> Result<(), StorageError> {
 
 fn look_up_hosts(node: &Arc<Node>) -> Result<(), StorageError> {
     node.look_unknown_hosts_up();
+    Ok(())
+}
+
+fn open_lost_doors(node: &Arc<Node>) -> Result<(), StorageError> {
+    node.open_lost_doors();
     Ok(())
 }
 

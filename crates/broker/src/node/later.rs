@@ -115,6 +115,8 @@ impl Node {
                 let props = node.props_with(&own);
                 node.security.reload(&props, node.with_controllers(&listeners));
                 node.keep_keys_fresh();
+                // Before as well: a door that begins has its limits from the first client on.
+                node.set_connection_limits();
                 node.open_doors();
                 node.set_connection_limits();
             },
@@ -176,7 +178,7 @@ impl Node {
                 let overrides = sockets.max_connections_per_ip_overrides.keys();
                 names.append(&mut Hosts::names(overrides.map(String::as_str)));
                 let limits =
-                    connection_limits(&sockets, &self.config, self.listeners().len(), &self.hosts);
+                    connection_limits(&sockets, &self.config, self.open_count(), &self.hosts);
                 self.connections().limit(limits);
             }
             Err(error) => tracing::error!(%error, "connections are limited as they were"),

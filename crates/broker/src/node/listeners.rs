@@ -3,6 +3,7 @@
 //! `naru_model` says which listeners there should be; here their keys are read, their addresses
 //! bound, and their connections limited.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, PoisonError};
 
 use naru_model::config::{Endpoint, Layers, Props};
@@ -31,17 +32,32 @@ impl Node {
     pub(super) fn open_doors(&self) {
         let Some(doors) = self.doors.get() else { return };
         doors.change(
-            || self.listeners(),
+            || (!*self.stopping().borrow()).then(|| self.listeners()),
             |endpoint| {
                 // Never a door that nobody guards.
                 let security = self.security.listener(&endpoint.name);
                 if security.is_none_or(|security| security.protocol() != endpoint.protocol) {
                     let name = &endpoint.name;
-                    return Err(format!("listener {name} does not begin: its settings are wrong"));
+                    return Err(format!(
+                        "listener {name} does not begin: its settings are wrong, or not read yet"
+                    ));
                 }
                 bind_one(endpoint)
             },
         );
+    }
+
+    /// Has what should be open and is not tried again, its settings read anew.
+    pub(super) fn open_lost_doors(self: &Arc<Self>) {
+        let Some(doors) = self.doors.get() else { return };
+        if doors.is_behind(&self.listeners()) {
+            self.reload_security();
+        }
+    }
+
+    /// How many listeners are open; before the first have begun, how many there are to be.
+    pub(super) fn open_count(&self) -> usize {
+        self.doors.get().map_or_else(|| self.listeners().len(), |doors| doors.count())
     }
 
     pub(super) fn listeners(&self) -> Vec<Endpoint> {
@@ -79,7 +95,9 @@ impl Node {
                 .map_err(|text| format!("Validation of dynamic config update failed: {text}"))?;
         }
         match self.doors.get().filter(|_| changes) {
-            Some(doors) => doors.to_begin(&wanted).iter().try_for_each(try_one),
+            Some(doors) => {
+                doors.to_begin(&wanted).iter().try_for_each(|(over, one)| try_one(one, *over))
+            }
             None => Ok(()),
         }
     }
@@ -109,13 +127,40 @@ fn bind_one(endpoint: &Endpoint) -> Result<Bound, String> {
         .map_err(|error| cannot_listen(endpoint, &error))
 }
 
-/// Whether one could listen there.
-fn try_one(endpoint: &Endpoint) -> Result<(), String> {
-    resolve(&endpoint.host, endpoint.port)
-        .and_then(check_free)
-        .map_err(|error| cannot_listen(endpoint, &error))
+/// Whether one could listen there, once a listener has ended that has the port now, if it
+/// `takes_over` from one.
+fn try_one(endpoint: &Endpoint, takes_over: bool) -> Result<(), String> {
+    match resolve(&endpoint.host, endpoint.port).and_then(check_free) {
+        Err(error) if takes_over && error.kind() == ErrorKind::AddrInUse => Ok(()),
+        tried => tried.map_err(|error| cannot_listen(endpoint, &error)),
+    }
 }
 
 fn cannot_listen(endpoint: &Endpoint, error: &std::io::Error) -> String {
     format!("Cannot listen on {endpoint}: {error}; name an address and port that are free here")
+}
+
+#[cfg(test)]
+mod port_tests {
+    use std::net::TcpListener;
+
+    use naru_model::config::SecurityProtocol;
+
+    use super::*;
+
+    #[test]
+    fn only_a_port_that_becomes_free_may_be_in_use() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let at = |host: &str| Endpoint {
+            name: "A".to_owned(),
+            protocol: SecurityProtocol::Plaintext,
+            host: host.to_owned(),
+            port,
+        };
+        assert_eq!(try_one(&at("127.0.0.1"), true), Ok(()));
+        assert!(try_one(&at("127.0.0.1"), false).is_err());
+        // An address for documentation, of no host (RFC 5737).
+        assert!(try_one(&at("192.0.2.1"), true).is_err());
+    }
 }
