@@ -40,8 +40,7 @@ pub(crate) fn may_be_asked_for(context: &RequestContext) -> bool {
     if connection.own || connection.forwarded {
         return true;
     }
-    let security = context.node.security().listener(&connection.listener);
-    match security.map(|security| security.protocol()) {
+    match connection.protocol {
         Some(SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl) => true,
         Some(SecurityProtocol::Ssl) => connection.principal != Principal::anonymous(),
         Some(SecurityProtocol::Plaintext) | None => false,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use naru_model::config::Endpoint;
 use naru_quotas::Creation;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,19 +39,27 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) name: Arc<str>,
+    /// What it was bound for.
+    pub(crate) endpoint: Endpoint,
     /// Whether controllers' APIs are served here, and not brokers'.
     pub(crate) is_controller: bool,
     pub(crate) address: SocketAddr,
     pub(crate) socket: StdListener,
 }
 
-/// Binds `address` so that a restart need not wait for old connections to time out.
-pub(crate) fn bind(name: &str, is_controller: bool, address: SocketAddr) -> io::Result<Bound> {
+/// Binds `address`, which is the endpoint's, so that a restart need not wait for old connections to
+/// time out.
+pub(crate) fn bind(
+    endpoint: &Endpoint,
+    is_controller: bool,
+    address: SocketAddr,
+) -> io::Result<Bound> {
     let socket = take(address)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let socket = StdListener::from(socket);
-    Ok(Bound { name: name.into(), is_controller, address: socket.local_addr()?, socket })
+    let (name, address) = (endpoint.name.as_str().into(), socket.local_addr()?);
+    Ok(Bound { name, endpoint: endpoint.clone(), is_controller, address, socket })
 }
 
 /// Whether [`bind`] would succeed now.

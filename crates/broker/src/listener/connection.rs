@@ -97,12 +97,13 @@ impl From<Refusal> for End {
 pub(super) async fn run(
     node: Arc<Node>,
     stream: TcpStream,
-    info: ConnectionInfo,
+    mut info: ConnectionInfo,
     notice: watch::Receiver<Notice>,
 ) {
     let idle_max = node.connections_idle_max();
     // None where the listener has just ended.
     let Some(security) = node.security().listener(&info.listener) else { return };
+    info.protocol = Some(security.protocol());
     let tls = security.tls();
     let tls = match tls.map(|config| Tls::new(config).map(Box::new)).transpose() {
         Ok(tls) => tls,
@@ -176,6 +177,11 @@ impl Connection {
         let mut stop = self.node.stopping();
         let mut notice = self.notice.clone();
         loop {
+            // One that is never idle hears it as well.
+            let told = *notice.borrow();
+            if let Some(end) = self.hear(told) {
+                return end;
+            }
             match self.advance() {
                 Ok(true) => {
                     tokio::task::yield_now().await;
@@ -198,13 +204,19 @@ impl Connection {
                 // Whatever the thread that accepts is at.
                 _ = stop.wait_for(|stopping| *stopping), if !self.stopping => self.stopping = true,
                 told = notice.wait_for(|told| *told != Notice::Open), if !self.stopping => {
-                    match told.map(|told| *told) {
-                        Ok(Notice::Stopping) => self.stopping = true,
-                        _ => return End::Quiet,
+                    let told = told.map_or(Notice::Closed, |told| *told);
+                    if let Some(end) = self.hear(told) {
+                        return end;
                     }
                 }
             }
         }
+    }
+
+    /// What the listener tells; its end is the connection's.
+    fn hear(&mut self, told: Notice) -> Option<End> {
+        self.stopping |= told == Notice::Stopping;
+        (told == Notice::Closed).then_some(End::Quiet)
     }
 
     /// Does what can be done without waiting, for one turn; whether there may be more.

@@ -43,6 +43,7 @@ pub(super) struct NewDoor {
 
 #[derive(Debug)]
 struct OpenDoor {
+    endpoint: Endpoint,
     address: SocketAddr,
     notice: Arc<watch::Sender<Notice>>,
     closed: Receiver<()>,
@@ -116,6 +117,11 @@ impl Doors {
         });
     }
 
+    /// What is open.
+    pub(crate) fn open(&self) -> Vec<Endpoint> {
+        self.with(|open| endpoints(open))
+    }
+
     /// What would begin, and whether it takes over the port of a listener that would end.
     pub(crate) fn to_begin(&self, wanted: &[Endpoint]) -> Vec<(bool, Endpoint)> {
         self.with(|open| {
@@ -131,7 +137,8 @@ impl Doors {
         let notice = Arc::new(watch::Sender::new(Notice::Open));
         let (closing, closed) = channel();
         let name = Arc::clone(&bound.name);
-        let door = OpenDoor { address: bound.address, notice: Arc::clone(&notice), closed };
+        let (endpoint, address) = (bound.endpoint.clone(), bound.address);
+        let door = OpenDoor { endpoint, address, notice: Arc::clone(&notice), closed };
         let new = NewDoor { bound, notice, threads: self.threads.clone(), closing };
         // No thread takes it where the node stops.
         if let Some(first) = self.threads.first()
@@ -143,8 +150,11 @@ impl Doors {
 }
 
 fn change(open: &Open, wanted: &[Endpoint]) -> ListenerChange {
-    let names: Vec<String> = open.keys().map(|name| name.to_string()).collect();
-    ListenerChange::between(&names, wanted)
+    ListenerChange::between(&endpoints(open), wanted)
+}
+
+fn endpoints(open: &Open) -> Vec<Endpoint> {
+    open.values().map(|door| door.endpoint.clone()).collect()
 }
 
 /// Whether it accepts no more though nobody ended it: the other side is dropped.
@@ -183,7 +193,7 @@ mod tests {
 
     fn bound(endpoint: &Endpoint) -> Result<Bound, String> {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        bind(&endpoint.name, false, address).map_err(|error| error.to_string())
+        bind(endpoint, false, address).map_err(|error| error.to_string())
     }
 
     fn accepts(inbox: &mut UnboundedReceiver<Errand>) -> Option<NewDoor> {

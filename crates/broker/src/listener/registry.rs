@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use naru_coordinators::ConnectionId;
+use naru_model::config::SecurityProtocol;
 use naru_security::Principal;
 
 /// What a request knows of the connection it came in on.
@@ -22,6 +23,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) forwarded: bool,
     /// Name of the listener, such as `PLAINTEXT`; decides the addresses that metadata tells.
     pub(crate) listener: Arc<str>,
+    /// How the connection is secured, whatever is said of the listener's name by now; none where
+    /// somebody else looks at that.
+    pub(crate) protocol: Option<SecurityProtocol>,
     /// The other side.
     pub(crate) peer: SocketAddr,
     /// Which APIs are served here.
@@ -94,6 +98,7 @@ impl ConnectionInfo {
             own: false,
             forwarded: false,
             listener,
+            protocol: None,
             peer,
             door,
             verifying: Arc::default(),

@@ -18,7 +18,8 @@ pub(crate) const LISTENER_KEYS: [&str; 2] = ["listeners", "listener.security.pro
 impl Node {
     /// Which listeners there should be now, as metadata says.
     pub(super) fn learn_listeners(&self) -> Vec<Endpoint> {
-        let wanted = self.layers(|layers| self.config.listeners.running(layers, self.config.roles));
+        let (started, open) = (&self.config.listeners, self.open_listeners());
+        let wanted = self.layers(|layers| started.running(&open, layers, self.config.roles));
         match wanted {
             Ok(wanted) => {
                 *self.listeners.write().unwrap_or_else(PoisonError::into_inner) = wanted;
@@ -60,6 +61,11 @@ impl Node {
         self.doors.get().map_or_else(|| self.listeners().len(), |doors| doors.count())
     }
 
+    /// None before the first have begun.
+    fn open_listeners(&self) -> Vec<Endpoint> {
+        self.doors.get().map(|doors| doors.open()).unwrap_or_default()
+    }
+
     pub(super) fn listeners(&self) -> Vec<Endpoint> {
         self.listeners.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,15 +83,15 @@ impl Node {
     /// # Errors
     /// What is wrong.
     pub(crate) fn check_listeners(&self, own: &Props, named: &[String]) -> Result<(), String> {
-        let started = &self.config.listeners;
+        let (started, open) = (&self.config.listeners, self.open_listeners());
         let (changes, wanted) = self.layers(|before| {
             let after = Layers { broker: own, ..*before };
             started
-                .may_change(before, &after, self.config.roles)
+                .may_change(&open, before, &after, self.config.roles)
                 .map_err(|refused| refused.to_string())?;
             let changes = LISTENER_KEYS.iter().any(|key| before.set(key) != after.set(key));
             // What cannot be is told where it is to become so.
-            let wanted = started.running(&after, self.config.roles);
+            let wanted = started.running(&open, &after, self.config.roles);
             Ok::<_, String>((changes, wanted.unwrap_or_else(|_| self.listeners())))
         })?;
         let of_security = |key: &String| key.contains("ssl.") || key.contains("sasl.");
@@ -123,7 +129,7 @@ impl Node {
 
 fn bind_one(endpoint: &Endpoint) -> Result<Bound, String> {
     resolve(&endpoint.host, endpoint.port)
-        .and_then(|address| bind(&endpoint.name, false, address))
+        .and_then(|address| bind(endpoint, false, address))
         .map_err(|error| cannot_listen(endpoint, &error))
 }
 

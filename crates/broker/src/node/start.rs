@@ -320,7 +320,7 @@ fn bind_one(endpoint: &Endpoint, is_controller: bool) -> Result<Bound, StartErro
         }
     };
     let resolved = resolve(&endpoint.host, endpoint.port).map_err(&failed)?;
-    bind(&endpoint.name, is_controller, resolved).map_err(&failed)
+    bind(endpoint, is_controller, resolved).map_err(&failed)
 }
 
 /// The HTTP listener is a convenience: if it cannot open, that is said and the node starts.

@@ -2,9 +2,11 @@
 //!
 //! Listeners are told apart by their names. One that stays keeps its address until the next
 //! start, one that the node was started with keeps it for ever; what was advertised at the start
-//! is what clients are told, so that those listeners stay. Pure: whether an address is free and
-//! keys can be read is the shell's to try. Refusals are in the words of Apache Kafka 4.3.1, and
-//! in its order.
+//! is what clients are told, so that those listeners stay. How connections are secured never
+//! changes under an open listener: with another protocol *and* another address it is another
+//! listener of that name, which was taken away and added in one go; with another protocol alone
+//! nothing changes. Pure: whether an address is free and keys can be read is the shell's to try.
+//! Refusals are in the words of Apache Kafka 4.3.1, and in its order.
 
 use std::collections::BTreeMap;
 
@@ -28,13 +30,15 @@ pub struct ListenerChange {
 }
 
 impl ListenerChange {
-    /// From the names of what is open to what is wanted.
-    pub fn between(open: &[String], wanted: &[Endpoint]) -> Self {
-        let is_open = |endpoint: &&Endpoint| open.contains(&endpoint.name);
-        let is_wanted = |name: &&String| wanted.iter().any(|endpoint| endpoint.name == **name);
+    /// From what is open to what is wanted. What has the name but another protocol is another
+    /// listener.
+    pub fn between(open: &[Endpoint], wanted: &[Endpoint]) -> Self {
+        let has = |all: &[Endpoint], one: &Endpoint| {
+            all.iter().any(|other| other.name == one.name && other.protocol == one.protocol)
+        };
         Self {
-            begin: wanted.iter().filter(|endpoint| !is_open(endpoint)).cloned().collect(),
-            end: open.iter().filter(|name| !is_wanted(name)).cloned().collect(),
+            begin: wanted.iter().filter(|one| !has(open, one)).cloned().collect(),
+            end: open.iter().filter(|one| !has(wanted, one)).map(|one| one.name.clone()).collect(),
         }
     }
 }
@@ -45,27 +49,48 @@ struct Named {
 }
 
 impl Listeners {
-    /// What a broker that was started with these is to listen on under `layers`.
+    /// What a broker that was started with these, and listens on `open`, is to listen on under
+    /// `layers`.
     ///
     /// # Errors
-    /// If no broker could; what is set is checked before, but not by every controller.
-    pub fn running(&self, layers: &Layers<'_>, roles: Roles) -> Result<Vec<Endpoint>, ConfigError> {
+    /// If it cannot; what is set is checked before, but not by a controller.
+    pub fn running(
+        &self,
+        open: &[Endpoint],
+        layers: &Layers<'_>,
+        roles: Roles,
+    ) -> Result<Vec<Endpoint>, ConfigError> {
         if !roles.broker {
             return Ok(Vec::new());
         }
         let named = Named::read(self, layers)?;
         self.check(&named, layers, roles)?;
+        self.keeps_its_own(&named)?;
         let of_clients = named.all.into_iter().filter(|one| !self.is_controllers(&one.name));
         let at_start = |one: &Endpoint| self.broker.iter().find(|known| known.name == one.name);
-        Ok(of_clients.map(|one| at_start(&one).cloned().unwrap_or(one)).collect())
+        let as_open = |one: Endpoint| match open.iter().find(|known| known.name == one.name) {
+            Some(known) if known.protocol == one.protocol => Ok(known.clone()),
+            Some(known) if (&known.host, known.port) == (&one.host, one.port) => {
+                other_protocol(&one.name)
+            }
+            Some(_) | None => Ok(one),
+        };
+        of_clients
+            .map(|one| match at_start(&one) {
+                Some(known) => Ok(known.clone()),
+                None => as_open(one),
+            })
+            .collect()
     }
 
-    /// Whether a broker that was started with these may go from what is set to what is to be set.
+    /// Whether a broker that was started with these, and listens on `open`, may go from what is
+    /// set to what is to be set.
     ///
     /// # Errors
     /// What is wrong.
     pub fn may_change(
         &self,
+        open: &[Endpoint],
         before: &Layers<'_>,
         after: &Layers<'_>,
         roles: Roles,
@@ -89,11 +114,10 @@ impl Listeners {
                      ListenerName({name}), restart broker or create a new listener for update"
                 ));
             }
-            if next.protocol != known.protocol {
-                return refuse_change(format!(
-                    "Security protocol cannot be updated for existing listener \
-                     ListenerName({name})"
-                ));
+            // What a controller let be set may not be what runs.
+            let runs = open.iter().find(|runs| runs.name == *name).unwrap_or(known);
+            if next.protocol != runs.protocol {
+                return other_protocol(name);
             }
         }
         Ok(())
@@ -245,6 +269,12 @@ fn fixed_settings<'l>(layers: &Layers<'l>, listener: &str) -> BTreeMap<&'l str, 
     all.filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?, value.as_str())))
         .filter(|(key, _)| !STORES.contains(key) && !LISTENER_LIMITS.contains(key))
         .collect()
+}
+
+fn other_protocol<T>(listener: &str) -> Result<T, ConfigError> {
+    refuse_change(format!(
+        "Security protocol cannot be updated for existing listener ListenerName({listener})"
+    ))
 }
 
 fn names<'e>(endpoints: impl IntoIterator<Item = &'e Endpoint>, between: &str) -> String {

@@ -49,6 +49,8 @@ pub(super) fn cases(
     outcome.add_result("a listener begins while the broker runs, and kcat logs in", &begun);
     let is_naru = matches!(stage.system, System::Naru { .. });
     outcome.add_result("listeners that cannot be are refused", &change.refused(is_naru));
+    let kept = change.keeps_its_protocol(stage, broker.controller_port());
+    outcome.add_result("an open listener's protocol set at the controller does not count", &kept);
     let keys = TcpListener::bind("127.0.0.1:0")?;
     keys.set_nonblocking(true)?;
     let asked = is_naru.then(|| change.ask_for_keys(&keys));
@@ -62,8 +64,8 @@ pub(super) fn cases(
         outcome.add_result(what, &asked);
     }
     outcome.add_result("a listener that was added outlives a restart", &change.is_served(stage));
-    let ended = change.end();
-    outcome.add_result("a listener ends with its connections, others go on", &ended);
+    let ended = change.end(stage);
+    outcome.add_result("a listener ends with its connections, busy ones too", &ended);
     Ok(())
 }
 
@@ -147,7 +149,34 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn end(&self) -> Result<()> {
+    /// A controller stores what no broker would: clients must not get in without TLS and a login.
+    fn keeps_its_protocol(&self, stage: &Stage<'_>, controller: u16) -> Result<()> {
+        let file = self.tools.folder.join("protocols.properties");
+        let set = |protocol: &str| {
+            let lines =
+                format!("listener.security.protocol.map={},ADDED:{protocol}\n", self.protocols);
+            fs::write(&file, lines)?;
+            let file = file.display().to_string();
+            self.tools.set_at_controller(controller, &["--add-config-file", &file])
+        };
+        set("PLAINTEXT")?;
+        // It would be so by then.
+        std::thread::sleep(Duration::from_millis(300));
+        let kept = self.is_served(stage);
+        set("SASL_SSL")?;
+        kept
+    }
+
+    fn end(&self, stage: &Stage<'_>) -> Result<()> {
+        let mut flood = stage.python("scenarios/flood.py")?;
+        flood.arg(self.port.to_string()).args(["admin", "added-secret"]);
+        let mut busy = stage.start("flood", &mut flood)?;
+        let log = stage.folder.join("flood.log");
+        let began = Instant::now();
+        while !fs::read_to_string(&log)?.contains("busy") {
+            ensure!(began.elapsed() < PATIENCE, "no flood: {}", busy.last_words());
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let mut here = connect(self.port)?;
         let mut elsewhere = TcpStream::connect(self.other)?;
         let said = self.alter(&["--delete-config", "listeners,listener.security.protocol.map"])?;
@@ -160,6 +189,8 @@ impl Change<'_> {
             other => bail!("its connection is still open: {other:?}"),
         }
         ensure!(TcpStream::connect(("127.0.0.1", self.port)).is_err(), "it still listens");
+        let flooded = busy.wait(PATIENCE).context("a busy connection is still open")?;
+        ensure!(flooded.success(), "{}", busy.last_words());
         elsewhere.set_read_timeout(Some(Duration::from_millis(300)))?;
         let other = elsewhere.read(&mut [0]).map_err(|error| error.kind());
         let waits = matches!(other, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut));

@@ -205,12 +205,7 @@ fn change_at_controller(broker: &Broker, tools: &Java<'_>, tls: &str) -> Result<
     let set = |keystore: &str| {
         let keystore = folder.join(keystore);
         let config = format!("listener.name.tls.ssl.keystore.location={}", keystore.display());
-        let mut command = java(tools.libs, "100m");
-        command.arg("kafka.admin.ConfigCommand").arg("--bootstrap-controller");
-        command.arg(format!("127.0.0.1:{port}")).args(["--alter", "--add-config", &config]);
-        let said = run_to_end(command.args(["--entity-type", "brokers", "--entity-name", "1"]))?;
-        ensure!(said.contains("Completed updating config for broker 1."), "{said}");
-        Ok(())
+        tools.set_at_controller(port, &["--add-config", &config])
     };
     let (before, refused) = (serial(tls)?, refusals()?);
     set("stranger.pem")?;
@@ -251,6 +246,16 @@ impl Java<'_> {
         let text = String::from_utf8_lossy(&text).into_owned();
         ensure!(!text.contains("TimeoutException: Timed out"), "{text}");
         Ok(text)
+    }
+
+    /// Changes the broker's own configuration where it is only stored.
+    pub(super) fn set_at_controller(&self, port: u16, words: &[&str]) -> Result<()> {
+        let mut command = java(self.libs, "100m");
+        command.arg("kafka.admin.ConfigCommand").arg("--bootstrap-controller");
+        command.arg(format!("127.0.0.1:{port}")).arg("--alter").args(words);
+        let said = run_to_end(command.args(["--entity-type", "brokers", "--entity-name", "1"]))?;
+        ensure!(said.contains("Completed updating config for broker 1."), "{said}");
+        Ok(())
     }
 
     fn consume(&self, from: &str, who: &str, count: usize) -> Result<String> {

@@ -35,7 +35,7 @@ fn judge(file: &Props, before: &[(&str, &str)], after: &[(&str, &str)]) -> Resul
     let (before, after, none) = (props(before), props(after), Props::new());
     let before = Layers { broker: &before, cluster: &none, file };
     let after = Layers { broker: &after, cluster: &none, file };
-    started.may_change(&before, &after, BOTH).map_err(|error| {
+    started.may_change(&[], &before, &after, BOTH).map_err(|error| {
         assert_eq!(error.broker_code(), crate::ErrorCode::InvalidRequest, "{error}");
         error.to_string()
     })
@@ -48,11 +48,24 @@ fn wrong(file: &Props, listeners: &str) -> String {
 }
 
 fn running(file: &Props, set: &[(&str, &str)]) -> Vec<String> {
+    let running = running_from(&[], file, set).unwrap();
+    running.iter().map(ToString::to_string).collect()
+}
+
+/// What is to run where `open` does, or why it goes on as it is.
+fn running_from(
+    open: &[Endpoint],
+    file: &Props,
+    set: &[(&str, &str)],
+) -> Result<Vec<Endpoint>, String> {
     let started = BrokerConfig::resolve(&Layers::of_file(file)).unwrap().listeners;
     let (own, none) = (props(set), Props::new());
     let layers = Layers { broker: &own, cluster: &none, file };
-    let running = started.running(&layers, BOTH).unwrap();
-    running.iter().map(ToString::to_string).collect()
+    started.running(open, &layers, BOTH).map_err(|error| error.to_string())
+}
+
+fn endpoint(name: &str, protocol: SecurityProtocol, port: u16) -> Endpoint {
+    Endpoint { name: name.to_owned(), protocol, host: String::new(), port }
 }
 
 #[test]
@@ -61,17 +74,53 @@ fn a_listener_of_the_map_may_be_added_and_taken_away_again() {
     let more = "A://127.0.0.1:1,B://127.0.0.1:2,CONTROLLER://127.0.0.1:3,c://:9";
     assert_eq!(judge(&file, &[], &[("listeners", more)]), Ok(()));
     assert_eq!(judge(&file, &[("listeners", more)], &[]), Ok(()));
-    let open = ["A".to_owned(), "B".to_owned()];
     assert_eq!(running(&file, &[]), ["A://127.0.0.1:1", "B://127.0.0.1:2"]);
     assert_eq!(running(&file, &[("listeners", more)]).last().unwrap(), "C://:9");
-    let endpoint = |name: &str| Endpoint {
-        name: name.to_owned(),
-        protocol: SecurityProtocol::Plaintext,
-        host: String::new(),
-        port: 9,
+    let plain = |name: &str| endpoint(name, SecurityProtocol::Plaintext, 9);
+    let open = [plain("A"), plain("B")];
+    let change = ListenerChange::between(&open, &[plain("A"), plain("C")]);
+    assert_eq!(change, ListenerChange { begin: vec![plain("C")], end: vec!["B".to_owned()] });
+}
+
+#[test]
+fn an_open_listener_never_gets_another_protocol_from_a_controller() {
+    let file = file(Some("A://a:1,B://b:2"));
+    let started = running_from(&[], &file, &[]).unwrap();
+    let open: Vec<Endpoint> =
+        started.iter().cloned().chain([endpoint("C", SecurityProtocol::Ssl, 9)]).collect();
+    let set = |listener: &str, protocol: &str| {
+        let listeners = format!("A://:1,B://:2,{listener},{CONTROLLER}");
+        let map = MAP.replace("C:PLAINTEXT,", &format!("C:{protocol},"));
+        let set = [("listeners", listeners.as_str()), ("listener.security.protocol.map", &map)];
+        running_from(&open, &file, &set)
     };
-    let change = ListenerChange::between(&open, &[endpoint("A"), endpoint("C")]);
-    assert_eq!(change, ListenerChange { begin: vec![endpoint("C")], end: vec!["B".to_owned()] });
+    assert_eq!(set("C://:9", "SSL"), Ok(open.clone()));
+    assert_eq!(set("C://:8", "SSL"), Ok(open.clone()), "the address is for the next start");
+    let refused = set("C://:9", "PLAINTEXT").unwrap_err();
+    assert!(refused.contains("cannot be updated for existing listener ListenerName(C)"));
+    // Taken away and added in one go.
+    let wanted = set("C://:8", "SASL_PLAINTEXT").unwrap();
+    let another = endpoint("C", SecurityProtocol::SaslPlaintext, 8);
+    assert_eq!(wanted.last(), Some(&another));
+    let change = ListenerChange::between(&open, &wanted);
+    assert_eq!(change, ListenerChange { begin: vec![another], end: vec!["C".to_owned()] });
+}
+
+#[test]
+fn what_a_controller_let_be_set_and_does_not_run_may_be_put_right() {
+    let file = file(Some("A://a:1,B://b:2"));
+    let started = BrokerConfig::resolve(&Layers::of_file(&file)).unwrap().listeners;
+    let listeners = format!("A://:1,B://:2,C://:9,{CONTROLLER}");
+    let with = |protocol: &str| {
+        let map = MAP.replace("C:PLAINTEXT,", &format!("C:{protocol},"));
+        props(&[("listeners", &listeners), ("listener.security.protocol.map", &map)])
+    };
+    let (wrong, right, none) = (with("PLAINTEXT"), with("SSL"), Props::new());
+    let before = Layers { broker: &wrong, cluster: &none, file: &file };
+    let after = Layers { broker: &right, cluster: &none, file: &file };
+    let open = [endpoint("C", SecurityProtocol::Ssl, 9)];
+    assert!(started.may_change(&open, &before, &after, BOTH).is_ok());
+    assert!(started.may_change(&open, &after, &before, BOTH).is_err());
 }
 
 #[test]
@@ -99,6 +148,10 @@ fn what_is_advertised_stays() {
          'Set(ListenerName(A), ListenerName(CONTROLLER))' for configuration Invalid dynamic \
          configuration"
     );
+    // Nor does it end when a controller let it be set.
+    let listeners = format!("A://:1,{CONTROLLER}");
+    let refused = running_from(&[], &untold, &[("listeners", &listeners)]).unwrap_err();
+    assert!(refused.contains("must be a subset of listeners"), "{refused}");
     assert!(wrong(&untold, "B://:2,C://:9").ends_with("configured listeners are B,C"));
     assert!(wrong(&untold, "A://:1,B://:2,C://0.0.0.0:9").contains("meta-address 0.0.0.0"));
     let only = judge(&untold, &[], &[("listeners", CONTROLLER)]).unwrap_err();
