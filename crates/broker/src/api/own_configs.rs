@@ -93,5 +93,9 @@ fn judge(node: &Node, named: &[String], after: &Props) -> Option<String> {
     if let Some(error) = cordoned {
         return Some(error.to_string());
     }
+    if !named.iter().any(|key| is_security(key)) {
+        // Not to wait for a listener's name that is being looked up.
+        return None;
+    }
     node.check_listeners(after, named).err()
 }

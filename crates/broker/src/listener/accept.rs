@@ -214,7 +214,8 @@ async fn keep_accepting(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let admitted = admit(node, &bound.name, bound.is_controller, stream, peer).await;
-                let Some((stream, info, place)) = admitted else { continue };
+                let Some((stream, mut info, place)) = admitted else { continue };
+                info.protocol = Some(bound.endpoint.protocol);
                 let handover = Handover { stream, info, place, notice: notice.subscribe() };
                 if !hand_over(&mut threads, &mut turn, handover) {
                     tracing::error!(listener = %bound.name, "no network thread takes connections");

@@ -97,13 +97,16 @@ impl From<Refusal> for End {
 pub(super) async fn run(
     node: Arc<Node>,
     stream: TcpStream,
-    mut info: ConnectionInfo,
+    info: ConnectionInfo,
     notice: watch::Receiver<Notice>,
 ) {
     let idle_max = node.connections_idle_max();
     // None where the listener has just ended.
     let Some(security) = node.security().listener(&info.listener) else { return };
-    info.protocol = Some(security.protocol());
+    // What it came by has ended, and another of its name, with another protocol, is to begin.
+    if info.protocol != Some(security.protocol()) {
+        return;
+    }
     let tls = security.tls();
     let tls = match tls.map(|config| Tls::new(config).map(Box::new)).transpose() {
         Ok(tls) => tls,
