@@ -84,6 +84,8 @@ pub(in crate::scenario) fn run(stage: &Stage<'_>, outcome: &mut Outcome) -> Resu
     cluster.wait_in_sync(TOPIC, PATIENCE)?;
     let load = Load::start(stage, &cluster.bootstrap())?;
     load.wait_served(now())?;
+    // Its replicas are compared in the end, and followers make theirs when they hear of it.
+    cluster.wait_in_sync("__consumer_offsets", PATIENCE)?;
 
     let full = cluster.controller(PATIENCE)?;
     let index = usize::try_from(full - 1)?;
